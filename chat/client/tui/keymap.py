@@ -292,7 +292,7 @@ def keys_of_commands(rows: Iterable[KeyRow]) -> dict[str, str]:
 
 
 def together(rows: Sequence[KeyRow]) -> list[KeyRow]:
-    """Return rows with one for all neighbors of the same help, or that differ in a digit only."""
+    """Merge adjacent rows with the same help, or that differ only in a digit."""
     found: list[KeyRow] = []
     merged: list[KeyRow] = []
     for (group, action), same in groupby(rows, lambda row: (row.group, row.help)):

@@ -27,18 +27,18 @@ __all__ = ["Confirm", "TypingPause"]
 
 _QUOTED = 56
 _PAUSE = 0.8
-"""Seconds without a key after which the next key is an answer."""
+"""Seconds without a key after which the next key counts as an answer."""
 _OPENING = 0.1
-"""Seconds after the question appeared in which a key that moves is dropped, too."""
+"""Seconds after the question appeared in which arrow keys and Tab are dropped too."""
 _MOVES = ("left", "right", "tab", "shift+tab")
 
 
 class TypingPause:
-    """Drops the keys of a question that follow another key too soon.
+    """A filter that drops the keys of a dialog that follow another key too soon.
 
     Args:
-        screen: asks the question.
-        changed: called with whether the next key is an answer, whenever that changes.
+        screen: the dialog.
+        changed: called with whether the next key counts, whenever that changes.
         moves: keys that only move between the answers.
     """
 
@@ -61,7 +61,7 @@ class TypingPause:
         self._timer = self._screen.set_timer(_PAUSE, lambda: self._changed(True))
 
     def drops(self, event: events.Key) -> bool:
-        """Drop a key that belongs to what was being typed; Escape counts at any time."""
+        """Drop a key pressed while typing; Escape always counts."""
         is_move = event.key in self._moves
         pause = _OPENING if is_move and not self._has_typed else _PAUSE
         is_answer = event.key == "escape" or event.time - self._key_at >= pause
@@ -76,7 +76,7 @@ class TypingPause:
         return not is_answer
 
     def _end(self, key_at: float) -> None:
-        """Let the next key be an answer at once."""
+        """Accept the next key without a pause."""
         self._key_at = key_at - _PAUSE
         if self._timer is not None:
             self._timer.stop()
@@ -84,7 +84,7 @@ class TypingPause:
 
 
 class Confirm(ModalScreen[bool]):
-    """Returns whether the person agreed."""
+    """A yes/no dialog; returns whether the user agreed."""
 
     DEFAULT_CSS = """
     Confirm {
@@ -127,9 +127,9 @@ class Confirm(ModalScreen[bool]):
     ]
 
     is_ready: reactive[bool] = reactive(False, init=False)
-    """Whether the next key is an answer."""
+    """Whether the next key counts as an answer."""
     is_yes_chosen: reactive[bool] = reactive(False, init=False)
-    """Which answer Enter gives."""
+    """Whether Enter answers Yes."""
 
     def __init__(self, question: str, what: str) -> None:
         super().__init__()
@@ -138,7 +138,7 @@ class Confirm(ModalScreen[bool]):
         self._pause = TypingPause(self, self._set_ready, _MOVES)
 
     def compose(self) -> ComposeResult:
-        """Lay out the question, what it is about, and the answers."""
+        """Compose the question, its subject, and the answers."""
         with Vertical():
             yield Static(line(self._question, "bold"), markup=False)
             yield Static(elide(line(self._what), _QUOTED), id="what", markup=False)
@@ -147,35 +147,35 @@ class Confirm(ModalScreen[bool]):
                 yield Static("y Yes", id="yes", markup=False)
 
     def on_mount(self, event: events.Mount) -> None:
-        """Wait for a pause."""
+        """Wait for a pause in typing."""
         self._pause.begin(event.time)
 
     def on_key(self, event: events.Key) -> None:
-        """Drop a key that belongs to what was being typed."""
+        """Drop a key pressed while typing."""
         self._pause.drops(event)
 
     def _set_ready(self, is_ready: bool) -> None:
         self.is_ready = is_ready
 
     def action_other(self) -> None:
-        """Choose the other answer."""
+        """Select the other answer."""
         self.is_yes_chosen = not self.is_yes_chosen
 
     def action_answer(self) -> None:
-        """Give the chosen answer."""
+        """Return the selected answer."""
         self.dismiss(self.is_yes_chosen)
 
     def on_click(self, event: events.Click) -> None:
-        """Give the answer that was clicked."""
+        """Return the answer that was clicked."""
         clicked, _ = self.get_widget_at(*event.screen_offset)
         if clicked.id in ("no", "yes"):
             self.dismiss(clicked.id == "yes")
 
     def watch_is_ready(self) -> None:
-        """Show whether the answers can be given."""
+        """Show whether answers are accepted."""
         self.set_class(self.is_ready, "-ready")
 
     def watch_is_yes_chosen(self) -> None:
-        """Show which answer is chosen."""
+        """Show the selected answer."""
         self.query_one("#yes").set_class(self.is_yes_chosen, "-chosen")
         self.query_one("#no").set_class(not self.is_yes_chosen, "-chosen")

@@ -1,6 +1,6 @@
 """Copy mode: plain text, for the terminal's own selection.
 
-What a terminal wraps by itself, it copies as one line: a long address stays whole.
+The terminal wraps the lines itself, so it copies a long address as one line.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _TAB = 8
 
 
 def copy_lines(messages: Iterable[Message], width: int, height: int) -> list[str]:
-    """Return lines that may go to a terminal, as many of the last ones as it has room for.
+    """Return as many of the last lines as fit, sanitized for the terminal.
 
     Args:
         messages: the newest first.
-        width: the terminal's, in cells.
-        height: its rows.
+        width: width of the terminal in cells.
+        height: height of the terminal in rows.
     """
     lines: list[str] = []
     room = height
@@ -62,11 +62,11 @@ _WAY_BACK = "── press any key to return ──"
 
 
 class CopyModeScreen(Screen[None]):
-    """Any key brings everything back.
+    """The lines as plain text until a key is pressed.
 
     Args:
-        lines: returns what is to be shown on a terminal of so many cells and rows.
-        write: writes lines to the terminal itself, past Textual; None lets Textual draw again.
+        lines: returns the lines for a terminal of a width in cells and a height in rows.
+        write: writes lines to the terminal directly; None resumes Textual's painting.
     """
 
     DEFAULT_CSS = """
@@ -83,15 +83,15 @@ class CopyModeScreen(Screen[None]):
         self._write = write
 
     def compose(self) -> ComposeResult:
-        """Lay out what Textual draws where the terminal cannot be written to."""
+        """Compose the widget that shows the lines if the driver cannot write them."""
         yield Static(markup=False)
 
     def on_mount(self) -> None:
-        """Show the lines again after the terminal was somebody else's."""
+        """Show the lines again after the app was suspended."""
         self.app.app_resume_signal.subscribe(self, lambda _: self._show(self.size))
 
     def on_resize(self, event: events.Resize) -> None:
-        """Show as much as there is room for."""
+        """Show as many lines as fit."""
         self._show(event.size)
 
     def _show(self, size: Size) -> None:
@@ -101,11 +101,11 @@ class CopyModeScreen(Screen[None]):
         self._write(lines)
 
     def on_key(self, event: events.Key) -> None:
-        """Go back."""
+        """Close the screen."""
         event.stop()
         event.prevent_default()
         self.dismiss()
 
     def on_unmount(self) -> None:
-        """Let Textual draw again."""
+        """Resume Textual's painting."""
         self._write(None)

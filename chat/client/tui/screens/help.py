@@ -33,13 +33,13 @@ _ESSENTIAL = (
     "help",
     "quit",
 )
-"""The keys to know first, by their names."""
+"""Ids of the essential keys."""
 _KEYS, _USAGE = 16, 25
-"""Widths of what stands on the left; what is wider has a line of its own."""
+"""Widths of the left column; wider entries get a separate line."""
 
 
 class HelpScreen(ModalScreen[None]):
-    """Keys and commands in one scrolling page, the essential keys first; a filter finds some."""
+    """Keys and commands in one scrolling page with a filter, the essential keys first."""
 
     DEFAULT_CSS = """
     HelpScreen {
@@ -98,7 +98,7 @@ class HelpScreen(ModalScreen[None]):
             yield Static(id="keys", markup=False)
 
     def on_mount(self) -> None:
-        """Begin with the page."""
+        """Focus the page."""
         self.query_one(VerticalScroll).focus()
 
     def on_resize(self) -> None:
@@ -106,10 +106,10 @@ class HelpScreen(ModalScreen[None]):
         self._draw()
 
     def action_filter(self) -> None:
-        """Let the person write what to look for."""
+        """Show and focus the filter."""
         field = self.query_one(Input)
         field.display = True
-        self.set_focus(field)  # `focus()` would come after keys that wait already
+        self.set_focus(field)  # `focus()` would run after pending keys
 
     def action_leave(self) -> None:
         """Close the filter; without one, the page."""
@@ -203,7 +203,7 @@ def _heading(text: str) -> Content:
 
 
 def _table(rows: Sequence[tuple[str, str, str]], column: int, room: int) -> list[Content]:
-    """Return rows of three columns: what is wrapped stays in its own, the last is at the right."""
+    """Return rows of three columns, each wrapped in its column, the last at the right."""
     column = min(column, room * 2 // 5)
     lines: list[Content] = []
     for left, middle, right in rows:

@@ -28,18 +28,18 @@ __all__ = ["Inbox"]
 _SIGNS = {"mention": "@", "reply": "↳", "direct": "", "message": ""}
 _AUTHOR = 12
 _LOW = 16
-"""Rows of the terminal below which nothing is set apart by blank lines."""
+"""Rows of the terminal below which blank lines are left out."""
 _DAY = 6
-"""As wide as a day is written; with a year it is wider."""
+"""Width of a date without a year, in cells."""
 
 
 class Inbox(ModalScreen[tuple[Location, int] | None]):
-    """Returns the channel and the number of the message to go to, or None.
+    """The unread messages; returns the channel and seq of the message to show, or None.
 
     Args:
-        found: what waits.
-        title: returns the name under which people know a channel.
-        mark: marks everything in a channel as read.
+        found: the unread messages by channel.
+        title: returns the title of a channel.
+        mark: marks a channel as read.
     """
 
     DEFAULT_CSS = """
@@ -110,7 +110,7 @@ class Inbox(ModalScreen[tuple[Location, int] | None]):
         self._rows: dict[str, tuple[Location, Waiting]] = {}
 
     def compose(self) -> ComposeResult:
-        """Lay out the list, the whole text of one message, and the keys."""
+        """Compose the list, the full text of a message, and the keys."""
         with Vertical():
             yield Static("Unread", id="title", markup=False)
             yield OptionList(markup=False)
@@ -120,19 +120,19 @@ class Inbox(ModalScreen[tuple[Location, int] | None]):
             yield Static(keys, id="keys", markup=False)
 
     def on_mount(self) -> None:
-        """Show what waits."""
+        """Show the unread messages."""
         self.call_after_refresh(self._fill, 0)
 
     def on_resize(self, event: events.Resize) -> None:
-        """Leave the list more room where that is low."""
+        """Leave more room for the list in a low terminal."""
         self.set_class(event.size.height < _LOW, "-low")
 
     def action_move(self, direction: str) -> None:
-        """Choose another message."""
+        """Select another message."""
         getattr(self.query_one(OptionList), f"action_cursor_{direction}")()
 
     def action_mark(self) -> None:
-        """Mark the channel of the message that is chosen."""
+        """Mark the channel of the selected message as read."""
         option = self.query_one(OptionList).highlighted_option
         if option is not None and option.id in self._rows:
             location, _ = self._rows[option.id]
@@ -141,7 +141,7 @@ class Inbox(ModalScreen[tuple[Location, int] | None]):
             self._fill(self.query_one(OptionList).highlighted or 0)
 
     def action_mark_all(self) -> None:
-        """Ask, then mark everything that is listed."""
+        """Ask, then mark all listed channels as read."""
 
         def answered(is_agreed: bool | None) -> None:
             if is_agreed:

@@ -1,6 +1,6 @@
 """The main screen: lists at the sides, the timeline, and the composer.
 
-It turns its widgets' messages into calls of the `Conversation`, and shows that one's state.
+It converts its widgets' messages to calls of the `Conversation`, and shows its state.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ __all__ = ["MainScreen", "Navigation"]
 
 
 class Navigation:
-    """Finds what is called `name` in the conversations, and goes there."""
+    """Navigation by name: history, unread messages, mentions, inbox, search, threads."""
 
     def __init__(self, layout: Layout, workspace: Workspace) -> None:
         self._layout = layout
@@ -77,7 +77,7 @@ class Navigation:
         }
 
     def find(self, name: str) -> None:
-        """Go where `name` leads."""
+        """Run the navigation command `name`."""
         self._by_name[name]()
 
     @property
@@ -94,7 +94,7 @@ class Navigation:
                 commands.move(self._conversation, info, step)
 
     def _thread(self) -> None:
-        """Go between the open thread and its channel; open that of the chosen message."""
+        """Switch between the open thread and its channel, or open the selected message's thread."""
         channel, thread = self._layout.channel, self._layout.thread
         chosen = channel.timeline.cursor
         if thread.display:
@@ -108,7 +108,7 @@ class Navigation:
             )
 
     def _mention(self, step: int) -> None:
-        """Go to the nearest mention here, then to those that are loaded of other channels."""
+        """Go to the nearest mention in this channel, then to loaded ones in other channels."""
         seq = self._layout.channel.timeline.mention(step)
         if seq is not None:
             self._conversation.view.choose(seq)
@@ -154,12 +154,12 @@ class MainScreen(Screen[None]):
 
     @property
     def conversation(self) -> Conversation:
-        """The conversation in front."""
+        """The current conversation."""
         return self.workspace.front.conversation
 
     @property
     def pane(self) -> ConversationPane:
-        """The pane in which one writes: the thread's while that has the focus."""
+        """The pane for typed text: the thread's while it has the focus, else the channel's."""
         return self.thread if self.thread.has_focus_within else self.channel
 
     def compose(self) -> ComposeResult:
@@ -182,29 +182,29 @@ class MainScreen(Screen[None]):
         self.call_after_refresh(self._layout.add_thread)
 
     def _sources(self) -> Sources:
-        """Return what there is to complete from; asked for only while somebody writes."""
+        """Return the sources of completion, computed only while the user types."""
         themes = tuple(short_names(self.app.available_themes))
         return replace(self.workspace.sources(), themes=themes, languages=LANGUAGES)
 
     def update_node_styles(self, animate: bool = True) -> None:
-        """Style all widgets anew; but not when the screen comes up, just after they were mounted.
+        """Restyle all widgets, except the first time, directly after they were mounted.
 
-        Textual would, and of a start that was every tenth millisecond.
+        Textual's first call is redundant, and took a tenth of the start-up time.
         """
         if self._is_styled:
             super().update_node_styles(animate)
         self._is_styled = True
 
     def _screen_resized(self, size: Size) -> None:
-        """Lay out for the size that the terminal has now, not for one that is told late.
+        """Lay out for the terminal's current size, not for that of a late event.
 
-        Each layout tells its size to the screen: while nothing is painted (at the start, at the
-        end), two sizes would call each other back for ever.
+        Each layout reports its size to the screen: while nothing is painted (at the start and the
+        end), two sizes would alternate forever.
         """
         super()._screen_resized(self.app.size)
 
     def on_resize(self) -> None:
-        """Let the lists at the sides step aside where it is narrow."""
+        """Hide the sidebar and the member list in a narrow terminal."""
         self._layout.fit(self.size.width)
 
     @on(events.DescendantFocus)
@@ -213,7 +213,7 @@ class MainScreen(Screen[None]):
 
     @on(Selected)
     def _selected(self, event: Selected) -> None:
-        """Have one message chosen at most: in the channel, or in the thread."""
+        """Keep at most one selected message, in the channel or in the thread."""
         if event.message is not None:
             for timeline in self.query(Timeline):
                 if timeline is not event.timeline:
@@ -223,18 +223,18 @@ class MainScreen(Screen[None]):
     @on(events.ScreenSuspend)
     @on(events.ScreenResume)
     def _look(self) -> None:
-        """What shows is read while the terminal has the focus, and nothing lies over it."""
+        """Mark visible messages as read only with the focus and no dialog open."""
         self.conversation.reading.watched(self.app.app_focus and self.app.screen is self)
 
     def on_mouse_down(self) -> None:
-        """Let no letter act on a message once the mouse is used: it may be meant as text."""
+        """Focus the composer, so that letters typed after a click are text."""
         if isinstance(self.focused, Timeline):
             self.set_focus(self.pane.composer)
 
     def on_key(self, event: events.Key) -> None:
-        """Write on, with a letter that nothing here has a use for.
+        """Type an unused letter into the composer.
 
-        The composer takes its own letters; those that were typed before it got the focus end here.
+        Letters typed before the composer got the focus bubble to the screen.
         """
         if event.is_printable and event.key not in self.active_bindings:
             event.stop()
@@ -243,7 +243,7 @@ class MainScreen(Screen[None]):
             pane.composer.type(event)
 
     def on_paste(self, event: events.Paste) -> None:
-        """Write what was pasted where nothing had a use for it."""
+        """Paste into the composer if no focused widget took the text."""
         event.stop()
         pane = self.pane
         pane.write()
@@ -255,18 +255,18 @@ class MainScreen(Screen[None]):
     def _count_down(self) -> None:
         self._layout.status.remaining = self.conversation.state.retry_in
 
-    # What is done with keys, and in the switcher.
+    # Actions of keys and of the switcher.
 
     def run_command(self, text: str) -> None:
         """Run a slash command."""
         self.conversation.run_command(text)
 
     def begin_command(self, text: str) -> None:
-        """Let the person write what a slash command still needs."""
+        """Start a slash command in the composer, for the user to complete."""
         self.pane.composer.put_first(text)
 
     def action_switch(self) -> None:
-        """Choose a channel, a person or a command by a few letters."""
+        """Open the switcher for channels, people and commands."""
         switch(self, Switcher(self.workspace, self.begin_command, keys_of_commands(self._keys)))
 
     def action_unread(self) -> None:
@@ -290,11 +290,11 @@ class MainScreen(Screen[None]):
         self._layout.toggle(pane)
 
     def action_focus_timeline(self) -> None:
-        """Choose a message."""
+        """Select a message."""
         self.pane.choose_message()
 
     def action_write(self) -> None:
-        """Leave the timeline for the composer, which knows its own way with Escape."""
+        """Focus the composer, unless it has the focus and handles Escape itself."""
         pane = self.pane
         if pane.composer.has_focus and pane.timeline.cursor is None:
             raise SkipAction
@@ -305,10 +305,10 @@ class MainScreen(Screen[None]):
         self.pane.timeline.jump_to_bottom()
 
     def bare_lines(self, width: int, height: int) -> list[str]:
-        """Return what shows as bare text, and what stands before it as far as there is room."""
+        """Return the visible and earlier messages as plain lines, as many as fit."""
         return copy_lines(self.channel.timeline.back_from_here(), width, height)
 
-    # What the widgets tell.
+    # Messages of the widgets.
 
     @on(Composer.Submitted)
     def _submitted(self, event: Composer.Submitted) -> None:
@@ -337,7 +337,7 @@ class MainScreen(Screen[None]):
 
     @on(Composer.Pasted)
     def _pasted(self, event: Composer.Pasted) -> None:
-        """Ask before a lot of text is inserted."""
+        """Ask before a large paste."""
         composer, text = self.pane.composer, event.text
         confirm_paste(self, text, lambda: composer.take_paste(text, is_meant=True))
 
@@ -356,7 +356,7 @@ class MainScreen(Screen[None]):
     @on(OlderWanted)
     @on(GapWanted)
     def _load(self, event: OlderWanted | GapWanted) -> None:
-        """Load what is missing above; a thread is loaded from its end."""
+        """Load older or missing messages; a thread is loaded from its end."""
         core, channel = self.conversation.core, self.conversation.state.current
         if event.thread is not None:
             core.load_thread()
@@ -367,8 +367,8 @@ class MainScreen(Screen[None]):
 
     @on(Seen)
     def _seen(self, event: Seen) -> None:
-        """Mark what shows as read; not what shows in a thread: see `ThreadController`."""
-        # What shows now, not what did when this was sent: that may have been another channel.
+        """Mark visible messages of the channel as read; for threads see `ThreadController`."""
+        # Use the current seq: the event may stem from another channel.
         seq, channel = self.channel.timeline.seen, self.conversation.state.current
         if event.thread is None and seq is not None and channel is not None:
             self.conversation.seen(channel, seq)
@@ -383,6 +383,6 @@ class MainScreen(Screen[None]):
 
     @on(ActionRequested)
     def _asked(self, event: ActionRequested) -> None:
-        """Do what a key, a word of a message or one of the bar asks for."""
+        """Run the action that a key, a message or the message bar requested."""
         (self.channel if event.thread is None else self.thread).write()
         self._actions.run(event.name, event.message, event.thread)

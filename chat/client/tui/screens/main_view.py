@@ -40,14 +40,14 @@ __all__ = ["Rang", "ScreenNotifier", "ScreenView", "ThemeChosen"]
 
 @dataclass
 class Rang(TextualMessage):
-    """The terminal is to be sent `sequence`, as it is."""
+    """A notification needs `sequence` to be written to the terminal unchanged."""
 
     sequence: str
 
 
 @dataclass
 class ThemeChosen(TextualMessage):
-    """The person has chosen the theme of that name, and wants it the next time, too."""
+    """The user chose a theme, which should be saved."""
 
     name: str
 
@@ -60,7 +60,7 @@ class ScreenNotifier:
         self._way = way
         self._command = tuple(command)
         self._is_told = False
-        """Whether the person knows that their program fails."""
+        """Whether a failure of the user's command was reported."""
 
     def notify(self, notification: Notification) -> None:
         """Show a notification."""
@@ -81,14 +81,14 @@ class ScreenNotifier:
 
 
 _PAUSE = 0.8
-"""Seconds without a key after which a question may come up that nobody asked for."""
+"""Seconds without a key before an unrequested dialog may open."""
 _LOOK_EVERY = 0.1
 
 
 class ScreenView:
-    """The `View` of the conversation at `server` on `screen`; see there for what each promises.
+    """The `View` of a server's conversation on `screen`; see `View` for the contract.
 
-    While another is in front, what would lie in the composer lies aside here.
+    While another conversation is current, the composer's text is kept here.
     """
 
     def __init__(
@@ -108,10 +108,10 @@ class ScreenView:
         self._places: dict[str, Place | None] = {}
         self._opened: str | None = None
         self._is_asking = False
-        """Whether a question for another name waits until nobody types."""
+        """Whether a dialog for another name waits for a pause in typing."""
 
     def step_back(self) -> None:
-        """Let another conversation be shown; remember where the timeline was."""
+        """Yield the screen to another conversation; save the scroll position."""
         self._aside = self._layout.channel.composer.text
         self._leave()
         self._timeline.show(Log(), "", read=0)
@@ -125,14 +125,14 @@ class ScreenView:
         return self._pane(key).composer.text if self._aside is None else self._aside
 
     def compose_with(self, key: PaneKey, text: str) -> None:
-        """Put a text into the composer; what is typed there from now on is for `key`."""
+        """Load a text into the composer, with `key` as its subject."""
         if self._aside is None:
             self._pane(key).composer.load(text, Subject(self._server_key, key))
         else:
             self._aside = text
 
     def give_back(self, key: PaneKey, text: str) -> None:
-        """Put a text that was not sent back into the composer."""
+        """Restore an unsent text in the composer."""
         if self._aside is None:
             self._pane(key).composer.give_back(text)
         else:
@@ -146,7 +146,7 @@ class ScreenView:
         return self._layout.channel.timeline
 
     def _leave(self) -> None:
-        """Remember where the timeline was."""
+        """Save the scroll position."""
         if self._opened is not None:
             self._places[self._opened] = self._timeline.place
             self._opened = None
@@ -166,7 +166,7 @@ class ScreenView:
             self._layout.thread.write()
 
     def update(self, key: PaneKey, done: Splices) -> bool:
-        """Bring a timeline up to date, if it shows that log."""
+        """Apply a change to the timeline that shows its log."""
         return self._pane(key).timeline.apply(done)
 
     def close_thread(self) -> None:
@@ -181,7 +181,7 @@ class ScreenView:
         return self._aside is None and self._timeline.choose(seq)
 
     def showing(self) -> int | None:
-        """Return the highest number that shows now."""
+        """Return the highest visible seq."""
         return self._timeline.seen if self._aside is None else None
 
     def shows_newest(self, key: PaneKey) -> bool:
@@ -189,7 +189,7 @@ class ScreenView:
         return self._pane(key).timeline.at_bottom
 
     def unread_from(self) -> int | None:
-        """Return the number from which on the channel was unread when it was opened."""
+        """Return the first unread seq at the time the channel was opened."""
         return self._timeline.unread_from
 
     def show_unread(self) -> None:
@@ -332,14 +332,14 @@ class ScreenView:
             self.ask_name(server.settings.name)
 
     def turned_back(self, channel: str, reason: str) -> None:
-        """Tell the person why a channel did not open."""
+        """Show why a channel did not open."""
         self.say(reason, "warning")
 
     def tell(self, update: Update) -> None:
         """Do nothing: `redraw` shows the state."""
 
     def say(self, text: str, severity: Severity = "information") -> None:
-        """Tell the person something, briefly."""
+        """Show a short notification."""
         title = "" if self._aside is None else self._workspace.title_beside(self._server_key)
         self._screen.app.notify(text, title=title, severity=severity, markup=False)
 

@@ -1,4 +1,4 @@
-"""Pickers: a list filtered by a few letters, and its uses."""
+"""Pickers: a filtered list, and the dialogs that use it."""
 
 from __future__ import annotations
 
@@ -42,35 +42,35 @@ _MOST_SHOWN = 200
 _SIGNS = "#@/:"
 _PAUSING = "Pause a moment"
 _LOW = 20
-"""Rows of the terminal below which nothing is set apart by blank lines."""
+"""Rows of the terminal below which blank lines are left out."""
 _MOST_ROWS = 20
 _AROUND, _AROUND_LOW = 8, 3
-"""Rows of the dialog besides the list: margin and edges, the title and the field."""
+"""Rows of the dialog besides the list: margin, border, title and field."""
 
 
 class _Field(Input):
-    """The field of a picker; with a `pause`, it takes the first key only after that."""
+    """The field of a picker; with a `pause`, it drops keys until a pause in typing."""
 
     def __init__(self, pause: TypingPause | None, *, placeholder: str, compact: bool) -> None:
         super().__init__(placeholder=placeholder, compact=compact)
         self._typing_pause = pause
 
     def on_key(self, event: events.Key) -> None:
-        """Drop a key that belongs to what was being typed."""
+        """Drop a key pressed while typing."""
         if self._typing_pause is not None and not self._typing_pause.drops(event):
             self._typing_pause = None
 
 
 class Picker(ModalScreen[str | None]):
-    """Returns the key of the row that was chosen, or None.
+    """A filtered list; returns the key of the chosen row, or None.
 
     Args:
-        find: returns the rows for what is written; by default letters find `choices`.
-        hint: stands in the field while nothing is written there.
-        opens_by_itself: takes keys only after a pause in typing, as a person may not expect it.
-        chosen: the key of the row to begin at; None: the first.
-        moved: is called with the key of each row that is highlighted; nothing is dimmed then.
-        look_up: asks for more rows for what is written; to be told by `refill` when they came.
+        find: returns the rows for a query; by default it filters `choices`.
+        hint: placeholder of the field.
+        opens_by_itself: whether to drop keys until a pause in typing, for an unrequested dialog.
+        chosen: the key of the row to highlight first; None: the first row.
+        moved: called with the key of each highlighted row; the screen below is then not dimmed.
+        look_up: requests more rows for a query; calls the given function when they arrive.
     """
 
     DEFAULT_CSS = """

@@ -37,25 +37,25 @@ _AUTHOR = 12
 _LEAD = 24
 """Characters of a row before what was found."""
 _AHEAD = 10
-"""Rows from the end at which more are looked for."""
+"""Rows from the end of the list at which more results are requested."""
 _LOW = 20
-"""Rows of the terminal below which nothing is set apart by blank lines."""
+"""Rows of the terminal below which blank lines are left out."""
 _FOUND, _END = "\ue000", "\ue001"
-"""Stand around what was found while the marks of Markdown are taken out."""
+"""Markers around matches while Markdown is removed."""
 _SIGNS = re.compile(f"([{_FOUND}{_END}])")
 _MOMENT = 0.1
-"""Seconds one stays with a hit before what stands around it is looked up."""
+"""Seconds on a result before its context is requested."""
 _KEYS = "Enter open   ↑ ↓ select   / edit search   Esc close"
 
 
 class SearchScreen(ModalScreen[tuple[str, int] | None]):
-    """Returns the channel and the number of the message to go to, or None.
+    """A search; returns the channel and seq of the message to show, or None.
 
-    `is_by_key` tells afterwards whether the message was chosen with a key.
+    `is_by_key` is whether the message was chosen with a key.
 
     Args:
-        finding: the latest search, or none yet.
-        me: one's own name.
+        finding: the latest search, possibly empty.
+        me: the user's name.
     """
 
     DEFAULT_CSS = """

@@ -1,6 +1,6 @@
 """Single-line bars: header, message actions, composer context, status with activity.
 
-Each shows what it was given last, and cuts it to its width.
+Each bar shows its reactive values, truncated to its width.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ class ChannelHeader(Widget):
     server: reactive[str] = reactive("")
     """The server's title."""
     is_one_of_several: reactive[bool] = reactive(False)
-    """Whether the channel's server is named: there are others."""
+    """Whether to show the channel's server, because there are several."""
     is_peeking: reactive[bool] = reactive(False)
-    """Whether nothing that shows is marked as read."""
+    """Whether peek is on: visible messages are not marked as read."""
 
     def render(self) -> Content:
         """Draw the line."""
@@ -77,7 +77,7 @@ class ChannelHeader(Widget):
         return Content.assemble(text, " " * (width - text.cell_length), notes)
 
     def _notes(self, info: ChannelInfo) -> Content:
-        """Return what is to be known of the channel, on the right."""
+        """Return the channel's state, for the right side."""
         quiet = [f"{info.pins} pinned"] if info.pins else []
         quiet += ["muted"] if info.muted else []
         notes = [Content.styled(note, "$text-muted") for note in quiet]
@@ -87,7 +87,7 @@ class ChannelHeader(Widget):
 
 
 class TypingLine(Widget):
-    """Who is typing; always there, so that nothing jumps."""
+    """A line that shows who is typing; always displayed, so the layout does not shift."""
 
     DEFAULT_CSS = """
     TypingLine {
@@ -124,7 +124,7 @@ class TypingLine(Widget):
 
 
 class ContextBar(Widget):
-    """What the composer's text is for: an answer, or a change. Hidden while it is a new message."""
+    """The message to which the draft replies, or that it edits; hidden for a new message."""
 
     DEFAULT_CSS = """
     ContextBar {
@@ -140,14 +140,14 @@ class ContextBar(Widget):
 
     @dataclass
     class Dismissed(TextualMessage):
-        """The bar was clicked away."""
+        """The bar was clicked."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._text = Content("")
 
     def show(self, draft: Draft) -> None:
-        """Say what the text of a draft is for; hide where it is a new message."""
+        """Show the target of a draft; hide for a new message."""
         message = draft.message if draft.aim is not Aim.MESSAGE else None
         self.set_class(message is not None, "-shown")
         if message is None:
@@ -159,7 +159,7 @@ class ContextBar(Widget):
         self.refresh()
 
     def render(self) -> Content:
-        """Draw the line, and how to get rid of it."""
+        """Draw the line, with the key to cancel."""
         way_out = Content.styled("  Esc to cancel", "$text-muted")
         width = self.content_size.width - way_out.cell_length
         text = elide(self._text, width)
@@ -172,7 +172,7 @@ class ContextBar(Widget):
 
 
 class Banner(Static):
-    """Why there is no connection, calmly, and when the next attempt is made."""
+    """The reason for a lost connection, and the time of the next attempt."""
 
     DEFAULT_CSS = """
     Banner {
@@ -194,7 +194,7 @@ class Banner(Static):
         super().__init__(id=id, markup=False)
 
     def show(self, problem: ConnectionChanged | None) -> None:
-        """Say what is wrong; nothing, if nothing is."""
+        """Show a problem; None hides the banner."""
         self.set_class(problem is not None, "-shown")
         if problem is not None:
             self.set_class(problem.link in (Link.REFUSED, Link.STOPPED), "-refused")
@@ -202,9 +202,9 @@ class Banner(Static):
 
 
 class StatusBar(Widget):
-    """The connection, one's own name and the server; then activity, or the keys one needs most.
+    """The connection, the user's name and the server; then activity, or the most important keys.
 
-    Activity shows while the sidebar does not.
+    Activity is shown while the sidebar is hidden.
     """
 
     DEFAULT_CSS = """
@@ -220,13 +220,13 @@ class StatusBar(Widget):
     server: reactive[str] = reactive("")
     status: reactive[str] = reactive("online")
     do_not_disturb: reactive[str] = reactive("")
-    """That no notifications are shown now, and until when; empty: they are shown."""
+    """The state of do not disturb, and its end; empty if it is off."""
     hints: reactive[tuple[tuple[str, str], ...]] = reactive(())
     remaining: reactive[float] = reactive(0.0)
     mode: reactive[str] = reactive("")
-    """What keys mean in the composer, where that changes."""
+    """The composer's vi mode; empty without vi keys."""
     has_activity: reactive[bool] = reactive(False)
-    """Whether activity is shown here."""
+    """Whether to show activity."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -235,7 +235,7 @@ class StatusBar(Widget):
         self._drawn = Content("")
 
     def show_activity(self, groups: tuple[Group, ...], here: Location) -> None:
-        """Show where something happened in the channels of all servers; draw only what is new."""
+        """Show activity in the channels of all servers; repaint only if the line changed."""
         self._groups, self._here = groups, here
         if self.has_activity and self.display and self._draw() != self._drawn:
             self.refresh()
@@ -246,7 +246,7 @@ class StatusBar(Widget):
         return self._drawn
 
     def _draw(self) -> Content:
-        """Return the line: hints give way to all else, name and server to activity."""
+        """Return the line; without room, it drops hints first, then name and server."""
         width = self.content_size.width
         groups = self._groups if self.has_activity else ()
         parts, count = _activity(groups, self._here, width // len(_GAP))
@@ -292,7 +292,7 @@ class StatusBar(Widget):
         return parts
 
     def _link(self, *, is_short: bool = False) -> Content:
-        """Return the connection's state; a short one leaves out what the sign says alone."""
+        """Return the connection's state; the short form leaves out text that the sign implies."""
         sign, colour, text = LINKS[self.connection.link]
         if self.connection.link is Link.WAITING and self.connection.retry_in is not None:
             seconds = math.ceil(self.remaining)
@@ -316,11 +316,11 @@ _GAP = "   "
 
 
 def _activity(groups: tuple[Group, ...], here: Location, most: int) -> tuple[list[Content], int]:
-    """Return up to `most` parts of the activity, the weightiest first, and how many there are.
+    """Return up to `most` parts of the activity, most important first, and their number.
 
-    Mentions come first, then direct messages, then others, each with its place in the list. Of
-    several servers those behind the front one are named, and before all else those that are not
-    connected. A part's style says where a click on it leads.
+    Mentions come first, then direct messages, then others, each with its number in the sidebar.
+    Servers other than the current one are named; those that are not connected come first.
+    The style of a part holds the location to open on a click.
     """
     behind = {each.server: each for each in groups if each.server != here.server}
     active = [
@@ -345,7 +345,7 @@ def _activity(groups: tuple[Group, ...], here: Location, most: int) -> tuple[lis
 
 
 def _fitting(parts: list[Content], count: int, width: int) -> Content:
-    """Return the parts that fit, and how many of `count` are left out."""
+    """Return the parts that fit, and the number of those left out of `count`."""
     whole = Content(_GAP).join(parts)
     if whole.cell_length <= width and len(parts) == count:
         return whole
@@ -377,11 +377,11 @@ _WORDS = {"retry": "resend", "open": "open link"}
 
 
 class MessageBar(Widget):
-    """One line; hidden while no message is chosen.
+    """The actions on the selected message, on one line; hidden without one.
 
     Args:
-        keys: the actions by their names, each with the key that asks for it.
-        select: the key from which on keys act on the message.
+        keys: the key of each action, by the action's name.
+        select: the key that focuses the timeline, so that keys act on the message.
     """
 
     DEFAULT_CSS = """
@@ -395,12 +395,12 @@ class MessageBar(Widget):
 
     chosen: reactive[Message | None] = reactive(None)
     thread: int | None = None
-    """The root of the thread in which it was chosen; None: in the channel."""
+    """The root of the thread in which the message was selected; None for the channel."""
     user: reactive[str] = reactive("")
     may_delete: reactive[bool] = reactive(False)
     """Whether the user may delete the message."""
     has_keys: reactive[bool] = reactive(False)
-    """Whether keys act on the message; after a click they do not, and only the words are shown."""
+    """Whether keys act on the message; after a click they do not, and the bar hides their keys."""
 
     def __init__(self, keys: Mapping[str, str], select: str, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -409,11 +409,11 @@ class MessageBar(Widget):
         self.display = False
 
     def watch_chosen(self) -> None:
-        """Show, or step aside."""
+        """Hide the bar if it has no actions."""
         self.display = bool(self._offered())
 
     def render(self) -> Content:
-        """Draw the words; a click on one finds its action in the style."""
+        """Draw the actions; the style of each holds its name, for clicks."""
         offered, width = self._offered(), self.content_size.width
         counts = range(len(offered), -1, -1)
         # Where keys act, the ends are shortened last; after a click only words that show act.
@@ -426,7 +426,7 @@ class MessageBar(Widget):
         return elide(drawn, width)
 
     def _drawn(self, offered: dict[str, str], count: int, *, is_short: bool) -> Content:
-        """Return the line with the first `count` actions, and a sign for those left out."""
+        """Return the line with the first `count` actions, and a sign if others are left out."""
         parts = [self._heading(is_short=is_short)]
         parts += [self._word(action, offered[action]) for action in [*offered][:count]]
         if count < len(offered):
@@ -443,10 +443,10 @@ class MessageBar(Widget):
         return Content.assemble(*ink).stylize(Style.from_meta({"action": action}))
 
     def _heading(self, *, is_short: bool) -> Content:
-        """Return the number, by which slash commands know the message, and its time.
+        """Return the message's number, for slash commands, and its time.
 
-        A message that was not sent has no number. While keys do not act on the message, the key to
-        select it is more useful where there is little room.
+        An unsent message has no number. If keys do not act on the message, the short form is empty
+        to leave room for the key that selects it.
         """
         if self.chosen is None or (is_short and not self.has_keys):
             return Content("")
@@ -456,7 +456,7 @@ class MessageBar(Widget):
         return Content.styled(f"{number}{time}", "$text-muted")
 
     def _offered(self) -> dict[str, str]:
-        """Return what can be done with the message, each with its key."""
+        """Return the actions on the message, each with its key."""
         message = self.chosen
         if message is None:
             return {}
@@ -467,11 +467,11 @@ class MessageBar(Widget):
         return {name: key for name, key in found.items() if name and name not in senseless}
 
     def on_mouse_down(self, event: MouseDown) -> None:
-        """Keep the focus where it is: the words would move before the click ends."""
+        """Keep the focus: a change of focus would move the actions before the click ends."""
         event.stop()
 
     def on_click(self, event: Click) -> None:
-        """Ask for what the word under the mouse says."""
+        """Request the action that was clicked."""
         event.stop()
         action = event.style.meta.get("action")
         if action == "leave":
@@ -483,6 +483,6 @@ class MessageBar(Widget):
 
 
 def actions_of(keys: Iterable[KeyRow]) -> dict[str, str]:
-    """Return what a letter does with a message, by its name, each with the key as it is bound."""
+    """Return the label of the bound key of each action on a message, by the action's name."""
     labels = {row.id: row.keys[0] for row in keys}
     return {name: labels[key] for name, key in MESSAGE_ACTIONS.items() if key in labels}

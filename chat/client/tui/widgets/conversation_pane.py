@@ -23,15 +23,15 @@ __all__ = ["ConversationPane"]
 
 
 class ConversationPane(Vertical):
-    """A timeline, and the composer with its offers, its preview and what the text is for.
+    """A timeline and a composer, with the completion popup, the preview and the context bar.
 
-    What the composer and the timeline tell goes up, but for what concerns this pane alone. The
-    composer's `subject` says which channel or thread a text is for.
+    Messages of the timeline and the composer bubble, except those that concern only this pane. The
+    composer's `subject` is the channel or thread of its text.
 
     Args:
-        head: stands above the timeline.
-        stage: shares the place of the timeline, below it.
-        has_vi: whether text is edited as in vi.
+        head: widgets above the timeline.
+        stage: widgets in the timeline's container, below it.
+        has_vi: whether to enable vi keys.
     """
 
     DEFAULT_CSS = """
@@ -84,7 +84,7 @@ class ConversationPane(Vertical):
             yield self.composer
 
     def on_mount(self) -> None:
-        """Take vi's keys, where they are wanted."""
+        """Enable vi keys, if set."""
         if self._has_vi:
             self.composer.edit_as_in_vi()
 
@@ -94,13 +94,13 @@ class ConversationPane(Vertical):
         self.screen.set_focus(self.composer)  # `focus()` would come after keys that wait already
 
     def choose_message(self) -> None:
-        """Let keys act on a message: the chosen one, or the last that shows."""
+        """Focus the timeline, with the cursor on the selected or the last visible message."""
         self.timeline.focus()
         if self.timeline.cursor is None:
             self.timeline.action_cursor(-1)
 
     def on_click(self, event: Click) -> None:
-        """Write here after a click; letters never act on the message that was clicked."""
+        """Focus the composer after a click, so that letters do not act on the clicked message."""
         event.stop()
         self.screen.set_focus(self.composer)
 
@@ -138,7 +138,7 @@ class ConversationPane(Vertical):
 
     @on(Composer.EditorWanted)
     def _edit_outside(self) -> None:
-        """Give the terminal to the person's editor, and take what they saved."""
+        """Suspend the app, run the editor, and load the saved text."""
         before = self.composer.text
         after, failure = before, ""
         try:

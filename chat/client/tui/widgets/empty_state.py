@@ -1,4 +1,4 @@
-"""Shown in place of the timeline while there is no channel."""
+"""The empty state, shown instead of the timeline without a channel."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WAYS: tuple[tuple[str, str], ...] = (
 
 
 class EmptyState(Static):
-    """Where to go from here."""
+    """A hint how to join or create a channel."""
 
     DEFAULT_CSS = """
     EmptyState {
@@ -32,7 +32,7 @@ class EmptyState(Static):
         super().__init__(id=id, markup=False)
 
     def show(self, connection: ConnectionChanged) -> None:
-        """Say what can be done with and without a connection."""
+        """Show the possible actions for a state of the connection."""
         title, ways = "You have not joined a channel yet", _WAYS
         if connection.link is Link.CONNECTING:
             title, ways = "Connecting…", ()

@@ -22,13 +22,13 @@ PRESENCE: dict[str, tuple[str, str]] = {
     "busy": ("⊖", "$text-error"),
     "offline": ("○", "$text-muted"),
 }
-"""The sign and the color of each presence; a name that is not here is shown as offline."""
+"""Sign and color of each presence; unknown values are shown as offline."""
 
 _ORDER = {presence: place for place, presence in enumerate(PRESENCE)}
 
 
 class MemberList(OptionList, can_focus=False):
-    """Members by presence, then by name."""
+    """The members of a channel, by presence and name."""
 
     DEFAULT_CSS = """
     MemberList {
@@ -59,7 +59,7 @@ class MemberList(OptionList, can_focus=False):
         self._members: MembersChanged | None = None
 
     def show(self, members: MembersChanged | None) -> None:
-        """Show the members of a channel; None while they are not known."""
+        """Show the members of a channel; None while they are unknown."""
         if members != self._members:
             self._members = members
             self._fill()
@@ -69,7 +69,7 @@ class MemberList(OptionList, can_focus=False):
         if width <= 0:
             return
         known = self._members
-        # A server may list somebody twice; the list may not.
+        # A server may list a member twice; option ids must be unique.
         rows = sorted({row[0]: row for row in known.members}.values(), key=_place) if known else []
         top = self.scroll_y
         options = [Option(Content.styled(_heading(known), "bold"), disabled=True)]
@@ -84,7 +84,7 @@ class MemberList(OptionList, can_focus=False):
         self._fill()
 
     def watch_show_vertical_scrollbar(self) -> None:
-        """Fill again: the scrollbar takes a column, and a name too wide is not drawn at all."""
+        """Refill: the scrollbar takes a column, and a name that is too wide is not drawn."""
         self.call_after_refresh(self._fill)
 
     @on(OptionList.OptionSelected)

@@ -16,7 +16,7 @@ __all__ = ["Preview"]
 
 
 class Preview(Widget):
-    """The text as a message, laid out as the timeline will; hidden until it is asked for."""
+    """The composer's text as the timeline would show it; hidden by default."""
 
     DEFAULT_CSS = """
     Preview {
@@ -41,7 +41,7 @@ class Preview(Widget):
             self.refresh(layout=True)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """Take as many lines as the message does."""
+        """Return the number of lines of the message."""
         return max(1, len(self._lay_out(width)))
 
     def render(self) -> Text:
@@ -57,7 +57,7 @@ class Preview(Widget):
 
 
 def _row(line: Line) -> Text:
-    """Return a line as text for Rich, with its meta left out: nothing here can be clicked."""
+    """Convert a line to Rich text, without meta, so that nothing is clickable."""
     row = Text("  ", end="", no_wrap=True)
     for segment in (*line.indent, *line.ink):
         row.append(segment.text, segment.style.clear_meta_and_links() if segment.style else None)

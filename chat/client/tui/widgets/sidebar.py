@@ -1,6 +1,6 @@
 """The sidebar: channels by server, with their badges.
 
-With several servers each is a group: its heading tells how it is connected.
+With several servers, each has a section; its heading shows the state of the connection.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["LINKS", "Sidebar", "badge", "has_badge"]
 
 _MOST = 999
 _KEYS = 9
-"""How many channels a digit leads to, together with Alt."""
+"""Number of channels that Alt with a digit selects."""
 LINKS: dict[Link, tuple[str, str, str]] = {
     Link.CONNECTING: ("◌", "$text-warning", "connecting…"),
     Link.ONLINE: ("●", "$text-success", "online"),
@@ -37,7 +37,7 @@ LINKS: dict[Link, tuple[str, str, str]] = {
     Link.REFUSED: ("×", "$text-error", "refused"),
     Link.STOPPED: ("○", "$text-muted", "stopped"),
 }
-"""The sign of a connection, its color, and its state in a word."""
+"""Sign, color and label of each state of a connection."""
 
 
 def has_badge(info: ChannelInfo) -> bool:
@@ -46,7 +46,7 @@ def has_badge(info: ChannelInfo) -> bool:
 
 
 def badge(info: ChannelInfo) -> Content:
-    """Return the signs of a channel; nothing if nothing happened in it."""
+    """Return the signs of a channel; empty without activity."""
     parts: list[tuple[str, str]] = []
     if info.failed:
         parts.append(("✗", "bold $text-error"))
@@ -65,30 +65,30 @@ def _count(number: int) -> str:
 
 
 class _Heading(NamedTuple):
-    """The heading of a section; one with a `link` names a server, and a click on it leads there."""
+    """The heading of a section; with a `link`, it names a server and can be clicked."""
 
     title: str
     link: Link | None = None
 
 
 class _Section(NamedTuple):
-    """Channels of one server below their heading, which stands in the row `top`."""
+    """Channels of a server below their heading, which is in row `top`."""
 
     heading: _Heading
     server: int
     channels: Sequence[ChannelInfo]
     top: int = 0
     before: int = 0
-    """How many channels are listed in the sections above."""
+    """Number of channels in the sections above."""
 
 
 class _Look(NamedTuple):
-    """What a row shows, and the component class that styles it."""
+    """The contents of a row, and the component class of its style."""
 
     shown: ChannelInfo | _Heading
     component: str
     key: str = ""
-    """The digit that leads to the channel together with Alt."""
+    """The digit that selects the channel with Alt."""
 
 
 _BLANK = _Look(_Heading(""), "sidebar--row")
@@ -97,8 +97,8 @@ _BLANK = _Look(_Heading(""), "sidebar--row")
 class Sidebar(ScrollView, can_focus=False):
     """Starred channels, channels and direct channels, the current one highlighted.
 
-    Only rows that show cost anything, and only those that look different are painted again: there
-    may be thousands of channels, and each message changes one.
+    Only visible rows are laid out, and only changed rows are repainted: there may be thousands of
+    channels, and each message changes one.
     """
 
     ALLOW_SELECT = False
@@ -125,7 +125,7 @@ class Sidebar(ScrollView, can_focus=False):
 
     @dataclass
     class ChannelChosen(Message):
-        """A channel was clicked; or a server (no channel of it)."""
+        """A channel or a server was clicked; for a server the channel is empty."""
 
         location: Location
 
@@ -135,20 +135,20 @@ class Sidebar(ScrollView, can_focus=False):
         self._here = NOWHERE
         self._is_read = False
         self._here_row = -1
-        """The row of the current channel as it was scrolled to."""
+        """The row of the current channel at the last scroll."""
         self._sections: list[_Section] = []
         self._hovered: int | None = None
         """The row under the mouse."""
         self._painted: dict[int, _Look] = {}
-        """What each line of the screen shows."""
+        """The painted contents of each screen line."""
 
     def show(self, groups: tuple[Group, ...], here: Location, *, is_read: bool) -> None:
         """Show the channels of `groups` in their order.
 
         Args:
-            groups: what there is to list.
+            groups: the channels of each server.
             here: the channel to highlight.
-            is_read: whether its newest message is on the screen: then nothing waits in it.
+            is_read: whether its newest message is visible, so that it has no unread badge.
         """
         self._here, self._is_read = here, is_read
         if groups != self._groups:
@@ -174,14 +174,14 @@ class Sidebar(ScrollView, can_focus=False):
             self.virtual_size = size
 
     def _repaint(self) -> None:
-        """Paint the lines that look different."""
+        """Repaint the lines that changed."""
         width = self.size.width
         for y in range(self.size.height):
             if self._painted.get(y) != self._look(y):
                 self.refresh(Region(0, y, width, 1))
 
     def _scroll_to_here(self) -> None:
-        """Bring the current channel into view; the first of a section with its heading."""
+        """Scroll to the current channel; include the heading for the first of a section."""
         for section in self._sections:
             if section.server != self._here.server:
                 continue
@@ -194,7 +194,7 @@ class Sidebar(ScrollView, can_focus=False):
                 rows = Region(0, top, 1, self._here_row - top + 1)
                 self.scroll_to_region(rows, animate=False, force=True, immediate=True)
 
-    # What a row holds
+    # Rows
 
     def _place(self, row: int) -> tuple[_Section, int] | None:
         """Return the section of a row, and the row's number in it; None below and between them."""
@@ -206,7 +206,7 @@ class Sidebar(ScrollView, can_focus=False):
         return (section, number) if number <= len(section.channels) else None
 
     def _location(self, row: int) -> Location | None:
-        """Return where a click on a row leads."""
+        """Return the location to open for a click on a row."""
         if (place := self._place(row)) is None:
             return None
         section, number = place
@@ -268,7 +268,7 @@ class Sidebar(ScrollView, can_focus=False):
 
 
 def _sections(groups: tuple[Group, ...]) -> list[_Section]:
-    """Return the channels of the only server in sections; of several, a section for each."""
+    """Return the sections: by kind of channel for one server, else one per server."""
     if len(groups) == 1:
         server, listed = groups[0].server, groups[0].channels
         starred = bisect_left(listed, True, key=lambda info: not info.pinned)
