@@ -33,18 +33,18 @@ from chat.text import channel_title
 __all__ = ["Layout"]
 
 _WIDE = 100
-"""Columns from which there is room for both lists beside what is read."""
+"""Minimum columns for the sidebar and the member list beside the timeline."""
 _HINTS = {"channel.switch": "go to", "channel.unread": "next unread", "help": "help"}
 
 
 class Layout:
     """The widgets of the main screen, by name.
 
-    A thread takes the place of the members; where it is narrow it stands below its channel.
+    A thread replaces the member list; in a narrow terminal it is below its channel.
 
     Args:
-        keys: all keys, as they are bound.
-        has_vi: whether text is edited as in vi.
+        keys: all bound keys.
+        has_vi: whether to enable vi keys.
     """
 
     CSS = """
@@ -85,12 +85,12 @@ class Layout:
         self.thread.display = False
         self._work = Container(self.channel, id="work")
         self._wanted: dict[Pane, bool | None] = {"sidebar": None, "members": None}
-        """Which lists are to show; None: as the width has it."""
+        """Whether each pane is displayed; None: depending on the width."""
         self._is_wide = False
         self._members: MembersChanged | None = None
 
     def compose(self) -> ComposeResult:
-        """Lay out the widgets, but for the thread."""
+        """Compose the widgets, except the thread pane."""
         with Horizontal(id="body"):
             yield self.sidebar
             yield self._work
@@ -99,11 +99,11 @@ class Layout:
         yield self.status
 
     def add_thread(self) -> None:
-        """Lay out the thread's pane: without it the first paint of the screen is 10 ms quicker."""
-        if self._work.is_attached:  # else the program has ended before it came to that
+        """Mount the thread pane, after the first paint, which is 10 ms faster without it."""
+        if self._work.is_attached:  # else the app has exited
             self._work.mount(self.thread)
 
-    # Which of them show
+    # Display of the widgets
 
     def show_thread(self, channel: str) -> None:
         """Show the pane of the thread, with its channel's title."""
@@ -119,7 +119,7 @@ class Layout:
         self._fit()
 
     def close_thread(self) -> None:
-        """Hide the thread's pane; text goes on being typed in the channel."""
+        """Hide the thread pane, and move its focus to the channel."""
         self.thread.timeline.action_leave()
         if self.thread.has_focus_within:
             self.channel.screen.set_focus(self.channel.composer)
@@ -127,7 +127,7 @@ class Layout:
         self._fit()
 
     def toggle(self, pane: Pane) -> None:
-        """Show a list, or hide it; where it is narrow, it takes the other one's place."""
+        """Toggle a pane; in a narrow terminal it replaces the other pane."""
         wanted = not (self.sidebar if pane == "sidebar" else self.members).display
         other: Pane = "members" if pane == "sidebar" else "sidebar"
         self._wanted[pane] = None if wanted == self._is_wide else wanted
@@ -136,7 +136,7 @@ class Layout:
         self._fit()
 
     def fit(self, width: int) -> None:
-        """Fit the lists to the screen's width."""
+        """Show or hide the panes for the screen's width."""
         self._is_wide = width >= _WIDE
         self._fit()
 
@@ -149,7 +149,7 @@ class Layout:
             part.set_class(not self._is_wide, "-stacked")
         self.members.display = members and not self.thread.display
 
-    # What they draw; each draws only what is new to it
+    # Contents; each widget repaints only changes
 
     def draw_lists(self, workspace: Workspace) -> None:
         """Show the channels of all servers."""
@@ -161,7 +161,7 @@ class Layout:
         self.status.show_activity(groups, here)
 
     def draw(self, workspace: Workspace) -> None:
-        """Show the conversation in front."""
+        """Show the current conversation."""
         conversation = workspace.front.conversation
         state, drafts = conversation.state, conversation.drafts
         self.banner.show(state.connection_problem)
@@ -200,7 +200,7 @@ class Layout:
         status.do_not_disturb = conversation.notifier.note
 
     def _draw_actions(self, workspace: Workspace) -> None:
-        """Show what can be done with the chosen message, in the place of the status."""
+        """Show the actions on the selected message in place of the status bar."""
         state, bar = workspace.front.conversation.state, self.actions
         bar.user = state.user
         timeline = self.channel.timeline

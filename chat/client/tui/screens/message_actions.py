@@ -19,7 +19,7 @@ __all__ = ["MessageActions"]
 
 
 class MessageActions:
-    """Carries out what is asked for a message; dialogs open over `screen`."""
+    """Actions on messages; dialogs open on `screen`."""
 
     def __init__(self, screen: Screen[Any], workspace: Workspace) -> None:
         self._screen = screen
@@ -36,12 +36,12 @@ class MessageActions:
         }
 
     def run(self, name: str, message: Message, thread: int | None) -> None:
-        """Do what is called `name` with a message, chosen in the channel or in that thread."""
+        """Run the action `name` on a message of the channel, or of the thread with that root."""
         if name == "reply":
             self._conversation.drafts.begin_reply(message, thread)
         elif name == "edit":
             self._conversation.drafts.begin_edit(message, thread)
-        elif name != "thread" or thread is None:  # else it is the one that is shown
+        elif name != "thread" or thread is None:  # else the thread is already open
             self._by_name[name](message)
 
     @property
@@ -58,7 +58,7 @@ class MessageActions:
         pick_emoji(self._screen, lambda emoji: self.toggle_reaction(message, emoji))
 
     def toggle_reaction(self, message: Message, emoji: str) -> None:
-        """React to a message, or take the reaction back if one has reacted so."""
+        """Add a reaction of the user to a message, or remove it."""
         conversation, me = self._conversation, fold(self._conversation.state.user)
         reactions = dict(message.reactions)
         emoji = matching_emoji(emoji, reactions)
