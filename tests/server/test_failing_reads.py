@@ -88,7 +88,7 @@ async def test_damaged_pages_are_answered_as_unavailable_and_reported_by_healthz
         refused = await alice.call(History(channel="#tea", before=200, limit=100), ErrorFrame)
         assert (refused.code, refused.retryable) == ("unavailable", True)
         eventually(is_ill(server, "malformed"), "/healthz tells of it")
-        server.wait_for_line("cannot be read: database disk image is malformed")
+        server.wait_for_line(f"cannot read {database}: database disk image is malformed")
         assert "Traceback" not in server.text
 
 

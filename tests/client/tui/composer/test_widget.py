@@ -27,11 +27,11 @@ async def test_enter_sends_the_text_for_the_subject_it_was_written_for(app: Harn
         assert app.composer.text == ""
 
 
-async def test_nothing_is_sent_where_there_is_only_white_space(app: Harness) -> None:
+async def test_white_space_is_submitted_as_no_text_and_stays(app: Harness) -> None:
     async with app.run_test() as pilot:
         await pilot.press("space", "ctrl+j", "enter")
         await pilot.pause()
-        assert app.of("sent") == []
+        assert app.of("sent") == [("sent", "", "")]
         assert app.composer.text == " \n"
 
 

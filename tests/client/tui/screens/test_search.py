@@ -118,7 +118,7 @@ async def test_the_field_searches_for_something_else(desktop: Desktop) -> None:
     await desktop.until(lambda: len(desktop.core.asked("search")) == 2)
     assert desktop.core.asked("search")[1] == (Search(author="bob", limit=50),)
     desktop.core.futures["search"].set_result(Results(hits=(), complete=True))
-    await desktop.until(lambda: "No results" in desktop.screen())
+    await desktop.until(lambda: "No message has all these words" in desktop.screen())
 
 
 async def test_a_letter_typed_in_the_results_begins_another_query(desktop: Desktop) -> None:
