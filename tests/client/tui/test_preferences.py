@@ -23,7 +23,7 @@ async def test_starred_ones_stand_first_and_muted_ones_show_no_count(open_deskto
             ["Channels"],
             ["2", "#", "general"],
             ["3", "#", "loud", "muted"],
-            ["4", "#", "ops", "@1"],
+            ["4", "#", "ops", "muted", "@1"],
             ["Direct"],
             ["5", "@", "bob"],
         ]
