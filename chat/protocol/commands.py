@@ -212,7 +212,7 @@ class Pin(_OkCommand):
 class History(BaseCommand):
     """Read a page: the newest, or what lies `before`, `after` or `around` a seq.
 
-    `after` reads events of every kind without a hole, for following. The others read the
+    `after` reads events of every kind without gaps, for following. The others read the
     lines of a timeline: edits, deletions, reactions and pins are folded into their messages.
 
     `thread`, the seq of any message in a thread, limits the page to the root of the thread and all

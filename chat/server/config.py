@@ -230,8 +230,8 @@ class ServerSettings(DataSettings):
     sign_in_patience: _Seconds = Field(
         7.0,
         gt=0,
-        description="seconds that a sign-in may wait for others; if it would take longer, the "
-        "client is told when to reconnect",
+        description="maximum seconds that a sign-in waits in the queue; a longer wait is refused "
+        "with a time to reconnect",
     )
     connections: int | None = Field(
         None, ge=1, description="all connections (default: as many as open files allow)"

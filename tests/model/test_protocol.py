@@ -37,9 +37,9 @@ def explore(new_world: Callable[[], World], examples: int, steps: int) -> None:
 @pytest.mark.promise(
     3,
     fault="random histories of every command, by several devices, many at once, with restarts; "
-    "while others talk, some begin anew, resume, read on or read back",
-    result="every session is told what a pure model says; each client's state is what a new "
-    "session is told: lines, members, markers, counts, presence, typing",
+    "while others talk, some clients start over, resume, or read history in either direction",
+    result="every session receives the frames that a pure model predicts; each client's state "
+    "equals that of a new session: lines, members, markers, counts, presence, typing",
 )
 @pytest.mark.promise(
     7,

@@ -166,7 +166,7 @@ async def test_flapping_client_causes_few_presence_frames(start_server: StartSer
     5,
     fault="300 sessions join one channel at once",
     result="each gets every event once and a bounded number of frames beside them; in a crowd of "
-    "more than 250 no presence is told, and a snapshot when it has gone",
+    "more than 250 presence is not broadcast; a snapshot follows when the crowd has left",
 )
 async def test_crowd_that_joins_at_once_gets_few_presence_frames(start_server: StartServer) -> None:
     server = start_server(*FAST, "--heartbeat", "60")

@@ -66,7 +66,7 @@ async def test_a_resume_continues_after_the_position_and_goes_live(
 @pytest.mark.promise(
     3,
     fault="a long absence",
-    result="read page by page to the head, then live, without a hole",
+    result="read page by page to the head, then live, without a gap",
 )
 async def test_long_absence_is_caught_up_page_by_page(
     start_server: Callable[..., ChatServer],

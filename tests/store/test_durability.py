@@ -47,7 +47,7 @@ WRITE = """
 @pytest.mark.promise(
     1,
     fault="`kill -9` of a writer at random moments",
-    result="every acknowledged commit is there, numbers without a hole",
+    result="every acknowledged commit is stored, and the numbers have no gap",
 )
 def test_acknowledged_messages_survive_kill_9(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/chat.db"

@@ -47,6 +47,7 @@ _REACTIONS = """
     FROM reactions r LEFT JOIN events e
         ON e.channel_id = r.channel_id AND e.seq = r.since AND e.target = r.target"""
 # The last event of a user, an emoji and a message determines whether the reaction exists.
+# The values put into this and the following SQL are constants: codes of kinds, and other queries.
 _REACTIONS_OF_EVENTS = f"""
     SELECT e.channel_id, e.target, e.author_id AS user_id, e.text
     FROM events e

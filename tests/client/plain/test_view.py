@@ -1,4 +1,4 @@
-"""What is said aloud: each line once, folded where there are many."""
+"""Lines that plain mode prints: each once, and many at once as a summary."""
 
 from __future__ import annotations
 

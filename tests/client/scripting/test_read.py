@@ -76,7 +76,7 @@ async def test_tail_starts_at_the_given_count_or_time(
 @pytest.mark.promise(
     3,
     fault="`kill -9` of the server under `chat-client tail -f`, three times, while others send",
-    result="every number once, in order, without a hole",
+    result="every number once, in order, without a gap",
 )
 async def test_follow_survives_kill_9_without_gap_or_duplicate(
     server: ChatServer, make_client: MakeClient

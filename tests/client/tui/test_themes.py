@@ -167,7 +167,7 @@ def unreadable(desktop: Desktop) -> list[str]:
     is_dark = desktop.app.current_theme.dark
     ink, ground = ("#ffffff", "#000000") if is_dark else ("#000000", "#ffffff")
     screen, found = desktop.app.screen, []
-    # What lies below a dialog is meant to be faint.
+    # Text behind a dialog is dimmed on purpose.
     shown = screen.children[0].region if screen.is_modal else screen.region
     for strip in strips(desktop.app)[shown.y : shown.bottom]:
         for text, style, _ in strip.crop(shown.x, shown.right):

@@ -182,8 +182,8 @@ class Drafts:
     def submit(self, text: str, key: PaneKey) -> None:
         """Send a text, run it as a command, or apply it as an edit or a reply.
 
-        Text for a channel that is still being joined is held. Nothing is done without a text; of an
-        edit, the user is told how to delete the message.
+        Text for a channel that is still being joined is held. An empty text is ignored; for an
+        edit, a notice explains how to delete the message.
         """
         if not text:
             if self._of(key).aim is Aim.EDIT:
