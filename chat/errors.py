@@ -42,6 +42,19 @@ class ErrorCode(StrEnum):
     UNSUPPORTED_VERSION = "unsupported_version"
     NAME_TAKEN = "name_taken"
     BAD_TOKEN = "bad_token"
+    BAD_PASSWORD = "bad_password"
+    NAME_UNAVAILABLE = "name_unavailable"  # reserved, or once used by an erased account
+    REGISTRATION_CLOSED = "registration_closed"  # new names need an invitation, or the operator
+    INVITATION_INVALID = "invitation_invalid"  # unknown, expired, used up, or revoked
+    LINK_INVALID = "link_invalid"  # unknown, expired, used, or void after wrong attempts
+    DISABLED = "disabled"  # the account is disabled
+    REVOKED = "revoked"  # the device of this session was revoked
+    BANNED = "banned"
+    NO_SUCH_DEVICE = "no_such_device"
+    NO_SUCH_INVITATION = "no_such_invitation"
+    NO_SUCH_BAN = "no_such_ban"
+    LAST_ADMIN = "last_admin"  # the last admin cannot be demoted, disabled or erased
+    NEEDS_FORCE = "needs_force"  # a ban of loopback, a proxy, or oneself
     NO_SUCH_CHANNEL = "no_such_channel"
     NO_SUCH_USER = "no_such_user"
     NO_SUCH_MESSAGE = "no_such_message"
@@ -76,6 +89,8 @@ class CloseCode(IntEnum):
     UNSUPPORTED_VERSION = 4500
     BANNED = 4501
     BAD_TOKEN = 4502
+    DISABLED = 4503
+    REVOKED = 4504
 
     @property
     def may_return(self) -> bool:

@@ -6,3 +6,16 @@ converts between bytes and models.
 """
 
 PROTOCOL_VERSION = 1
+
+FEATURES = ("hidden", "accounts")
+"""What this version supports beyond the first release of version 1.
+
+A server lists them in `Welcome.features` and in the header `FEATURES_HEADER` of every HTTP
+response, because a client must know them before `hello`. Towards a server without a feature, a
+client sends none of its fields and commands.
+
+- `hidden`: the field `hidden` of `prefer`.
+- `accounts`: `invite`, `link`, `password` and `device` in `hello`, and the commands for devices,
+  accounts, invitations, bans and the audit log.
+"""
+FEATURES_HEADER = "Chat-Features"

@@ -11,10 +11,28 @@ from typing import Annotated, ClassVar, Literal, Protocol, TypeAlias, TypeVar
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
-from chat.protocol.frames import ChannelList, Joined, Members, Ok, Page, Results, Welcome
+from chat.protocol.frames import (
+    Account,
+    Audit,
+    Bans,
+    ChannelList,
+    Devices,
+    InvitationFrame,
+    Invitations,
+    Joined,
+    LinkCode,
+    Members,
+    Ok,
+    Page,
+    Results,
+    Users,
+    Welcome,
+)
 from chat.protocol.values import (
     Channel,
     Cid,
+    Code,
+    Count,
     Emoji,
     Epoch,
     Flag,
@@ -26,6 +44,7 @@ from chat.protocol.values import (
     Name,
     Place,
     Position,
+    Secret,
     Seq,
     Status,
     Text,
@@ -35,27 +54,39 @@ from chat.protocol.values import (
 )
 
 __all__ = [
+    "AccountCommand",
     "AnsweredBy",
+    "Ban",
     "BaseCommand",
     "Channels",
     "Command",
+    "CreateInvitation",
+    "CreateLink",
     "Delete",
     "Edit",
     "Hello",
     "History",
     "Join",
     "Leave",
+    "ListBans",
+    "ListDevices",
+    "ListInvitations",
+    "ListUsers",
     "Mark",
     "Pin",
     "Ping",
     "Prefer",
     "React",
+    "ReadAudit",
     "ResumeFrom",
+    "Revoke",
     "Search",
     "Send",
+    "SetPassword",
     "SetStatus",
     "SetTopic",
     "Typing",
+    "Unban",
     "Who",
     "positions_max",
 ]
@@ -130,16 +161,28 @@ class _OkCommand(BaseCommand):
 
 
 class Hello(BaseCommand):
-    """Sign in; the first command, within 10 seconds. Claims `name` if it is free."""
+    """Sign in; the first command, within 10 seconds. Claims `name` if it is free.
+
+    A valid `token` signs in, and `invite`, `link` and `password` are then ignored, so a `hello`
+    whose answer was lost can be repeated. Otherwise the first of these that is present must be
+    valid, and `token` becomes the token of a new device.
+    """
 
     answer: ClassVar[ClassOf[Welcome]] = Welcome
     type: Literal["hello"] = "hello"
     v: int
     name: Name
-    token: Token | None = None
+    token: Token | None = Field(None, repr=False)
     client: Line | None = None
     resume: Positions | None = None
     """Positions in joined channels; a `joined` for each follows `welcome`."""
+    invite: Code | None = Field(None, repr=False)
+    """An invitation code, to claim `name`; using it again with the same name has no effect."""
+    link: Code | None = Field(None, repr=False)
+    """A code from `link`, to sign in on another device as `name`."""
+    password: Secret | None = Field(None, repr=False)
+    device: Line | None = None
+    """A label for this device, shown in the list of devices."""
 
 
 class Join(BaseCommand):
@@ -328,6 +371,143 @@ class SetTopic(_OkCommand):
     topic: Topic
 
 
+class ListDevices(BaseCommand):
+    """List the devices of the user."""
+
+    answer: ClassVar[ClassOf[Devices]] = Devices
+    type: Literal["devices"] = "devices"
+
+
+class Revoke(_OkCommand):
+    """Revoke a device of the user, whose sessions end, or, as an admin, an invitation."""
+
+    type: Literal["revoke"] = "revoke"
+    device: Count | None = None
+    invitation: Count | None = None
+
+    @model_validator(mode="after")
+    def _one_object(self) -> Revoke:
+        if (self.device is None) == (self.invitation is None):
+            raise ValueError("use either device or invitation")
+        return self
+
+
+class CreateLink(BaseCommand):
+    """Create a one-time code with which another device signs in as the user.
+
+    It replaces the previous code, expires after 10 minutes, and is void after 5 wrong attempts.
+    """
+
+    answer: ClassVar[ClassOf[LinkCode]] = LinkCode
+    type: Literal["link"] = "link"
+
+
+class SetPassword(_OkCommand):
+    """Set or change the user's password, or remove it if `password` is absent.
+
+    `current` is required if the user has a password.
+    """
+
+    type: Literal["password"] = "password"
+    password: Secret | None = Field(None, repr=False)
+    current: Secret | None = Field(None, repr=False)
+
+
+class AccountCommand(BaseCommand):
+    """Read the account `name`, or change its `role` or `disabled`, as an admin."""
+
+    answer: ClassVar[ClassOf[Account]] = Account
+    type: Literal["account"] = "account"
+    name: Name
+    role: Literal["admin", "member", "bot"] | None = None
+    disabled: bool | None = None
+
+
+class ListUsers(BaseCommand):
+    """List a page of all accounts by name, after `cursor`, as an admin."""
+
+    answer: ClassVar[ClassOf[Users]] = Users
+    type: Literal["users"] = "users"
+    cursor: Line | None = None
+
+
+class CreateInvitation(BaseCommand):
+    """Create an invitation to the server, as an admin; the answer has its code, once.
+
+    New users join `channels`, which must be public, on arrival.
+    """
+
+    answer: ClassVar[ClassOf[InvitationFrame]] = InvitationFrame
+    type: Literal["invitation"] = "invitation"
+    uses: int = Field(1, ge=1, le=10_000)
+    expires: int = Field(604_800, ge=60, le=31_536_000)
+    """Seconds until it expires; the default is 7 days."""
+    role: Literal["admin", "member", "bot"] = "member"
+    channels: Annotated[tuple[Channel, ...], Field(max_length=50)] = ()
+
+
+class ListInvitations(BaseCommand):
+    """List a page of the invitations, newest first, before `cursor`, as an admin."""
+
+    answer: ClassVar[ClassOf[Invitations]] = Invitations
+    type: Literal["invitations"] = "invitations"
+    cursor: Count | None = None
+
+
+class Ban(_OkCommand):
+    """Ban an account by `name`, or an `address` or network, from the server, as an admin.
+
+    A ban of an account that exists replaces the previous one. A ban that covers loopback, a
+    trusted proxy, or the admin's own account or address needs `force`.
+    """
+
+    type: Literal["ban"] = "ban"
+    name: Name | None = None
+    address: Line | None = None
+    """An IP address, or a network such as `192.0.2.0/24`."""
+    until: Moment | None = None
+    """None: until lifted."""
+    reason: Line = ""
+    force: Flag = False
+
+    @model_validator(mode="after")
+    def _one_object(self) -> Ban:
+        if (self.name is None) == (self.address is None):
+            raise ValueError("use either name or address")
+        return self
+
+
+class Unban(_OkCommand):
+    """Lift a ban, as an admin."""
+
+    type: Literal["unban"] = "unban"
+    name: Name | None = None
+    address: Line | None = None
+
+    @model_validator(mode="after")
+    def _one_object(self) -> Unban:
+        if (self.name is None) == (self.address is None):
+            raise ValueError("use either name or address")
+        return self
+
+
+class ListBans(BaseCommand):
+    """List the bans in force, as an admin; a page, newest first, before `cursor`."""
+
+    answer: ClassVar[ClassOf[Bans]] = Bans
+    type: Literal["bans"] = "bans"
+    cursor: Count | None = None
+
+
+class ReadAudit(BaseCommand):
+    """Read a page of the audit log, newest first, before `before`, as an admin."""
+
+    answer: ClassVar[ClassOf[Audit]] = Audit
+    type: Literal["audit"] = "audit"
+    before: Seq | None = None
+    limit: int = Field(50, ge=1, le=1_000)
+
+
 class Ping(_OkCommand):
     """Ask for an `ok`."""
 
@@ -352,6 +532,18 @@ Command = Annotated[
     | Channels
     | Who
     | SetTopic
+    | ListDevices
+    | Revoke
+    | CreateLink
+    | SetPassword
+    | AccountCommand
+    | ListUsers
+    | CreateInvitation
+    | ListInvitations
+    | Ban
+    | Unban
+    | ListBans
+    | ReadAudit
     | Ping,
     Field(discriminator="type"),
 ]

@@ -13,6 +13,7 @@ from chat.protocol.items import Event, Item
 from chat.protocol.limits import LIST_MAX, USUAL_LEVEL
 from chat.protocol.values import (
     CHANNELS_MAX,
+    Act,
     Channel,
     Cid,
     Count,
@@ -31,6 +32,7 @@ from chat.protocol.values import (
     Role,
     Seconds,
     Seq,
+    ServerRole,
     Text,
     Time,
     Token,
@@ -40,13 +42,25 @@ from chat.protocol.values import (
 )
 
 __all__ = [
+    "Account",
+    "AccountInfo",
+    "Audit",
+    "AuditEntry",
+    "BanInfo",
+    "Bans",
     "Bye",
     "ChannelList",
     "ChannelListing",
+    "Device",
+    "Devices",
     "ErrorFrame",
     "Heads",
     "Hit",
+    "Invitation",
+    "InvitationFrame",
+    "Invitations",
     "Joined",
+    "LinkCode",
     "Member",
     "Members",
     "Membership",
@@ -60,6 +74,7 @@ __all__ = [
     "ServerInfo",
     "Tick",
     "TypingFrame",
+    "Users",
     "Welcome",
 ]
 
@@ -125,7 +140,8 @@ class Welcome(_Frame):
     features: Annotated[tuple[Line, ...], Field(max_length=100), FailFast()] = Field(
         default=(), exclude_if=_is_empty
     )
-    """Features added to version 1 later: `hidden` (a field of `prefer`)."""
+    """Features added to version 1 later; see `chat.protocol.FEATURES`."""
+    role: ServerRole = "member"
 
 
 class Ok(_Frame):
@@ -328,6 +344,154 @@ class Heads(_Frame):
     heads: Annotated[dict[Channel, Position], Field(max_length=CHANNELS_MAX), at_most(CHANNELS_MAX)]
 
 
+class Device(_Frame):
+    """A device of a user: the holder of a token."""
+
+    id: Count
+    label: Line
+    created: Time
+    seen: Time | None = None
+    """The last sign-in."""
+    current: Flag = False
+    """Whether it is the device of this session."""
+
+
+class Devices(_Frame):
+    """The answer to `devices`, newest first."""
+
+    type: Literal["devices"] = "devices"
+    id: Id | None = None
+    devices: Annotated[tuple[Device, ...], Field(max_length=LIST_MAX), FailFast()]
+
+
+class LinkCode(_Frame):
+    """The answer to `link`."""
+
+    type: Literal["link"] = "link"
+    id: Id | None = None
+    code: Line
+    expires: Time
+
+
+class AccountInfo(_Frame):
+    """An account, as others see it; `disabled` is set only for admins."""
+
+    name: Name
+    role: ServerRole = "member"
+    created: Time
+    seen: Time | None = None
+    """The last sign-in."""
+    disabled: Flag = False
+    banned: Flag = False
+    has_password: Flag = False
+    """Set only for the user's own account."""
+
+
+class Account(_Frame):
+    """The answer to `account`; unrequested, the user's own account after a change.
+
+    `device` is a device that was added to the account.
+    """
+
+    type: Literal["account"] = "account"
+    id: Id | None = None
+    account: AccountInfo
+    device: Device | None = None
+
+
+class Users(_Frame):
+    """The answer to `users`; `cursor` requests the next page."""
+
+    type: Literal["users"] = "users"
+    id: Id | None = None
+    users: Annotated[tuple[AccountInfo, ...], Field(max_length=LIST_MAX), FailFast()]
+    cursor: Line | None = None
+
+
+class Invitation(_Frame):
+    """An invitation to the server; its code is not stored."""
+
+    id: Count
+    created: Time
+    expires: Time
+    uses: Count
+    used: Count
+    role: ServerRole = "member"
+    channels: Annotated[tuple[Channel, ...], FailFast()] = Field(
+        default=(), max_length=LIST_MAX, exclude_if=_is_empty
+    )
+    by: Name | None = None
+    """Its creator; None: the operator."""
+    revoked: Flag = False
+
+
+class InvitationFrame(_Frame):
+    """The answer to `invitation`: a new invitation and its code."""
+
+    type: Literal["invitation"] = "invitation"
+    id: Id | None = None
+    code: Line
+    invitation: Invitation
+
+
+class Invitations(_Frame):
+    """The answer to `invitations`, newest first; `cursor` requests the next page."""
+
+    type: Literal["invitations"] = "invitations"
+    id: Id | None = None
+    invitations: Annotated[tuple[Invitation, ...], Field(max_length=LIST_MAX), FailFast()]
+    cursor: Count | None = None
+
+
+class BanInfo(_Frame):
+    """A ban of an account (`name`) or a network (`address`)."""
+
+    id: Count
+    name: Name | None = None
+    address: Line | None = None
+    created: Time
+    until: Time | None = None
+    reason: Line = ""
+    by: Name | None = None
+    """Who set it; None: the operator."""
+
+
+class Bans(_Frame):
+    """The answer to `bans`, newest first; `cursor` requests the next page."""
+
+    type: Literal["bans"] = "bans"
+    id: Id | None = None
+    bans: Annotated[tuple[BanInfo, ...], Field(max_length=LIST_MAX), FailFast()]
+    cursor: Count | None = None
+
+
+class AuditEntry(_Frame):
+    """An entry of the audit log.
+
+    `by` is the acting user (None: the operator, or the server), `user` the account concerned.
+    `details` holds what else the act concerns, such as `role`, `label` or `until`.
+    """
+
+    seq: Seq
+    ts: Time
+    act: Act
+    by: Name | None = None
+    user: Name | None = None
+    address: Line | None = None
+    details: Annotated[dict[Line, Line], Field(max_length=100), at_most(100)] = Field(
+        default={}, exclude_if=_is_empty
+    )
+
+
+class Audit(_Frame):
+    """The answer to `audit`, newest first; `complete`: nothing is older."""
+
+    type: Literal["audit"] = "audit"
+    id: Id | None = None
+    entries: Annotated[tuple[AuditEntry, ...], Field(max_length=LIST_MAX), FailFast()]
+    complete: bool
+
+
 class Bye(_Frame):
     """The server is shutting down; reconnect after a random delay of up to `reconnect` seconds."""
 
@@ -352,6 +516,14 @@ ServerFrame = Annotated[
     | Read
     | Preferences
     | Heads
+    | Devices
+    | LinkCode
+    | Account
+    | Users
+    | InvitationFrame
+    | Invitations
+    | Bans
+    | Audit
     | Bye,
     Field(discriminator="type"),
 ]

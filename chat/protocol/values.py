@@ -39,8 +39,10 @@ __all__ = [
     "CHANNELS_MAX",
     "FROM_SERVER",
     "ID_MAX",
+    "Act",
     "Channel",
     "Cid",
+    "Code",
     "Count",
     "Emoji",
     "Epoch",
@@ -62,7 +64,9 @@ __all__ = [
     "Reactions",
     "Role",
     "Seconds",
+    "Secret",
     "Seq",
+    "ServerRole",
     "Status",
     "Text",
     "Time",
@@ -262,6 +266,10 @@ Epoch = Annotated[str, _checked(rules.check_line, lambda _: 64, 64, least=1)]
 """Identity of a log; seqs of different epochs cannot be compared."""
 Token = Annotated[str, _checked(rules.check_name, lambda _: 128, 128, least=32)]
 """A secret of 32 to 128 ASCII letters, digits, `_ - .`."""
+Code = Annotated[str, _checked(rules.check_line, lambda _: 64, 64, least=1)]
+"""An invitation or link code as typed: case, spaces and hyphens do not matter."""
+Secret = Annotated[str, Field(min_length=1, max_length=1_024)]
+"""A password, of any characters."""
 Flag = Annotated[bool, Field(exclude_if=_is_falsy)]
 """A bool that is omitted from the JSON if it is false."""
 Place = Annotated[int, Field(ge=0, le=PLACE_MAX)]
@@ -307,3 +315,10 @@ Presence = Annotated[
 """The presence shown to others; a newer server may send other values."""
 Role = Annotated[Literal["owner", "member"] | Word, Field(union_mode="left_to_right")]
 """A member's role in a channel; a newer server may send other values."""
+ServerRole = Annotated[
+    Literal["admin", "member", "bot"] | Word,
+    Field(union_mode="left_to_right", exclude_if=lambda role: role == "member"),
+]
+"""An account's role on the server; omitted if it is `member`."""
+Act = Word
+"""The kind of an entry in the audit log; see `chat.store.accounts.ACTS`."""

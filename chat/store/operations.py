@@ -44,14 +44,11 @@ __all__ = [
     "Preference",
     "Preferred",
     "PublicChannel",
-    "Quota",
     "ReactToMessage",
     "Result",
     "Resumed",
     "SendMessage",
     "SetTopic",
-    "SignIn",
-    "SignedIn",
     "User",
 ]
 
@@ -114,10 +111,17 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A user: the store's `id`, and `name` as it was spelled when claimed."""
+    """A user: the store's `id`, and `name` as it was spelled when claimed.
+
+    The user of an operation also has the `device` and the IP `address` of the session, so that
+    the store refuses a revoked device or a banned address at the moment of the commit; 0 and None
+    elsewhere.
+    """
 
     id: int
     name: str
+    device: int = field(default=0, compare=False)
+    address: str | None = field(default=None, compare=False)
 
 
 @dataclass(slots=True)
@@ -195,37 +199,6 @@ class PublicChannel(NamedTuple):
     name: str
     topic: str
     members: int
-
-
-Quota = Callable[[], float]
-"""Counts a new name; returns 0 or the seconds to wait. Called in the writer's thread."""
-
-
-@dataclass(frozen=True, slots=True)
-class SignedIn:
-    """The result of `SignIn`; `claimed` means that the name is new.
-
-    `memberships` is None for an existing user; the caller then reads them.
-    """
-
-    user: User
-    claimed: bool
-    memberships: tuple[Membership, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SignIn(Operation[SignedIn]):
-    """Claim a free `name`, or sign in to an existing one with its token.
-
-    `claim_hash` is stored if the name is free. Otherwise `token_hash` (None: no token was given)
-    must be one of the name's hashes. A new user becomes a member of `#general`. `quota` is called
-    before a name is claimed.
-    """
-
-    name: str
-    token_hash: bytes | None
-    claim_hash: bytes
-    quota: Quota | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,15 @@ from websockets.sync.client import ClientConnection, connect
 
 from chat.protocol.values import Limits
 from chat.server.handlers.signin import hash_token
-from chat.store.operations import Commit, JoinChannel, Operation, Pending, SendMessage, SignIn, User
+from chat.store.accounts import SignIn
+from chat.store.operations import (
+    Commit,
+    JoinChannel,
+    Operation,
+    Pending,
+    SendMessage,
+    User,
+)
 from chat.store.store import Store
 from tests.benchmarks.generator import Generator, Load, Result, quantile
 from tests.benchmarks.peers import Peer, running

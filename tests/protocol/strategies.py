@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from chat.protocol import values
-from chat.protocol.commands import Command, History, Positions
+from chat.protocol.commands import Ban, Command, History, Positions, Revoke, Unban
 from chat.protocol.frames import ServerFrame
 from chat.protocol.limits import TIME_MAX
 from chat.text import DIRECT_MAX, direct_channel, emoji_form, fold, is_blank
@@ -50,6 +50,8 @@ _BY_TYPE: list[tuple[object, st.SearchStrategy[Any]]] = [
     (values.Cid, _ids),
     (values.Mid, _ids),
     (values.Epoch, _ids),
+    (values.Secret, st.text(_visible, min_size=1, max_size=60)),
+    (values.Code, _ids),
     (values.Token, st.text(_name_signs, min_size=32, max_size=128)),
     (values.Flag, st.booleans()),
     (values.Seq, st.integers(1, 2**53 - 1)),
@@ -96,21 +98,36 @@ def models(model: type[BaseModel]) -> st.SearchStrategy[Any]:
     for name, field in model.model_fields.items():
         strategy = _of_type(hints[name])
         fields[name] = strategy if field.is_required() else st.just(field.get_default()) | strategy
-    if "limit" in fields:
-        fields["limit"] = st.integers(1, 1_000)
-    if model is History:
-        # At most one anchor.
-        anchors = st.sampled_from(["before", "after", "around"])
-        for name in _ANCHORS:
-            del fields[name]
-        fields["pins"] = st.just(False)
-        return st.tuples(anchors, st.integers(1, 9)).flatmap(
-            lambda anchor: st.builds(model, **fields, **{anchor[0]: st.just(anchor[1])})
+    for name, strategy in _BOUNDED.items():
+        if name in fields:
+            fields[name] = strategy
+    if alternatives := _ALTERNATIVES.get(model):
+        alone = {name: _present(hints[name]) for name in alternatives}
+        fields = {name: each for name, each in fields.items() if name not in alternatives}
+        if model is History:
+            fields["pins"] = st.just(False)
+        return st.sampled_from(alternatives).flatmap(
+            lambda name: st.builds(model, **fields, **{name: alone[name]})
         )
     return st.builds(model, **fields)
 
 
-_ANCHORS = ("before", "after", "around")
+def _present(hint: Any) -> st.SearchStrategy[Any]:
+    return _of_type(next(each for each in get_args(hint) if each is not NoneType))
+
+
+_BOUNDED: dict[str, st.SearchStrategy[Any]] = {
+    "limit": st.integers(1, 1_000),
+    "uses": st.integers(1, 10_000),
+    "expires": st.integers(60, 31_536_000),
+}
+_ALTERNATIVES: dict[type[BaseModel], tuple[str, ...]] = {
+    History: ("before", "after", "around"),
+    Revoke: ("device", "invitation"),
+    Ban: ("name", "address"),
+    Unban: ("name", "address"),
+}
+"""Fields of which a command has only one."""
 
 commands: st.SearchStrategy[Command] = st.one_of([models(model) for model in COMMANDS])
 frames: st.SearchStrategy[ServerFrame] = st.one_of([models(model) for model in FRAMES])

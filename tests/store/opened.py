@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar
 from chat.errors import CommandError, ErrorCode, StoreUnavailable
 from chat.protocol.items import Event, Item
 from chat.protocol.values import Limits
+from chat.store.accounts import SignIn
 from chat.store.maintenance.check import check_database
 from chat.store.operations import (
     Append,
@@ -34,7 +35,6 @@ from chat.store.operations import (
     ReactToMessage,
     SendMessage,
     SetTopic,
-    SignIn,
     User,
 )
 from chat.store.read.reader import Reader

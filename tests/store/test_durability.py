@@ -19,7 +19,8 @@ from tests.store.opened import OpenStore, sqlite_url
 WRITE = """
     import itertools, sys
     from chat.protocol.values import Limits
-    from chat.store.operations import Pending, SendMessage, SignIn
+    from chat.store.accounts import SignIn
+    from chat.store.operations import Pending, SendMessage
     from chat.store.store import Store
     import threading
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from chat.errors import CommandError, StoreUnavailable
 from chat.protocol.items import Event
+from chat.store.accounts import SignedIn
 from chat.store.operations import (
     Appended,
     JoinChannel,
@@ -22,7 +23,6 @@ from chat.store.operations import (
     Operation,
     Prefer,
     Preferred,
-    SignedIn,
     User,
 )
 from tests.store.conftest import Backend

@@ -9,7 +9,8 @@ from concurrent.futures import CancelledError
 import pytest
 
 from chat.errors import CommandError, ErrorCode, StoreUnavailable
-from chat.store.operations import SignedIn, SignIn, User
+from chat.store.accounts import SignedIn, SignIn
+from chat.store.operations import User
 from chat.store.read.reader import Reader
 from chat.store.store import issue_token
 from tests.serving import PATIENCE

@@ -10,19 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from chat import __version__
 from chat.errors import CloseCode, CommandError, ErrorCode, StoreUnavailable
-from chat.protocol import PROTOCOL_VERSION, frames
+from chat.protocol import FEATURES, PROTOCOL_VERSION, frames
 from chat.protocol.commands import Hello
 from chat.protocol.frames import ServerInfo, Welcome
 from chat.server.refusals import as_refusal
-from chat.store.operations import Membership, Quota, SignIn
+from chat.store.accounts import Quota, SignIn
+from chat.store.operations import Membership
 
 if TYPE_CHECKING:
     from chat.server.session import Session
 
 __all__ = ["hash_token", "hello"]
 
-FEATURES = ("hidden",)
-"""See `Welcome.features`."""
 BUSY = "too many sign-ins at this moment; try again later"
 
 

@@ -18,13 +18,13 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, and_, bindparam, func, not_, select, true
 
 from chat.errors import CommandError
+from chat.store.accounts import SignIn
 from chat.store.operations import (
     ChannelOperation,
     ChannelState,
     JoinChannel,
     Operation,
     SendMessage,
-    SignIn,
     User,
 )
 from chat.store.rights import channel_key

@@ -7,14 +7,13 @@ import hmac
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.items import Event
 from chat.protocol.limits import USUAL_LEVEL
+from chat.store.accounts import SignedIn, SignIn
 from chat.store.operations import (
     ChannelState,
     JoinChannel,
     LeaveChannel,
     Membership,
     Preference,
-    SignedIn,
-    SignIn,
     User,
 )
 from chat.store.rights import MEMBER, OWNER, check_can_leave, check_may_open_direct, no_such_channel
@@ -47,7 +46,7 @@ def sign_in(transaction: Transaction, operation: SignIn) -> SignedIn:
             f" `chat-server token {known.name}`",
             field="token",
         )
-    return SignedIn(known, claimed=False)
+    return SignedIn(known, MEMBER, claimed=False, is_new_device=False)
 
 
 def _claim(transaction: Transaction, operation: SignIn) -> SignedIn:
@@ -65,7 +64,7 @@ def _claim(transaction: Transaction, operation: SignIn) -> SignedIn:
     membership = Membership(
         general.state(), MEMBER, read=event.seq, unread=0, mentions=0, preference=preference
     )
-    return SignedIn(user, claimed=True, memberships=(membership,))
+    return SignedIn(user, MEMBER, claimed=True, is_new_device=True, memberships=(membership,))
 
 
 def join(transaction: Transaction, operation: JoinChannel) -> ChannelState:

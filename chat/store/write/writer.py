@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from chat.errors import CommandError, StoreFault, StoreUnavailable
 from chat.protocol.items import Event
 from chat.protocol.values import Limits
+from chat.store.accounts import SignIn
 from chat.store.operations import (
     Batch,
     Commit,
@@ -35,7 +36,6 @@ from chat.store.operations import (
     ReactToMessage,
     SendMessage,
     SetTopic,
-    SignIn,
 )
 from chat.store.schema import meta
 from chat.store.sqlite import engine as sqlite

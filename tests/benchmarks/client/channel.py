@@ -13,6 +13,7 @@ from pathlib import Path
 
 from chat.protocol.commands import Send
 from chat.protocol.values import Limits
+from chat.store.accounts import SignIn
 from chat.store.operations import (
     Commit,
     JoinChannel,
@@ -20,7 +21,6 @@ from chat.store.operations import (
     Pending,
     Result,
     SendMessage,
-    SignIn,
     User,
 )
 from chat.store.store import Store

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from chat.errors import ErrorCode
 from chat.protocol.items import Item
 from chat.protocol.values import Limits
-from chat.store.operations import SignedIn, SignIn, User
+from chat.store.accounts import SignedIn, SignIn
+from chat.store.operations import User
 from chat.store.read.reader import Reader
 from tests.store.opened import OpenStore, delete, message, pin, react
 

@@ -8,6 +8,7 @@ import pytest
 
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.values import Limits
+from chat.store.accounts import SignedIn, SignIn
 from chat.store.operations import (
     ChannelState,
     JoinChannel,
@@ -16,8 +17,6 @@ from chat.store.operations import (
     MarkRead,
     Prefer,
     Preferred,
-    SignedIn,
-    SignIn,
     User,
 )
 from tests.store.opened import OpenStore
