@@ -162,14 +162,15 @@ class SignedIn:
     """The result of `SignIn`; `claimed` means that the name is new.
 
     `user` carries the session's device and address. `memberships` is None for an existing user;
-    the caller then reads them. `is_new_device`: `claim_hash` was stored for a new device.
+    the caller then reads them. `is_new_device` means that a device was added to an account that
+    existed before.
     """
 
     user: User
-    role: str
     claimed: bool
-    is_new_device: bool
     memberships: tuple[Membership, ...] | None = None
+    role: str = MEMBER
+    is_new_device: bool = False
 
 
 @dataclass(frozen=True, slots=True)

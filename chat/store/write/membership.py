@@ -46,7 +46,7 @@ def sign_in(transaction: Transaction, operation: SignIn) -> SignedIn:
             f" `chat-server token {known.name}`",
             field="token",
         )
-    return SignedIn(known, MEMBER, claimed=False, is_new_device=False)
+    return SignedIn(known, claimed=False)
 
 
 def _claim(transaction: Transaction, operation: SignIn) -> SignedIn:
@@ -64,7 +64,7 @@ def _claim(transaction: Transaction, operation: SignIn) -> SignedIn:
     membership = Membership(
         general.state(), MEMBER, read=event.seq, unread=0, mentions=0, preference=preference
     )
-    return SignedIn(user, MEMBER, claimed=True, is_new_device=True, memberships=(membership,))
+    return SignedIn(user, claimed=True, memberships=(membership,))
 
 
 def join(transaction: Transaction, operation: JoinChannel) -> ChannelState:
