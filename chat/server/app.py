@@ -21,6 +21,7 @@ from websockets.server import ServerProtocol
 
 from chat import __version__
 from chat.errors import CloseCode, StartupError
+from chat.protocol import FEATURES, FEATURES_HEADER
 from chat.protocol.frames import Bye
 from chat.rate import Budgets, TokenBuckets
 from chat.server.channels.builtin import Counter, RawCounter, RawEcho
@@ -314,8 +315,10 @@ class App:
             response = connection.respond(HTTPStatus.BAD_REQUEST, "Malformed request.\n")
         if request.method == "HEAD":
             response.body = b""  # `Content-Length` stays (RFC 9110, 9.3.2)
-        # Clients store tokens by server id, so they must know the id before `hello`.
+        # Clients store tokens by server id, and send only fields that the server knows, so they
+        # must know both before `hello`.
         response.headers["Chat-Server-Id"] = self.store.server_id
+        response.headers[FEATURES_HEADER] = ", ".join(FEATURES)
         return response
 
     def _refusal(self, connection: Connection, request: Request) -> Response | None:

@@ -106,6 +106,9 @@ def _banner(settings: ServerSettings, addresses: list[str]) -> Iterator[str]:
                 "  encrypted  no; the network can read everything (encrypt: --tls-cert FILE "
                 "--tls-key FILE)"
             )
+        if settings.registration == "open":
+            yield "  sign-up    open: everyone can take a new name, and another one after a ban"
+            yield "             (invited people only: --registration invite; nobody: closed)"
     yield f"  data       {printable_line(str(settings.database))}"
     address = (*settings.public_url, *addresses)[0]
     connect = "chat-client --name YOU"

@@ -39,7 +39,7 @@ from chat.program import tell
 from chat.protocol.values import Limits
 from chat.server.transport.limits import Network, network
 from chat.server.transport.origins import check_origin, check_public_url
-from chat.text import is_number, quoted_value
+from chat.text import check_name, is_number, quoted_value
 
 __all__ = [
     "COMMANDS",
@@ -111,6 +111,10 @@ def _printable(value: str) -> str:
     if not value.isprintable() or not value.strip():
         raise ValueError("must be printable text on one line")
     return value
+
+
+def _name(value: str) -> str:
+    return check_name(value, max(1, len(value)))
 
 
 def _refuse_odd_numbers(cls: type[BaseModel], value: Any, info: ValidationInfo) -> Any:
@@ -247,10 +251,23 @@ class ServerSettings(DataSettings):
         description="people behind one address: it may send as much as they may together",
     )
     person_connections: int = Field(100, ge=1, description="connections of one person")
+    registration: Literal["open", "invite", "closed"] = Field(
+        "open",
+        description="who may take a new name: everybody (open), holders of an invitation "
+        "(invite), or nobody (closed; the operator adds accounts)",
+    )
+    reserved_names: Annotated[
+        list[Annotated[str, AfterValidator(_name)]], BeforeValidator(_split)
+    ] = Field(
+        default=[],
+        description="name that nobody may take, besides admin, system, server, everyone, all, "
+        "here, channel and deleted-NUMBER; may be given repeatedly",
+    )
     sign_ups: int = Field(
         30,
         ge=1,
-        description="new names of one address at once, and again every 10 minutes",
+        description="new names of one address at once, and again every 10 minutes; names taken "
+        "with an invitation do not count",
     )
     trusted_proxy: _Networks = Field(
         default=[],

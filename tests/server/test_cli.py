@@ -17,15 +17,15 @@ def banner(tmp_path: Path, *flags: str) -> str:
 def test_a_private_server_says_how_to_connect(tmp_path: Path) -> None:
     told = banner(tmp_path)
     assert "open to" not in told
+    assert "sign-up" not in told
     assert "encrypted" not in told
     assert f"data       {tmp_path / 'data' / 'chat.db'}" in told
 
 
-def test_an_open_server_prints_addresses_that_others_can_use_and_what_is_open(
-    tmp_path: Path,
-) -> None:
+def open_banner(tmp_path: Path, *flags: str) -> str:
+    """Return the banner of a server that listens on all addresses."""
     server = ChatServer(tmp_path / "data")
-    place = ("--host", "0.0.0.0", "--port", "0", "--data", str(server.data))
+    place = ("--host", "0.0.0.0", "--port", "0", "--data", str(server.data), *flags)
     with subprocess.Popen(
         server.command(*place), stdout=subprocess.PIPE, text=True, env=server.environment()
     ) as process:
@@ -34,12 +34,25 @@ def test_an_open_server_prints_addresses_that_others_can_use_and_what_is_open(
         while "stop " not in told and (line := process.stdout.readline()):
             told += line
         process.terminate()
+    return told
+
+
+def test_an_open_server_prints_addresses_that_others_can_use_and_what_is_open(
+    tmp_path: Path,
+) -> None:
+    told = open_banner(tmp_path)
     assert "0.0.0.0" not in told
     assert "connect    chat-client --name YOU --url ws://" in told
     (open_to,) = (line for line in told.splitlines() if "open to" in line)
     assert "--host 127.0.0.1" in open_to
     (encrypted,) = (line for line in told.splitlines() if "encrypted" in line)
     assert "--tls-cert FILE --tls-key FILE" in encrypted
+    assert "sign-up    open: everyone can take a new name, and another one after a ban\n" in told
+    assert "--registration invite" in told
+
+
+def test_a_server_for_invited_people_does_not_warn_about_sign_ups(tmp_path: Path) -> None:
+    assert "sign-up" not in open_banner(tmp_path, "--registration", "invite")
 
 
 def test_behind_a_proxy_the_public_address_is_the_one_to_connect_to(tmp_path: Path) -> None:

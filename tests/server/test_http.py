@@ -53,6 +53,12 @@ async def test_handshake_answer_has_the_server_id(shared: ChatServer) -> None:
         assert told == shared.health()["server"]["id"]
 
 
+def test_every_answer_has_the_features(shared: ChatServer) -> None:
+    for line in ("GET /healthz", "GET /", "GET /nothing", "HEAD /", "GET /[", "POST /"):
+        head, _, _ = ask(shared, request(line)).partition(b"\r\n\r\n")
+        assert b"\r\nChat-Features: hidden, accounts\r\n" in head + b"\r\n", line
+
+
 def ask(server: ChatServer, request: bytes) -> bytes:
     """Send a request as it is written; return all that comes back."""
     with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as peer:

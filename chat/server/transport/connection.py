@@ -182,6 +182,11 @@ class Connection(asyncio.Protocol):
         """Whether anything was received since the last heartbeat."""
 
     @property
+    def address(self) -> str:
+        """The IP address of the client: behind a declared proxy, the one that the proxy names."""
+        return self._address
+
+    @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The event loop of the connection."""
         return self._context.loop
