@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
-from typing import Literal
+from typing import Literal, TypeVar
 
-from chat.store.operations import Membership, Operation, User
+from chat.store.operations import AuditEntry, Membership, Operation, User
 
 __all__ = [
     "ACTS",
@@ -21,11 +21,11 @@ __all__ = [
     "DEVICES_MAX",
     "MEMBER",
     "Account",
+    "AccountOperation",
     "AccountRole",
     "AddAccount",
     "AddBan",
     "AddDevice",
-    "AuditEntry",
     "AuditPage",
     "Ban",
     "ChangeAccount",
@@ -47,6 +47,8 @@ __all__ = [
     "SignIn",
     "SignedIn",
 ]
+
+Result_co = TypeVar("Result_co", covariant=True)
 
 AccountRole = Literal["admin", "member", "bot"]
 ADMIN: AccountRole = "admin"
@@ -71,25 +73,6 @@ ACTS = (
 `created`, `invitation_used` and `device_added` state in `details` how: `how` is `open`,
 `invitation`, `link`, `password` or `operator`.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
-    """An entry of the audit log, as a running server applies it and as `audit` shows it."""
-
-    seq: int
-    ts: int
-    act: str
-    actor: User | None
-    """None: the operator or the server itself."""
-    user: User | None
-    """The account concerned, with its present name."""
-    device: int | None = None
-    """The device concerned, of `device_added` and `device_revoked`."""
-    address: str | None = None
-    """The actor's address; erased after 90 days."""
-    details: Mapping[str, str] = field(default_factory=dict)
-    """What else the act concerns; for `banned` and `unbanned` of a network: `network`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +140,14 @@ Quota = Callable[[], float]
 """Counts a new name; returns 0 or the seconds to wait. Called in the writer's thread."""
 
 
+class AccountOperation(Operation[Result_co]):
+    """An operation of `actor`; None is the operator, who may do everything."""
+
+    __slots__ = ()
+
+    actor: User | None
+
+
 @dataclass(frozen=True, slots=True)
 class SignedIn:
     """The result of `SignIn`; `claimed` means that the name is new.
@@ -205,7 +196,7 @@ class SignIn(Operation[SignedIn]):
 
 
 @dataclass(frozen=True, slots=True)
-class RevokeDevice(Operation[None]):
+class RevokeDevice(AccountOperation[None]):
     """Revoke a device of `user`. Raises no_such_device."""
 
     actor: User | None
@@ -214,7 +205,7 @@ class RevokeDevice(Operation[None]):
 
 
 @dataclass(frozen=True, slots=True)
-class AddDevice(Operation[None]):
+class AddDevice(AccountOperation[None]):
     """Add a device with the token `token_hash` to the account `name` (the operator's `token`)."""
 
     actor: None
@@ -232,7 +223,7 @@ class LinkCode:
 
 
 @dataclass(frozen=True, slots=True)
-class CreateLink(Operation[LinkCode]):
+class CreateLink(AccountOperation[LinkCode]):
     """Create the account's link code; the previous one becomes void."""
 
     actor: User | None
@@ -240,7 +231,7 @@ class CreateLink(Operation[LinkCode]):
 
 
 @dataclass(frozen=True, slots=True)
-class SetPassword(Operation[None]):
+class SetPassword(AccountOperation[None]):
     """Replace the password hash `expected` (None: no password) by `new` (None: remove it).
 
     Raises:
@@ -254,7 +245,7 @@ class SetPassword(Operation[None]):
 
 
 @dataclass(frozen=True, slots=True)
-class AddAccount(Operation[Account]):
+class AddAccount(AccountOperation[Account]):
     """Add an account without a device; it signs in with a link code or a token."""
 
     actor: None
@@ -264,7 +255,7 @@ class AddAccount(Operation[Account]):
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeAccount(Operation[Account]):
+class ChangeAccount(AccountOperation[Account]):
     """Change an account's role, or disable or enable it; None leaves it unchanged.
 
     Raises:
@@ -286,7 +277,7 @@ class Created:
 
 
 @dataclass(frozen=True, slots=True)
-class CreateInvitation(Operation[Created]):
+class CreateInvitation(AccountOperation[Created]):
     """Create an invitation for `uses` new names, valid for `seconds`; admins only.
 
     `channels` are public channels, which are created if they do not exist.
@@ -300,7 +291,7 @@ class CreateInvitation(Operation[Created]):
 
 
 @dataclass(frozen=True, slots=True)
-class RevokeInvitation(Operation[None]):
+class RevokeInvitation(AccountOperation[None]):
     """Revoke an invitation; accounts that used it remain. Admins only."""
 
     actor: User | None
@@ -308,7 +299,7 @@ class RevokeInvitation(Operation[None]):
 
 
 @dataclass(frozen=True, slots=True)
-class AddBan(Operation[None]):
+class AddBan(AccountOperation[None]):
     """Ban an account (`name`) or a network; replaces the previous ban of the same. Admins only.
 
     `protected` are the networks of which a ban needs `force`: loopback and trusted proxies. A ban
@@ -325,7 +316,7 @@ class AddBan(Operation[None]):
 
 
 @dataclass(frozen=True, slots=True)
-class LiftBan(Operation[None]):
+class LiftBan(AccountOperation[None]):
     """Lift the ban of exactly this account or network. Admins only. Raises no_such_ban."""
 
     actor: User | None
@@ -334,7 +325,7 @@ class LiftBan(Operation[None]):
 
 
 @dataclass(frozen=True, slots=True)
-class EraseAccount(Operation[str]):
+class EraseAccount(AccountOperation[str]):
     """Erase all that an account wrote and is; returns the name that remains (`deleted-17`).
 
     Its numbers stay in the logs, without text. A keyed hash of the name is kept, so that it is
@@ -347,7 +338,7 @@ class EraseAccount(Operation[str]):
 
 
 @dataclass(frozen=True, slots=True)
-class RecordSettings(Operation[None]):
+class RecordSettings(AccountOperation[None]):
     """Add a `settings` entry for those of `settings` that changed since the last start."""
 
     actor: None

@@ -11,7 +11,7 @@ not `frozen`: creating a frozen instance takes four times as long, 5 % of the co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
@@ -22,6 +22,7 @@ __all__ = [
     "Append",
     "AppendAbout",
     "Appended",
+    "AuditEntry",
     "Batch",
     "ChannelOperation",
     "ChannelState",
@@ -102,14 +103,6 @@ Batch = Sequence[Pending[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Commit:
-    """The events and the operations of one commit, in order."""
-
-    events: Sequence[Event]
-    operations: Batch
-
-
-@dataclass(frozen=True, slots=True)
 class User:
     """A user: the store's `id`, and `name` as it was spelled when claimed.
 
@@ -122,6 +115,38 @@ class User:
     name: str
     device: int = field(default=0, compare=False)
     address: str | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """An entry of the audit log, as a running server applies it and as `audit` shows it."""
+
+    seq: int
+    ts: int
+    act: str
+    actor: User | None
+    """None: the operator or the server itself."""
+    user: User | None
+    """The account concerned, with its present name."""
+    device: int | None = None
+    """The device concerned, of `created`, `device_added` and `device_revoked`."""
+    address: str | None = None
+    """The actor's address; erased after 90 days."""
+    details: Mapping[str, str] = field(default_factory=dict)
+    """What else the act concerns; for `banned` and `unbanned` of a network: `network`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The events and the operations of one commit, in order.
+
+    `audit` has all new entries of the audit log up to this commit, those of other processes
+    included. A commit of another process comes without events and operations.
+    """
+
+    events: Sequence[Event]
+    operations: Batch
+    audit: Sequence[AuditEntry] = ()
 
 
 @dataclass(slots=True)

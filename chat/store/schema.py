@@ -44,6 +44,7 @@ from sqlalchemy import (
 from chat.protocol.limits import USUAL_LEVEL
 
 __all__ = [
+    "ACCOUNTS_KEY",
     "BODY_FIELDS",
     "ERASED",
     "KINDS",
@@ -51,31 +52,39 @@ __all__ = [
     "ME",
     "REMOVE",
     "REVISION",
+    "audit",
+    "bans",
     "channels",
     "code_of",
+    "devices",
+    "erased_names",
     "events",
     "flags_of",
     "folds",
     "has_kind",
+    "invitation_uses",
+    "invitations",
     "is_change",
     "is_line",
     "is_unerased",
+    "jobs",
     "kind_of",
+    "links",
     "members",
     "mentions",
     "meta",
     "metadata",
     "newest_ts",
     "pack_cid",
+    "passwords",
     "pins",
     "reaction_counts",
     "reactions",
-    "tokens",
     "unpack_cid",
     "users",
 ]
 
-REVISION = "0011"
+REVISION = "0012"
 """The newest migration."""
 
 # SQLite assigns row ids only to columns of the type INTEGER.
@@ -98,6 +107,9 @@ meta = Table(
     sqlite_with_rowid=False,
 )
 
+ACCOUNTS_KEY = "accounts_key"
+"""The key in `meta` of the secret for HMACs of link codes and erased names, in hexadecimal."""
+
 users = Table(
     "users",
     metadata,
@@ -105,16 +117,126 @@ users = Table(
     Column("name", String, nullable=False),
     Column("fold", String, nullable=False),
     Column("created", BigInteger, nullable=False),
+    Column("role", String, nullable=False, server_default="member"),  # on the server
+    Column("disabled", BigInteger),  # since when; NULL: not disabled
+    # False until the first sign-in of an account that the operator added.
+    Column("arrived", Boolean, nullable=False, server_default=true()),
+    Column("is_erased", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("fold"),
 )
 
-tokens = Table(
-    "tokens",
+devices = Table(
+    "devices",
     metadata,
+    Column("id", _Id, primary_key=True),  # never reused: revoked devices stay
+    Column("user_id", _Id, ForeignKey("users.id"), nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("label", String, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("seen", BigInteger),  # the last sign-in
+    Column("revoked", BigInteger),  # since when; NULL: not revoked
+    UniqueConstraint("user_id", "hash"),
+)
+"""Tokens, as SHA-256. A revoked token stays, so that it cannot be added again."""
+
+passwords = Table(
+    "passwords",
+    metadata,
+    Column("user_id", _Id, ForeignKey("users.id"), primary_key=True, autoincrement=False),
+    Column("hash", String, nullable=False),  # argon2id, with its parameters and salt
+    Column("changed", BigInteger, nullable=False),
+)
+
+links = Table(
+    "links",
+    metadata,
+    Column("user_id", _Id, ForeignKey("users.id"), primary_key=True, autoincrement=False),
+    Column("mac", LargeBinary, nullable=False),  # of the name and the code
+    Column("created", BigInteger, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    Column("tries", Integer, nullable=False),  # wrong ones
+)
+"""The current link code of an account."""
+
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("hash", LargeBinary, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    Column("uses", Integer, nullable=False),
+    Column("role", String, nullable=False),
+    Column("channels", Text, nullable=False),  # names, as a JSON list
+    Column("by_id", _Id, ForeignKey("users.id")),  # NULL: the operator
+    Column("revoked", BigInteger),
+    UniqueConstraint("hash"),
+)
+
+invitation_uses = Table(
+    "invitation_uses",
+    metadata,
+    Column("invitation_id", _Id, ForeignKey("invitations.id"), primary_key=True),
     Column("user_id", _Id, ForeignKey("users.id"), primary_key=True),
-    Column("hash", LargeBinary, primary_key=True),
     sqlite_with_rowid=False,
 )
+"""The accounts that were created with an invitation."""
+
+bans = Table(
+    "bans",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("user_id", _Id, ForeignKey("users.id")),
+    Column("network", String),
+    Column("created", BigInteger, nullable=False),
+    Column("until", BigInteger),  # NULL: until lifted
+    Column("reason", String, nullable=False),
+    Column("by_id", _Id, ForeignKey("users.id")),  # NULL: the operator
+    UniqueConstraint("user_id"),
+    UniqueConstraint("network"),
+)
+"""Bans from the server, each of a user or a network."""
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", _Id, primary_key=True),
+    Column("ts", BigInteger, nullable=False),
+    Column("act", String, nullable=False),
+    Column("actor_id", _Id, ForeignKey("users.id")),  # NULL: the operator or the server
+    Column("user_id", _Id, ForeignKey("users.id")),
+    Column("device_id", _Id),
+    Column("address", String),
+    Column("details", Text, nullable=False),  # JSON
+)
+"""Administrative acts on the server; nothing but the addresses is ever removed."""
+
+_has_address = audit.c.address.is_not(None)
+Index(
+    "ix_audit_address",
+    audit.c.ts,
+    sqlite_where=_has_address,
+    postgresql_where=_has_address,
+)
+
+erased_names = Table(
+    "erased_names",
+    metadata,
+    Column("hash", LargeBinary, primary_key=True),  # HMAC of the folded name
+    sqlite_with_rowid=False,
+)
+"""Names of erased accounts, which are never given out again."""
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("created", BigInteger, nullable=False),
+    Column("operation", String, nullable=False),
+    Column("arguments", Text, nullable=False),  # JSON
+    Column("result", Text),  # JSON; NULL until the server has done it
+)
+"""Work of the command line for the running server."""
 
 channels = Table(
     "channels",

@@ -10,25 +10,26 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Self, TypeVar
 
-from sqlalchemy import Connection, insert, literal, select
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy import Connection, literal, select
+from sqlalchemy.exc import DBAPIError
 
-from chat.errors import CommandError, ErrorCode, StoreFault, StoreUnavailable
+from chat.errors import StoreFault, StoreUnavailable
 from chat.protocol.values import Limits
 from chat.store.database import READERS, SEARCHERS, WELCOMERS, Database, open_database, open_shared
-from chat.store.operations import Batch, Commit
+from chat.store.operations import Batch, Commit, Operation
 from chat.store.read.reader import Reader
-from chat.store.schema import metadata, tokens, users
+from chat.store.schema import metadata
 from chat.store.search.search import index_unavailable
 from chat.store.sqlite import engine as sqlite
 from chat.store.sqlite.housekeeping import INDEX_AFTER
-from chat.store.write.writer import CLOSED, PROBE_EVERY, Writer
-from chat.text import fold
+from chat.store.write.transaction import Transaction
+from chat.store.write.writer import CLOSED, PROBE_EVERY, Writer, decide
 
-__all__ = ["Store", "issue_token"]
+__all__ = ["Store", "execute"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+Result = TypeVar("Result")
 
 LOOK_EVERY = 2.0
 """Seconds between checks of whether the database can be read."""
@@ -251,23 +252,25 @@ class _Reading:
             self.fault = None
 
 
-def issue_token(url: str, name: str, token_hash: bytes) -> None:
-    """Add a token for `name`; a server may be running.
+def execute(url: str, operation: Operation[Result]) -> Result:
+    """Run one operation on the database at `url`; a server may be using it.
+
+    A running server notices the commit within half a second.
 
     Raises:
-        CommandError: no_such_user.
+        CommandError: the operation is refused.
         StartupError: the database does not exist or is not writable.
         StoreUnavailable: the database is not accepting writes.
     """
     engine = open_shared(url)
+    transaction = Transaction(Limits(), _wall_clock_ms)
     try:
         with engine.begin() as connection:
-            user_id = connection.scalar(select(users.c.id).where(users.c.fold == fold(name)))
-            if user_id is None:
-                raise CommandError(ErrorCode.NO_SUCH_USER, f"there is no user {name}", field="name")
-            connection.execute(insert(tokens), {"user_id": user_id, "hash": token_hash})
-    except IntegrityError:
-        return  # the user has this token already
+            transaction.begin(connection, [operation])
+            try:
+                return decide(transaction, operation)
+            finally:  # a refusal may store something, such as a wrong try
+                transaction.finish()
     except DBAPIError as exc:
         reason = sqlite.reason_of(exc)
         raise StoreUnavailable(f"the database is not accepting writes: {reason}") from exc

@@ -23,14 +23,13 @@ from typing import Any
 
 from sqlalchemy import Engine, event
 
-from chat.protocol.items import Event
 from chat.server.channels import live
 from chat.server.cli import main
 from chat.server.subscriptions import Subscriptions
 from chat.store.operations import Batch, Commit
 from chat.store.store import Store
 from chat.store.write import transaction
-from chat.store.write.writer import Writer
+from chat.store.write.writer import Logged, Writer
 
 __all__ = ["AFTER_COMMIT", "BEFORE_COMMIT", "CONTROL", "SABOTAGE", "SABOTAGES"]
 
@@ -79,7 +78,7 @@ def _add_faults(control: _Control) -> None:
 def _acknowledge_without_commit() -> None:
     transact, turns = Writer._transact, count(1)
 
-    def sometimes(self: Writer, batch: Batch) -> list[Event]:
+    def sometimes(self: Writer, batch: Batch) -> Logged:
         if next(turns) % 40:
             return transact(self, batch)
         with self._connect().begin() as opened:
@@ -88,7 +87,7 @@ def _acknowledge_without_commit() -> None:
                 self._decide(pending)
             opened.rollback()
         self._transaction.forget()
-        return self._transaction.events
+        return self._transaction.events, self._transaction.entries
 
     Writer._transact = sometimes  # type: ignore[method-assign]
 
@@ -136,7 +135,7 @@ def _attach_without_the_missed() -> None:
 def _change_the_order() -> None:
     commit = Writer._commit
 
-    def reversed_batch(self: Writer, batch: Batch) -> list[Event]:
+    def reversed_batch(self: Writer, batch: Batch) -> Logged:
         return commit(self, batch[::-1])
 
     Writer._commit = reversed_batch  # type: ignore[method-assign]

@@ -19,8 +19,9 @@ import pytest
 
 from chat.errors import StartupError
 from chat.protocol.values import Limits
+from chat.store.accounts import AddDevice
 from chat.store.operations import User
-from chat.store.store import Store, issue_token
+from chat.store.store import Store, execute
 from tests.serving import PATIENCE
 from tests.store.opened import OpenStore, message, sqlite_url
 
@@ -352,5 +353,5 @@ class TestOfOthers:
 
 def test_issuing_a_token_requires_a_database(tmp_path: Path) -> None:
     with pytest.raises(StartupError):
-        issue_token(f"sqlite:///{tmp_path}/chat.db", "alice", b"x")
+        execute(f"sqlite:///{tmp_path}/chat.db", AddDevice(None, "alice", b"x", ""))
     assert not list(tmp_path.iterdir())

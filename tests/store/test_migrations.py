@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, text
 
-from chat.errors import StartupError
+from chat.errors import ErrorCode, StartupError
+from chat.store.accounts import SignIn
 from chat.store.database import open_database
 from chat.store.migrations.run import upgrade
 from chat.store.operations import Appended, User
@@ -219,6 +220,27 @@ def test_migration_to_one_table_preserves_the_log(tmp_path: Path) -> None:
         store.wait_until_indexed()
         assert not store.problems()
         assert store.send(ALICE, "after it") == 12
+
+
+def test_migration_keeps_all_tokens(tmp_path: Path) -> None:
+    path = tmp_path / "chat.db"
+    engine = sqlite.writer_engine(path)
+    with engine.begin() as connection:
+        fill(connection)
+        connection.execute(
+            text("INSERT INTO tokens VALUES (1, :first), (1, :second), (2, :second)"),
+            {"first": b"first", "second": b"second"},
+        )
+    engine.dispose()
+    with OpenStore(f"sqlite:///{path}") as store:
+        devices = {
+            (user.name, token): store.do(SignIn(user.name, token, token)).user.device
+            for user, token in ((ALICE, b"first"), (ALICE, b"second"), (BOB, b"second"))
+        }
+        assert sorted(devices.values()) == [1, 2, 3]
+        assert store.refused(SignIn("bob", b"first", b"first")) is ErrorCode.BAD_TOKEN
+        store.wait_until_indexed()
+        assert not store.problems()
 
 
 def test_killed_migration_restarts(tmp_path: Path) -> None:

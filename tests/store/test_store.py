@@ -9,25 +9,38 @@ from concurrent.futures import CancelledError
 import pytest
 
 from chat.errors import CommandError, ErrorCode, StoreUnavailable
-from chat.store.accounts import SignedIn, SignIn
+from chat.store.accounts import AddDevice, SignedIn, SignIn
 from chat.store.operations import User
 from chat.store.read.reader import Reader
-from chat.store.store import issue_token
+from chat.store.store import execute
 from tests.serving import PATIENCE
 from tests.store.opened import OpenStore, message
 
 
 class TestTokens:
     def test_token_is_issued_while_the_server_runs(self, store: OpenStore, alice: User) -> None:
-        issue_token(store.url, "ALICE", b"another")
-        issue_token(store.url, "alice", b"another")
+        execute(store.url, AddDevice(None, "ALICE", b"another", ""))
+        execute(store.url, AddDevice(None, "alice", b"another", ""))
         for token_hash in (b"another", b"alice" * 8):
             outcome = store.outcome(SignIn("alice", token_hash, b"x"))
             assert outcome == SignedIn(alice, claimed=False)
 
+    def test_token_and_new_names_do_not_disturb_each_other(
+        self, store: OpenStore, alice: User
+    ) -> None:
+        execute(store.url, AddDevice(None, "alice", b"another", ""))
+        bob = store.do(SignIn("bob", b"bob", b"bob"))
+        devices = {
+            store.do(SignIn(name, token, token)).user.device
+            for name, token in (("alice", b"alice" * 8), ("alice", b"another"), ("bob", b"bob"))
+        }
+        assert len(devices) == 3
+        assert bob.user.device in devices
+        assert alice.device in devices
+
     def test_token_for_an_unknown_user_is_refused(self, store: OpenStore) -> None:
         with pytest.raises(CommandError) as refused:
-            issue_token(store.url, "ghost", b"x")
+            execute(store.url, AddDevice(None, "ghost", b"x", ""))
         assert refused.value.code is ErrorCode.NO_SUCH_USER
 
 

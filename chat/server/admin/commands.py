@@ -27,12 +27,14 @@ __all__ = ["backup", "check", "reindex", "restore", "token"]
 def token(arguments: list[str]) -> int:
     """Issue and print another token for a name."""
     from chat.server.handlers.signin import hash_token
-    from chat.store.store import issue_token
+    from chat.store.accounts import AddDevice
+    from chat.store.store import execute
 
     settings = load(TokenSettings, "chat-server token", arguments)
     secret = secrets.token_urlsafe(32)
     try:
-        issue_token(settings.store_url, settings.name, hash_token(secret))
+        added = AddDevice(None, settings.name, hash_token(secret), label="")
+        execute(settings.store_url, added)
     except (CommandError, StoreUnavailable) as exc:
         raise StartupError(str(exc)) from None
     tell(f"Another token for {settings.name}; keep it secret:")

@@ -27,6 +27,7 @@ __all__ = [
     "copy_running",
     "copy_still",
     "damages",
+    "data_version",
     "driver_of",
     "examine",
     "files_of",
@@ -172,6 +173,19 @@ def _engine(path: Path, pragmas: tuple[str, ...], begin: str, mode: str, **optio
 def mark_as_ours(connection: Connection) -> None:
     """Set the application id in the file's header."""
     connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
+
+
+def data_version(connection: Connection) -> int:
+    """Return a number that changes when another connection commits.
+
+    Numbers of different connections cannot be compared. In a transaction it is that of its
+    snapshot.
+    """
+    cursor = run_driver(connection, "PRAGMA data_version")
+    try:
+        return int(cursor.fetchone()[0])
+    finally:
+        cursor.close()
 
 
 def driver_of(connection: Connection) -> sqlite3.Connection:

@@ -1,7 +1,7 @@
 """Cached lookups for the writer's rules: channels, names, members, reply targets.
 
-One process owns the database, so the caches stay valid across transactions. A transaction records
-its changes here, and a rollback clears all caches.
+The caches stay valid across transactions: a transaction records its changes here, and a rollback or
+the commit of another process clears all caches.
 
 A thread is a root message with all direct and indirect replies. The root is determined when a
 message is appended and never changes.
@@ -28,11 +28,11 @@ from chat.store.operations import (
     User,
 )
 from chat.store.rights import channel_key
-from chat.store.schema import channels, events, has_kind, is_line, members, tokens, users
+from chat.store.schema import channels, devices, events, has_kind, is_line, members, users
 from chat.store.sql import Among, Prepared
 from chat.text import fold, is_direct
 
-__all__ = ["Channel", "Lookups", "ReplyTarget"]
+__all__ = ["Channel", "KnownDevice", "Lookups", "ReplyTarget"]
 
 
 CACHED_MAX = 50_000
@@ -59,7 +59,10 @@ _NAMED_MEMBERS = Among(
     .where(_is_here),
     members.c.user_fold,
 )
-_HASHES = Among(select(tokens.c.user_id, tokens.c.hash), tokens.c.user_id)
+_DEVICES = Among(
+    select(devices.c.user_id, devices.c.hash, devices.c.id, devices.c.revoked),
+    devices.c.user_id,
+)
 _MEMBERSHIPS = Among(
     select(
         members.c.user_id,
@@ -112,6 +115,13 @@ class ReplyTarget(NamedTuple):
     author: User
 
 
+class KnownDevice(NamedTuple):
+    """A device of a user who signs in."""
+
+    id: int
+    is_revoked: bool
+
+
 class Lookups:
     """The writer's caches."""
 
@@ -126,15 +136,15 @@ class Lookups:
         """Number of counted channels by user; `_roles` then has all memberships of the user."""
         self._hidden: dict[int, dict[int, User]] = {}
         """Members who have hidden a direct channel, by channel and user."""
-        self._hashes: dict[int, list[bytes]] = {}
-        """Token hashes of users signing in; read each time, as other processes may add tokens."""
+        self._devices: dict[int, dict[bytes, KnownDevice]] = {}
+        """Devices of the users who sign in in the current transaction, by user and token hash."""
         self._reply_targets: dict[tuple[int, int], ReplyTarget | None] = {}
         """Parents of the replies in the current transaction."""
 
     def begin(self, connection: Connection, operations: Sequence[Operation[Any]]) -> None:
         """Start a transaction: load the data for its operations in few statements."""
         self.connection = connection
-        self._hashes.clear()
+        self._devices.clear()
         self._reply_targets.clear()
         caches: tuple[Sized, ...] = (
             *(self._channels, self._roles, self._named),
@@ -149,7 +159,7 @@ class Lookups:
     def _begin_people(self, operations: Sequence[Operation[Any]]) -> None:
         names = [operation.name for operation in operations if isinstance(operation, SignIn)]
         if names:
-            self._load_hashes(self.people(names).values())
+            self._load_devices(self.people(names).values())
         joiners = {each.user.id for each in operations if isinstance(each, JoinChannel)}
         if unknown := joiners.difference(self._counts):
             self._load_memberships(unknown)
@@ -205,11 +215,11 @@ class Lookups:
                 known[key] = User(user_id, name)
         return {key: user for key in folds if (user := known[key]) is not None}
 
-    def token_hashes(self, user: User) -> list[bytes]:
-        """Return the hashes of the tokens of `user`."""
-        if user.id not in self._hashes:
-            self._load_hashes((user,))
-        return self._hashes[user.id]
+    def devices(self, user: User) -> dict[bytes, KnownDevice]:
+        """Return the devices of `user` by token hash, including revoked ones."""
+        if user.id not in self._devices:
+            self._load_devices((user,))
+        return self._devices[user.id]
 
     def counted_channels(self, user: User) -> int:
         """Return the number of channels that count against the limit of `user`."""
@@ -253,11 +263,16 @@ class Lookups:
         self._channels[channel.fold] = channel
         self._hidden[channel.id] = {}
 
-    def note_user(self, user: User, token_hash: bytes) -> None:
+    def note_user(self, user: User) -> None:
         """Record that the transaction added a user."""
         self._people[fold(user.name)] = user
-        self._hashes[user.id] = [token_hash]
+        self._devices[user.id] = {}
         self._counts[user.id] = 0
+
+    def note_device(self, user: User, token_hash: bytes, device: int) -> None:
+        """Record that the transaction added a device."""
+        if user.id in self._devices:
+            self._devices[user.id][token_hash] = KnownDevice(device, is_revoked=False)
 
     def note_hidden(self, channel: Channel, user: User, *, is_hidden: bool) -> None:
         """Record that the transaction hid `channel` for `user`, or restored it."""
@@ -302,12 +317,12 @@ class Lookups:
             self._roles[channel_id, user_id] = role
             self._counts[user_id] += bool(counts)
 
-    def _load_hashes(self, people: Iterable[User]) -> None:
-        found: dict[int, list[bytes]] = {user.id: [] for user in people}
+    def _load_devices(self, people: Iterable[User]) -> None:
+        found: dict[int, dict[bytes, KnownDevice]] = {user.id: {} for user in people}
         if found:
-            for user_id, token_hash in _HASHES.rows(self.connection, found):
-                found[user_id].append(token_hash)
-        self._hashes.update(found)
+            for user_id, token_hash, device, revoked in _DEVICES.rows(self.connection, found):
+                found[user_id][token_hash] = KnownDevice(device, revoked is not None)
+        self._devices.update(found)
 
     def _load_reply_targets(self, channel: Channel, numbers: set[int]) -> None:
         self._reply_targets.update(((channel.id, seq), None) for seq in numbers)

@@ -1,70 +1,28 @@
-"""Rules of membership: sign in, join, leave, direct channels."""
+"""Rules of membership: join, leave, direct channels."""
 
 from __future__ import annotations
 
-import hmac
-
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.items import Event
-from chat.protocol.limits import USUAL_LEVEL
-from chat.store.accounts import SignedIn, SignIn
 from chat.store.operations import (
     ChannelState,
     JoinChannel,
     LeaveChannel,
-    Membership,
-    Preference,
     User,
 )
 from chat.store.rights import MEMBER, OWNER, check_can_leave, check_may_open_direct, no_such_channel
 from chat.store.write.lookups import Channel
 from chat.store.write.transaction import Transaction
-from chat.text import GENERAL, channel_names, direct_channel, fold, is_direct
+from chat.text import channel_names, direct_channel, fold, is_direct
 
-__all__ = ["join", "leave", "open_direct", "sign_in"]
-
-
-def sign_in(transaction: Transaction, operation: SignIn) -> SignedIn:
-    """Claim a new name, or check the token of an existing one."""
-    known = transaction.lookups.people([operation.name]).get(fold(operation.name))
-    if known is None:
-        return _claim(transaction, operation)
-    hashes = transaction.lookups.token_hashes(known)
-    if operation.token_hash is None:
-        raise CommandError(
-            ErrorCode.NAME_TAKEN,
-            f"the name {known.name} is taken: choose another, or use its token (the operator"
-            f" issues one with `chat-server token {known.name}`)",
-            field="name",
-        )
-    # Compare all hashes, so that the duration does not reveal a match.
-    matches = [hmac.compare_digest(stored, operation.token_hash) for stored in hashes]
-    if not any(matches):
-        raise CommandError(
-            ErrorCode.BAD_TOKEN,
-            f"wrong token for {known.name}: choose another name, or ask the operator to run"
-            f" `chat-server token {known.name}`",
-            field="token",
-        )
-    return SignedIn(known, claimed=False)
+__all__ = ["enter", "join", "leave", "open_direct"]
 
 
-def _claim(transaction: Transaction, operation: SignIn) -> SignedIn:
-    if operation.quota is not None and (wait := operation.quota()):
-        raise CommandError(
-            ErrorCode.RATE_LIMITED,
-            f"too many new names from your address: try again in {max(1, round(wait)):,} s",
-            retry_after=wait,
-        )
-    user = transaction.add_user(operation.name, operation.claim_hash)
-    general = transaction.lookups.channel(GENERAL)
-    assert general is not None, "#general always exists"
-    event = _enter(transaction, general, user, MEMBER)
-    preference = Preference(pinned=0, muted=False, level=USUAL_LEVEL)
-    membership = Membership(
-        general.state(), MEMBER, read=event.seq, unread=0, mentions=0, preference=preference
-    )
-    return SignedIn(user, claimed=True, memberships=(membership,))
+def enter(transaction: Transaction, channel: Channel, user: User, role: str) -> Event:
+    """Append the join event, and set the read marker to it."""
+    event = transaction.append(channel, user, "join")
+    transaction.add_member(channel, user, role, read=event.seq)
+    return event
 
 
 def join(transaction: Transaction, operation: JoinChannel) -> ChannelState:
@@ -93,7 +51,7 @@ def join(transaction: Transaction, operation: JoinChannel) -> ChannelState:
             )
         channel = transaction.add_channel(operation.channel)
         role = OWNER
-    _enter(transaction, channel, user, role)
+    enter(transaction, channel, user, role)
     return channel.state()
 
 
@@ -135,13 +93,6 @@ def open_direct(transaction: Transaction, user: User, name: str, *, is_hidden: b
         hidden = is_hidden and not opened
         transaction.add_member(channel, person, MEMBER, read=0, counted=opened, hidden=hidden)
     return channel
-
-
-def _enter(transaction: Transaction, channel: Channel, user: User, role: str) -> Event:
-    """Append the join event, and set the read marker to it."""
-    event = transaction.append(channel, user, "join")
-    transaction.add_member(channel, user, role, read=event.seq)
-    return event
 
 
 def _check_has_room(transaction: Transaction, user: User) -> None:

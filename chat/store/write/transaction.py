@@ -7,6 +7,7 @@ buffered and inserted in bulk, because a statement per row takes twenty times as
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -17,24 +18,26 @@ from chat.protocol.items import Event
 from chat.protocol.limits import USUAL_LEVEL
 from chat.protocol.values import Limits
 from chat.rate import TokenBuckets
+from chat.store.accounts import MEMBER, AccountRole
 from chat.store.ids import Ids
-from chat.store.operations import Append, AppendAbout, Operation, User
+from chat.store.operations import Append, AppendAbout, AuditEntry, Operation, User
 from chat.store.rights import channel_key
 from chat.store.schema import (
     BODY_FIELDS,
+    audit,
     channels,
+    devices,
     events,
     flags_of,
     kind_of,
     members,
     mentions,
     pack_cid,
-    tokens,
     unpack_cid,
     users,
 )
 from chat.store.sql import Among, BulkInsert, Prepared, Rows
-from chat.store.sqlite import fts5
+from chat.store.sqlite import engine, fts5
 from chat.store.write.lookups import Channel, Lookups, ReplyTarget
 from chat.text import fold, is_direct
 
@@ -42,6 +45,8 @@ __all__ = ["Sent", "Transaction"]
 
 
 _NEWEST_USER = Prepared(select(func.max(users.c.id)))
+_NEWEST_DEVICE = Prepared(select(func.max(devices.c.id)))
+_NEWEST_ENTRY = Prepared(select(func.max(audit.c.seq)))
 _NEWEST_CHANNEL = Prepared(select(func.max(channels.c.id)))
 _SENT = Among(
     select(
@@ -107,20 +112,26 @@ class Transaction:
         self.lookups = Lookups()
         self.events: list[Event] = []
         """Events appended since `begin`, in order."""
+        self.entries: list[AuditEntry] = []
+        """Entries of the audit log added since `begin`, in order."""
         self.has_erased = False
         """Whether a text was erased since `begin`, so the write-ahead log needs a purge."""
         self._has_executed = False
-        self._next_user = self._next_channel = self._next_event = 0
+        self._version: tuple[object, int] | None = None
+        """The driver's connection and its `data_version` when the caches were last valid."""
+        self._next_user = self._next_device = self._next_entry = 0
+        self._next_channel = self._next_event = 0
         self._ids = Ids()
         self._users = BulkInsert(users)
-        self._tokens = BulkInsert(tokens)
+        self._devices = BulkInsert(devices)
+        self._audit = BulkInsert(audit)
         self._channels = BulkInsert(channels)
         self._members = BulkInsert(members)
         self._events = BulkInsert(events)
         self._mentions = BulkInsert(mentions)
         self._inserts = (
-            *(self._users, self._tokens, self._channels, self._members),
-            *(self._events, self._mentions),
+            *(self._users, self._devices, self._audit),
+            *(self._channels, self._members, self._events, self._mentions),
         )
         """In the order of foreign keys: referenced rows first."""
         self._changed: dict[int, Channel] = {}
@@ -137,14 +148,24 @@ class Transaction:
         return self._has_executed or bool(self._changed) or any(each.rows for each in self._inserts)
 
     def begin(self, connection: Connection, operations: Sequence[Operation[Any]]) -> None:
-        """Start a transaction, and load the data for its operations."""
+        """Start a transaction, and load the data for its operations.
+
+        All caches are cleared if another process has committed meanwhile.
+        """
         self.connection = connection
+        version = engine.driver_of(connection), engine.data_version(connection)
+        if version != self._version:
+            self.forget()
+            self._version = version
         self.events = []
+        self.entries = []
         self.has_erased = self._has_executed = False
         self._clear()
         self.lookups.begin(connection, operations)
         if not self._next_user:
             self._next_user = (_NEWEST_USER.scalar(connection) or 0) + 1
+            self._next_device = (_NEWEST_DEVICE.scalar(connection) or 0) + 1
+            self._next_entry = (_NEWEST_ENTRY.scalar(connection) or 0) + 1
             self._next_channel = (_NEWEST_CHANNEL.scalar(connection) or 0) + 1
             self._next_event = (_NEWEST_EVENT.scalar(connection) or 0) + 1
         self._packed = {
@@ -213,14 +234,43 @@ class Transaction:
 
     # Users, channels and members
 
-    def add_user(self, name: str, token_hash: bytes) -> User:
-        """Add a user with the hash of their token."""
+    def add_user(
+        self, name: str, now: int, *, role: AccountRole = MEMBER, arrived: bool = True
+    ) -> User:
+        """Add a user, who has no device yet."""
         user = User(self._next_user, name)
         self._next_user += 1
-        self._users.rows.append((user.id, name, fold(name), self.now()))
-        self._tokens.rows.append((user.id, token_hash))
-        self.lookups.note_user(user, token_hash)
+        self._users.rows.append((user.id, name, fold(name), now, role, None, arrived, False))
+        self.lookups.note_user(user)
         return user
+
+    def add_device(self, user: User, token_hash: bytes, label: str, now: int) -> int:
+        """Add a device with the hash of its token; return its id."""
+        device = self._next_device
+        self._next_device += 1
+        self._devices.rows.append((device, user.id, token_hash, label, now, None, None))
+        self.lookups.note_device(user, token_hash, device)
+        return device
+
+    def record(
+        self,
+        act: str,
+        now: int,
+        *,
+        actor: User | None,
+        user: User | None = None,
+        device: int | None = None,
+        address: str | None = None,
+        **details: str,
+    ) -> None:
+        """Add an entry to the audit log; empty `details` are left out."""
+        details = {key: value for key, value in details.items() if value}
+        entry = AuditEntry(self._next_entry, now, act, actor, user, device, address, details)
+        self._next_entry += 1
+        self.entries.append(entry)
+        ids = (actor and actor.id, user and user.id, device)
+        text = json.dumps(details, ensure_ascii=False)
+        self._audit.rows.append((entry.seq, now, act, *ids, address, text))
 
     def pause_before_opening(self, user: User) -> float:
         """Count a direct channel opened by `user`; return 0 or the seconds to wait."""

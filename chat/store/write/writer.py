@@ -20,8 +20,9 @@ from sqlalchemy.exc import DBAPIError
 from chat.errors import CommandError, StoreFault, StoreUnavailable
 from chat.protocol.items import Event
 from chat.protocol.values import Limits
-from chat.store.accounts import SignIn
+from chat.store.accounts import AddDevice, SignIn
 from chat.store.operations import (
+    AuditEntry,
     Batch,
     Commit,
     DeleteMessage,
@@ -40,12 +41,13 @@ from chat.store.operations import (
 from chat.store.schema import meta
 from chat.store.sqlite import engine as sqlite
 from chat.store.sqlite.housekeeping import Housekeeping
+from chat.store.write.accounts import add_device, sign_in
 from chat.store.write.member_settings import mark_read, prefer
-from chat.store.write.membership import join, leave, sign_in
+from chat.store.write.membership import join, leave
 from chat.store.write.messages import append
 from chat.store.write.transaction import Transaction
 
-__all__ = ["CLOSED", "PROBE_EVERY", "Writer"]
+__all__ = ["CLOSED", "PROBE_EVERY", "Logged", "Writer", "decide"]
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -75,10 +77,23 @@ _RULES: dict[type[Operation[Any]], Callable[[Transaction, Any], Any]] = {
     JoinChannel: join,
     LeaveChannel: leave,
     SignIn: sign_in,
+    AddDevice: add_device,
 }
 """The rule of each operation; it returns the result or raises a `CommandError`."""
+Logged = tuple[list[Event], list[AuditEntry]]
+"""The events and audit entries of a transaction."""
 _PROBE = "probe"
 _INTERNAL = "internal server error; nothing was stored (see the server's log)"
+
+
+def decide(transaction: Transaction, operation: Operation[Result]) -> Result:
+    """Run the rule of an operation.
+
+    Raises:
+        CommandError: the operation is refused.
+    """
+    rule: Callable[[Transaction, Operation[Result]], Result] = _RULES[type(operation)]
+    return rule(transaction, operation)
 
 
 class Writer:
@@ -151,7 +166,8 @@ class Writer:
             self._keep_house()
             batch, is_last = self._take()
             if batch:
-                self._hand_over(Commit(self._commit(batch), batch))
+                events, entries = self._commit(batch)
+                self._hand_over(Commit(events, batch, entries))
         self._finish()
 
     def _take(self) -> tuple[Batch, bool]:
@@ -177,10 +193,10 @@ class Writer:
         except Exception:
             log.exception("cannot deliver a commit")
 
-    def _commit(self, batch: Batch) -> list[Event]:
+    def _commit(self, batch: Batch) -> Logged:
         """Commit a batch in one transaction, or one operation at a time if that fails.
 
-        Returns the appended events.
+        Returns the appended events and audit entries.
         """
         try:
             return self._transact(batch)
@@ -191,14 +207,18 @@ class Writer:
                 return self._commit(batch)
             if _is_of_database(exc):
                 self._refuse(batch[self._unwritten :], exc)
-                return []
+                return [], []
             if len(batch) == 1:
                 log.exception("an operation failed: %s", type(batch[0].operation).__name__)
                 batch[0].failure = StoreFault(_INTERNAL)
-                return []
-        return [event for pending in batch for event in self._commit([pending])]
+                return [], []
+        every = [self._commit([pending]) for pending in batch]
+        return (
+            [event for events, _ in every for event in events],
+            [entry for _, entries in every for entry in entries],
+        )
 
-    def _transact(self, batch: Batch) -> list[Event]:
+    def _transact(self, batch: Batch) -> Logged:
         transaction, connection = self._transaction, self._connect()
         self._unwritten = 0
         with connection.begin():
@@ -211,12 +231,11 @@ class Writer:
         if transaction.has_written:
             self._recovered()
         self._house.committed(transaction.last_event, has_erased=transaction.has_erased)
-        return transaction.events
+        return transaction.events, transaction.entries
 
     def _decide(self, pending: Pending[Result]) -> None:
-        rule: Callable[[Transaction, Operation[Result]], Result] = _RULES[type(pending.operation)]
         try:
-            pending.result = rule(self._transaction, pending.operation)
+            pending.result = decide(self._transaction, pending.operation)
             pending.failure = None
         except CommandError as exc:
             # Drop the traceback: the failure outlives its frames and must not keep them in memory.
