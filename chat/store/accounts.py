@@ -7,9 +7,9 @@ acting user, or None for the operator's command line, which may do everything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Literal, TypeVar
 
 from chat.store.operations import AuditEntry, Membership, Operation, User
@@ -17,9 +17,12 @@ from chat.store.operations import AuditEntry, Membership, Operation, User
 __all__ = [
     "ACTS",
     "ADMIN",
+    "BANS_MAX",
     "BOT",
     "DEVICES_MAX",
+    "LINK_TRIES",
     "MEMBER",
+    "RESERVED_NAMES",
     "Account",
     "AccountOperation",
     "AccountRole",
@@ -28,6 +31,7 @@ __all__ = [
     "AddDevice",
     "AuditPage",
     "Ban",
+    "BannedNetworks",
     "ChangeAccount",
     "CreateInvitation",
     "CreateLink",
@@ -46,6 +50,7 @@ __all__ = [
     "SetPassword",
     "SignIn",
     "SignedIn",
+    "network_of",
 ]
 
 Result_co = TypeVar("Result_co", covariant=True)
@@ -61,6 +66,13 @@ Network = IPv4Network | IPv6Network
 
 DEVICES_MAX = 100
 """Most devices of an account; the next sign-in on a new device is refused."""
+
+LINK_TRIES = 5
+"""Wrong codes after which a link code is void."""
+BANS_MAX = 10_000
+"""Most bans on a server."""
+RESERVED_NAMES = frozenset(("admin", "system", "server", "everyone", "all", "here", "channel"))
+"""Folded names that nobody may claim, besides `deleted-NUMBER`; accounts that have one keep it."""
 
 ACTS = (
     *("created", "role", "disabled", "enabled", "erased"),
@@ -88,14 +100,14 @@ class Account:
     """An account as of one commit; times are in milliseconds since 1970."""
 
     user: User
-    role: str
+    role: AccountRole
     created: int
     seen: int | None
     disabled: bool
     banned: bool
     has_password: bool
     password_hash: str | None = field(default=None, repr=False)
-    """The argon2id hash; only `Reader.account_to_verify` fills it."""
+    """The argon2id hash; only `AccountReader.account_to_verify` fills it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +129,7 @@ class Invitation:
     expires: int
     uses: int
     used: int
-    role: str
+    role: AccountRole
     channels: tuple[str, ...]
     by: User | None
     revoked: bool
@@ -134,6 +146,103 @@ class Ban:
     until: int | None
     reason: str
     by: User | None
+
+
+class BannedNetworks:
+    """Bans of networks, to look up the one that covers an address.
+
+    A server fills it once with `AccountReader.banned_networks`, and applies each audit entry.
+    """
+
+    def __init__(self, found: Iterable[Ban] = ()) -> None:
+        # By the length of the prefix, so that a lookup does not search all bans.
+        self._bans: dict[tuple[int, int], dict[int, Ban]] = {}
+        for ban in found:
+            self.add(ban)
+
+    def __bool__(self) -> bool:
+        return bool(self._bans)
+
+    def add(self, ban: Ban) -> None:
+        """Add the ban of a network, in place of the previous one of the same network."""
+        assert ban.network is not None
+        length, prefix = _prefix(ban.network)
+        self._bans.setdefault(length, {})[prefix] = ban
+
+    def remove(self, network: Network) -> None:
+        """Remove the ban of exactly this network, if there is one."""
+        length, prefix = _prefix(network)
+        alike = self._bans.get(length, {})
+        alike.pop(prefix, None)
+        if not alike:
+            self._bans.pop(length, None)
+
+    def apply(self, entry: AuditEntry) -> None:
+        """Apply a `banned` or `unbanned` entry about a network; ignore all others.
+
+        The ban's `id` is 0. Applying an entry again changes nothing.
+        """
+        if "network" not in entry.details:
+            return
+        network, until = ip_network(entry.details["network"]), entry.details.get("until")
+        if entry.act == "banned":
+            reason = entry.details.get("reason", "")
+            end = int(until) if until is not None else None
+            self.add(Ban(0, None, network, entry.ts, end, reason, entry.actor))
+        elif entry.act == "unbanned":
+            self.remove(network)
+
+    def covering(self, address: str, now: int) -> Ban | None:
+        """Return the ban in force that covers an IP address, the one that ends last, or None.
+
+        Text that is no address, such as the path of a Unix socket, is never covered.
+        """
+        if not self._bans or (parsed := _parsed(address)) is None:
+            return None
+        value, bits = int(parsed), parsed.max_prefixlen
+        found = [
+            ban
+            for (version, size), alike in self._bans.items()
+            if version == parsed.version
+            and (ban := alike.get(value >> (bits - size))) is not None
+            and (ban.until is None or ban.until > now)
+        ]
+        return max(found, key=lambda ban: ban.until or float("inf"), default=None)
+
+
+def network_of(text: str) -> Network:
+    """Return the network of a typed address or network.
+
+    An IPv6 address stands for its /64, which usually belongs to one host.
+
+    Raises:
+        ValueError: it is neither an address nor a network.
+    """
+    address = _parsed(text)
+    if address is None:
+        network = ip_network(text.strip(), strict=False)
+        mapped = _parsed(str(network.network_address))
+        if network.version == 6 and isinstance(mapped, IPv4Address) and network.prefixlen >= 96:
+            return ip_network((int(mapped), network.prefixlen - 96))
+        return network
+    if isinstance(address, IPv4Address) or address.is_loopback:
+        return ip_network(address)
+    return ip_network((int(address), 64), strict=False)
+
+
+def _parsed(text: str) -> IPv4Address | IPv6Address | None:
+    """Return an IP address without its zone, an IPv4 address also if it is mapped to IPv6."""
+    try:
+        address = ip_address(text.strip().partition("%")[0])
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+def _prefix(network: Network) -> tuple[tuple[int, int], int]:
+    shift = network.max_prefixlen - network.prefixlen
+    return (network.version, network.prefixlen), int(network.network_address) >> shift
 
 
 Quota = Callable[[], float]
@@ -160,7 +269,7 @@ class SignedIn:
     user: User
     claimed: bool
     memberships: tuple[Membership, ...] | None = None
-    role: str = MEMBER
+    role: AccountRole = MEMBER
     is_new_device: bool = False
 
 
@@ -178,15 +287,15 @@ class SignIn(Operation[SignedIn]):
     """
 
     name: str
-    token_hash: bytes | None
-    claim_hash: bytes
+    token_hash: bytes | None = field(repr=False)
+    claim_hash: bytes = field(repr=False)
     quota: Quota | None = None
     label: str = ""
     address: str | None = None
     """The peer's IP address, for bans and the audit log; None: unknown."""
     registration: Registration = "open"
     reserved: frozenset[str] = frozenset()
-    """Folded names that nobody may claim."""
+    """Folded names that nobody may claim, besides `RESERVED_NAMES`."""
     invitation: str | None = field(default=None, repr=False)
     """As typed; see `codes.normalize`."""
     link: str | None = field(default=None, repr=False)

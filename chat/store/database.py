@@ -1,7 +1,8 @@
 """Open a database: lock, check, create or migrate it.
 
 One server may use a database. Its lock file is locked until the process ends, however it ends.
-`chat-server token` does not take the lock: it shares the database through SQLite's own locks.
+Most commands of the operator do not take the lock: they share the database through SQLite's own
+locks.
 
 A database may have several names (hard links), each with its own lock file and write-ahead log; two
 servers would corrupt it. On Linux the database file itself is locked as well.
@@ -148,6 +149,8 @@ WELCOMERS = 1
 """Threads for the reads of sign-ins, so that history reads do not delay them."""
 SEARCHERS = 1
 """Threads for searches, so that they do not delay other reads."""
+FEEDS = 1
+"""Connections that look for audit entries of other processes."""
 SERVER_ID = "server_id"
 
 
@@ -191,7 +194,7 @@ def open_database(url: str, clock_ms: Callable[[], int]) -> Database:
         # Do not create a file that was removed under a running server: it would be empty.
         writer = engine.writer_engine(path, must_exist=True)
         server_id = _make_current(writer, revision, path, clock_ms)
-        readers = engine.readers_engine(path, READERS + WELCOMERS + SEARCHERS)
+        readers = engine.readers_engine(path, READERS + WELCOMERS + SEARCHERS + FEEDS)
         return Database(path, server_id, writer, readers, lock)
     except BaseException:
         lock.release()

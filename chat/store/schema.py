@@ -209,15 +209,7 @@ audit = Table(
     Column("address", String),
     Column("details", Text, nullable=False),  # JSON
 )
-"""Administrative acts on the server; nothing but the addresses is ever removed."""
-
-_has_address = audit.c.address.is_not(None)
-Index(
-    "ix_audit_address",
-    audit.c.ts,
-    sqlite_where=_has_address,
-    postgresql_where=_has_address,
-)
+"""Administrative acts on the server. Addresses are removed after 90 days, nothing else."""
 
 erased_names = Table(
     "erased_names",

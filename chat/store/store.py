@@ -13,9 +13,18 @@ from typing import Self, TypeVar
 from sqlalchemy import Connection, literal, select
 from sqlalchemy.exc import DBAPIError
 
-from chat.errors import StoreFault, StoreUnavailable
+from chat.errors import StartupError, StoreFault, StoreUnavailable
 from chat.protocol.values import Limits
-from chat.store.database import READERS, SEARCHERS, WELCOMERS, Database, open_database, open_shared
+from chat.store.audit_feed import AUDIT_EVERY, AuditFeed
+from chat.store.database import (
+    READERS,
+    SEARCHERS,
+    WELCOMERS,
+    Database,
+    check_is_current,
+    open_database,
+    open_shared,
+)
 from chat.store.operations import Batch, Commit, Operation
 from chat.store.read.reader import Reader
 from chat.store.schema import metadata
@@ -25,7 +34,7 @@ from chat.store.sqlite.housekeeping import INDEX_AFTER
 from chat.store.write.transaction import Transaction
 from chat.store.write.writer import CLOSED, PROBE_EVERY, Writer, decide
 
-__all__ = ["Store", "execute"]
+__all__ = ["Store", "execute", "look"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -57,11 +66,22 @@ class Store:
     `StoreUnavailable`, and the store keeps retrying. A failure does not affect other operations.
 
     Threads: `submit`, `read`, `welcome` and `search` may be called from any thread and do not
-    block. `committed` is called in the writer's thread, one commit at a time, and should return
-    quickly: the next commit waits for it. Only one process may open a database; see `open`.
+    block. `committed` is called in threads of the store, one commit at a time, and should return
+    quickly: the next commit waits for it. Only one process may open a database (see `open`); the
+    operator's commands write beside it with `execute`.
+
+    Audit: `Commit.audit` has every entry after those at `open`, in order and exactly once. Entries
+    of other processes arrive within half a second, in a commit without events or with the next one.
     """
 
-    def __init__(self, database: Database, writer: Writer, limits: Limits) -> None:
+    def __init__(
+        self,
+        database: Database,
+        writer: Writer,
+        limits: Limits,
+        clock_ms: Callable[[], int],
+        audit_feed: AuditFeed,
+    ) -> None:
         self.server_id = database.server_id
         """Random id, created with the database; never changes."""
         self._database = database
@@ -72,6 +92,8 @@ class Store:
         Raises `StoreUnavailable` if the store is closed; nothing is queued then.
         """
         self._limits = limits
+        self._clock_ms = clock_ms
+        self._audit_feed = audit_feed
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self._welcomers = ThreadPoolExecutor(WELCOMERS, thread_name_prefix="store-welcomer")
         self._searchers = ThreadPoolExecutor(SEARCHERS, thread_name_prefix="store-searcher")
@@ -90,6 +112,7 @@ class Store:
         clock_ms: Callable[[], int] = _wall_clock_ms,
         index_after: float = INDEX_AFTER,
         probe_every: float = PROBE_EVERY,
+        audit_every: float = AUDIT_EVERY,
     ) -> Self:
         """Open the database; create or migrate it if necessary.
 
@@ -101,6 +124,7 @@ class Store:
             index_after: seconds from a commit to the indexing of its messages; `search` also finds
                 messages that are not indexed yet.
             probe_every: seconds between write attempts while writes fail.
+            audit_every: seconds between looks for audit entries of other processes.
 
         Raises:
             StartupError: the address is wrong, the file or folder cannot be written, is damaged, no
@@ -108,8 +132,9 @@ class Store:
                 unharmed.
         """
         database = open_database(url, clock_ms)
-        writer = Writer(database.writer, limits, committed, clock_ms, index_after, probe_every)
-        return cls(database, writer, limits)
+        feed = AuditFeed(database.readers, committed, audit_every)
+        writer = Writer(database.writer, limits, feed.committed, clock_ms, index_after, probe_every)
+        return cls(database, writer, limits, clock_ms, feed)
 
     def read(self, query: Callable[[Reader], T]) -> Future[T]:
         """Run `query` on a snapshot, in a reader thread.
@@ -168,10 +193,11 @@ class Store:
         for threads in every:
             threads.shutdown()
         self._writer.close()
+        self._audit_feed.close()
         self._database.close()
 
     def _read(self, query: Callable[[Reader], T]) -> T:
-        return self._run(lambda connection: query(Reader(connection, self._limits)))
+        return self._run(lambda connection: query(Reader(connection, self._limits, self._clock_ms)))
 
     def _search(self, query: Callable[[Reader], T]) -> T:
         def run(connection: Connection) -> T:
@@ -180,7 +206,7 @@ class Store:
             try:
                 if self._is_closing:
                     raise StoreUnavailable(CLOSED)
-                return query(Reader(connection, self._limits))
+                return query(Reader(connection, self._limits, self._clock_ms))
             finally:
                 self._searching.discard(driver)
 
@@ -250,6 +276,25 @@ class _Reading:
         if self.fault is not None and time.monotonic() - self._failed_at >= FAULT_STAYS:
             log.warning("%s can be read again", self._path)
             self.fault = None
+
+
+def look(url: str, query: Callable[[Reader], T]) -> T:
+    """Run a query on a snapshot of the database at `url`; a server may be using it.
+
+    Raises:
+        CommandError: the query is refused.
+        StartupError: the database does not exist or cannot be read.
+    """
+    path = sqlite.path_of(url)
+    check_is_current(path)
+    engine = sqlite.readers_engine(path, 1)
+    try:
+        with engine.begin() as connection:
+            return query(Reader(connection, Limits(), _wall_clock_ms))
+    except DBAPIError as exc:
+        raise StartupError(f"{path} cannot be read: {sqlite.reason_of(exc)}") from exc
+    finally:
+        engine.dispose()
 
 
 def execute(url: str, operation: Operation[Result]) -> Result:

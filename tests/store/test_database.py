@@ -66,7 +66,9 @@ class TestCreating:
             OpenStore(sqlite_url(tmp_path / "two")) as two,
         ):
             assert one.store.server_id != two.store.server_id
-            listings, _cursor = one.read(lambda reader: reader.directory(cursor=None, limit=9))
+            listings, _cursor = one.read(
+                lambda reader: reader.directory(None, cursor=None, limit=9)
+            )
             assert [(each.name, each.members) for each in listings] == [("#general", 0)]
 
     def test_server_id_survives_reopening(

@@ -94,12 +94,12 @@ def test_closing_cancels_queued_searches(store: OpenStore) -> None:
     assert not ran
 
 
-def test_closing_interrupts_a_running_search(store: OpenStore) -> None:
+def test_closing_interrupts_a_running_search(store: OpenStore, alice: User) -> None:
     began = threading.Event()
 
     def endless(reader: Reader) -> None:
         while True:
-            reader.directory(cursor=None, limit=9)
+            reader.directory(alice, cursor=None, limit=9)
             began.set()
 
     found = store.store.search(endless)

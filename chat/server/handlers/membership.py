@@ -54,7 +54,7 @@ async def channels(session: Session, command: Channels) -> ChannelList:
     """List the public channels."""
     limit = session.context.settings.limits.page
     rows, cursor = await session.context.reads.log(
-        session, lambda reader: reader.directory(cursor=command.cursor, limit=limit)
+        session, lambda reader: reader.directory(session.user, cursor=command.cursor, limit=limit)
     )
     listings = tuple(
         ChannelListing(channel=row.name, topic=row.topic, members=row.members) for row in rows

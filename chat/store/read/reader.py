@@ -1,11 +1,11 @@
-"""Read from the store; each method checks the user's permissions.
+"""Read from the store; each method checks the user's permissions and standing (`standing`).
 
 All methods of a `Reader` read from the same snapshot, so their results are consistent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +26,8 @@ from chat.store.operations import (
     Resumed,
     User,
 )
+from chat.store.read.accounts import AccountReader
+from chat.store.read.standing import Standings
 from chat.store.read.timeline import (
     EVENTS_ONWARD,
     PAGE_BYTES,
@@ -138,9 +140,11 @@ _USER = Prepared(select(users.c.id, users.c.name).where(users.c.fold == bindpara
 class Reader:
     """Reads one snapshot; valid only during its query."""
 
-    def __init__(self, connection: Connection, limits: Limits) -> None:
+    def __init__(self, connection: Connection, limits: Limits, clock_ms: Callable[[], int]) -> None:
         self._connection = connection
         self._limits = limits
+        self._standings = Standings(clock_ms)
+        self.accounts = AccountReader(connection, self._standings, clock_ms)
         # Caches, valid for the snapshot: `join` checks the same membership twice, and many users
         # who join a channel at the same time read the same page and the same members.
         self._entered: dict[tuple[int, str], tuple[ChannelState, str, int]] = {}
@@ -156,7 +160,11 @@ class Reader:
         """Return the channels in the list of `user`, by name.
 
         Hidden direct channels are left out; at most `limits.channels` others are returned.
+
+        Raises:
+            CommandError: banned, disabled, revoked.
         """
+        self._standings.check(self._connection, user)
         rows = _MEMBERSHIPS.all(
             self._connection,
             user=user.id,
@@ -299,6 +307,7 @@ class Reader:
         Raises:
             CommandError: no_such_channel, not_a_member, unavailable.
         """
+        self._standings.check(self._connection, user)
         if channel is None:
             searched = searched_channels(self._connection, user, self._limits)
         else:  # the time is not used for a single channel
@@ -309,9 +318,14 @@ class Reader:
         return search(self._connection, searched, author.id if author else None, wanted)
 
     def directory(
-        self, *, cursor: str | None, limit: int
+        self, user: User | None, *, cursor: str | None, limit: int
     ) -> tuple[tuple[PublicChannel, ...], str | None]:
-        """Return a page of the public channels by name, and the cursor of the next page."""
+        """Return a page of the public channels by name, and the cursor of the next page.
+
+        `user` is the reader, or None for the operator.
+        """
+        if user is not None:
+            self._standings.check(self._connection, user)
         rows, following = self._paged(_DIRECTORY, cursor, limit)
         return tuple(PublicChannel(*rest) for _fold, *rest in rows), following
 
@@ -319,6 +333,7 @@ class Reader:
         """Return the channel, the role of `user` in it, and its number of members."""
         if known := self._entered.get((user.id, name)):
             return known
+        self._standings.check(self._connection, user)
         row = _CHANNEL.first(self._connection, fold=channel_key(name), user=user.id)
         if row is None:
             raise no_such_channel(name)

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, bindparam, func, not_, select, true
+from sqlalchemy import Connection, and_, bindparam, exists, func, not_, select, true
 
 from chat.errors import CommandError
-from chat.store.accounts import SignIn
+from chat.store.accounts import AccountRole, SignIn
+from chat.store.codes import erased_name_hash
 from chat.store.operations import (
     ChannelOperation,
     ChannelState,
@@ -28,11 +29,23 @@ from chat.store.operations import (
     User,
 )
 from chat.store.rights import channel_key
-from chat.store.schema import channels, devices, events, has_kind, is_line, members, users
+from chat.store.schema import (
+    ACCOUNTS_KEY,
+    bans,
+    channels,
+    devices,
+    erased_names,
+    events,
+    has_kind,
+    is_line,
+    members,
+    meta,
+    users,
+)
 from chat.store.sql import Among, Prepared
 from chat.text import fold, is_direct
 
-__all__ = ["Channel", "KnownDevice", "Lookups", "ReplyTarget"]
+__all__ = ["CACHED_MAX", "Channel", "KnownAccount", "KnownDevice", "Lookups", "ReplyTarget"]
 
 
 CACHED_MAX = 50_000
@@ -59,10 +72,24 @@ _NAMED_MEMBERS = Among(
     .where(_is_here),
     members.c.user_fold,
 )
-_DEVICES = Among(
-    select(devices.c.user_id, devices.c.hash, devices.c.id, devices.c.revoked),
-    devices.c.user_id,
+_ACCOUNTS = Among(
+    select(
+        users.c.id,
+        users.c.role,
+        users.c.arrived,
+        and_(
+            users.c.disabled.is_(None),
+            not_(users.c.is_erased),
+            not_(exists().where(bans.c.user_id == users.c.id)),
+        ).label("is_clear"),
+        devices.c.hash,
+        devices.c.id.label("device"),
+        devices.c.revoked,
+    ).join_from(users, devices, devices.c.user_id == users.c.id, isouter=True),
+    users.c.id,
 )
+_ERASED_NAMES = Prepared(select(erased_names.c.hash))
+_META = Prepared(select(meta.c.value).where(meta.c.key == bindparam("key")))
 _MEMBERSHIPS = Among(
     select(
         members.c.user_id,
@@ -122,6 +149,17 @@ class KnownDevice(NamedTuple):
     is_revoked: bool
 
 
+@dataclass(slots=True)
+class KnownAccount:
+    """The account of a user who signs in; `is_clear`: it is neither disabled nor banned."""
+
+    role: AccountRole
+    arrived: bool
+    is_clear: bool
+    devices: dict[bytes, KnownDevice]
+    """All devices by the hashes of their tokens, including revoked ones."""
+
+
 class Lookups:
     """The writer's caches."""
 
@@ -136,15 +174,17 @@ class Lookups:
         """Number of counted channels by user; `_roles` then has all memberships of the user."""
         self._hidden: dict[int, dict[int, User]] = {}
         """Members who have hidden a direct channel, by channel and user."""
-        self._devices: dict[int, dict[bytes, KnownDevice]] = {}
-        """Devices of the users who sign in in the current transaction, by user and token hash."""
+        self._accounts: dict[int, KnownAccount] = {}
+        """Accounts of the users who sign in in the current transaction."""
+        self._erased_names: set[bytes] | None = None
+        self._accounts_key = b""
         self._reply_targets: dict[tuple[int, int], ReplyTarget | None] = {}
         """Parents of the replies in the current transaction."""
 
     def begin(self, connection: Connection, operations: Sequence[Operation[Any]]) -> None:
         """Start a transaction: load the data for its operations in few statements."""
         self.connection = connection
-        self._devices.clear()
+        self._accounts.clear()
         self._reply_targets.clear()
         caches: tuple[Sized, ...] = (
             *(self._channels, self._roles, self._named),
@@ -159,7 +199,7 @@ class Lookups:
     def _begin_people(self, operations: Sequence[Operation[Any]]) -> None:
         names = [operation.name for operation in operations if isinstance(operation, SignIn)]
         if names:
-            self._load_devices(self.people(names).values())
+            self._load_accounts(self.people(names).values())
         joiners = {each.user.id for each in operations if isinstance(each, JoinChannel)}
         if unknown := joiners.difference(self._counts):
             self._load_memberships(unknown)
@@ -194,6 +234,7 @@ class Lookups:
         self._people.clear()
         self._counts.clear()
         self._hidden.clear()
+        self._erased_names = None
 
     def channel(self, name: str) -> Channel | None:
         """Return a channel by its name as typed, or None if it does not exist.
@@ -215,11 +256,24 @@ class Lookups:
                 known[key] = User(user_id, name)
         return {key: user for key in folds if (user := known[key]) is not None}
 
-    def devices(self, user: User) -> dict[bytes, KnownDevice]:
-        """Return the devices of `user` by token hash, including revoked ones."""
-        if user.id not in self._devices:
-            self._load_devices((user,))
-        return self._devices[user.id]
+    def account(self, user: User) -> KnownAccount:
+        """Return the account of `user`."""
+        if user.id not in self._accounts:
+            self._load_accounts((user,))
+        return self._accounts[user.id]
+
+    def accounts_key(self) -> bytes:
+        """Return the secret for the HMACs of link codes and erased names."""
+        if not self._accounts_key:
+            self._accounts_key = bytes.fromhex(_META.scalar(self.connection, key=ACCOUNTS_KEY))
+        return self._accounts_key
+
+    def is_erased_name(self, name: str) -> bool:
+        """Whether `name` once belonged to an account that was erased."""
+        if self._erased_names is None:
+            self._erased_names = set(_ERASED_NAMES.column(self.connection))
+        hashes = self._erased_names
+        return bool(hashes) and erased_name_hash(self.accounts_key(), fold(name)) in hashes
 
     def counted_channels(self, user: User) -> int:
         """Return the number of channels that count against the limit of `user`."""
@@ -263,16 +317,20 @@ class Lookups:
         self._channels[channel.fold] = channel
         self._hidden[channel.id] = {}
 
-    def note_user(self, user: User) -> None:
+    def note_user(self, user: User, role: AccountRole, *, arrived: bool) -> None:
         """Record that the transaction added a user."""
         self._people[fold(user.name)] = user
-        self._devices[user.id] = {}
+        self._accounts[user.id] = KnownAccount(role, arrived, is_clear=True, devices={})
         self._counts[user.id] = 0
 
     def note_device(self, user: User, token_hash: bytes, device: int) -> None:
         """Record that the transaction added a device."""
-        if user.id in self._devices:
-            self._devices[user.id][token_hash] = KnownDevice(device, is_revoked=False)
+        if user.id in self._accounts:
+            self._accounts[user.id].devices[token_hash] = KnownDevice(device, is_revoked=False)
+
+    def forget_account(self, user: User) -> None:
+        """Record that the transaction changed an account, its devices or its bans."""
+        self._accounts.pop(user.id, None)
 
     def note_hidden(self, channel: Channel, user: User, *, is_hidden: bool) -> None:
         """Record that the transaction hid `channel` for `user`, or restored it."""
@@ -317,12 +375,16 @@ class Lookups:
             self._roles[channel_id, user_id] = role
             self._counts[user_id] += bool(counts)
 
-    def _load_devices(self, people: Iterable[User]) -> None:
-        found: dict[int, dict[bytes, KnownDevice]] = {user.id: {} for user in people}
-        if found:
-            for user_id, token_hash, device, revoked in _DEVICES.rows(self.connection, found):
-                found[user_id][token_hash] = KnownDevice(device, revoked is not None)
-        self._devices.update(found)
+    def _load_accounts(self, people: Iterable[User]) -> None:
+        accounts = self._accounts
+        unknown = [user.id for user in people if user.id not in accounts]
+        for row in _ACCOUNTS.rows(self.connection, unknown):
+            account = accounts.get(row.id)
+            if account is None:
+                account = KnownAccount(row.role, bool(row.arrived), bool(row.is_clear), {})
+                accounts[row.id] = account
+            if row.hash is not None:
+                account.devices[row.hash] = KnownDevice(row.device, row.revoked is not None)
 
     def _load_reply_targets(self, channel: Channel, numbers: set[int]) -> None:
         self._reply_targets.update(((channel.id, seq), None) for seq in numbers)

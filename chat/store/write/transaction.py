@@ -21,6 +21,7 @@ from chat.rate import TokenBuckets
 from chat.store.accounts import MEMBER, AccountRole
 from chat.store.ids import Ids
 from chat.store.operations import Append, AppendAbout, AuditEntry, Operation, User
+from chat.store.read.standing import Standings
 from chat.store.rights import channel_key
 from chat.store.schema import (
     BODY_FIELDS,
@@ -38,7 +39,7 @@ from chat.store.schema import (
 )
 from chat.store.sql import Among, BulkInsert, Prepared, Rows
 from chat.store.sqlite import engine, fts5
-from chat.store.write.lookups import Channel, Lookups, ReplyTarget
+from chat.store.write.lookups import CACHED_MAX, Channel, Lookups, ReplyTarget
 from chat.text import fold, is_direct
 
 __all__ = ["Sent", "Transaction"]
@@ -110,10 +111,13 @@ class Transaction:
         self._openings = TokenBuckets(limits.openings / 3_600, limits.openings)
         self._creations = TokenBuckets(limits.channels / 3_600, limits.channels)
         self.lookups = Lookups()
+        self.standings = Standings(clock_ms)
         self.events: list[Event] = []
         """Events appended since `begin`, in order."""
         self.entries: list[AuditEntry] = []
         """Entries of the audit log added since `begin`, in order."""
+        self.sightings: dict[int, int] = {}
+        """When devices signed in since `begin`, by device; `upkeep` stores it later."""
         self.has_erased = False
         """Whether a text was erased since `begin`, so the write-ahead log needs a purge."""
         self._has_executed = False
@@ -159,8 +163,11 @@ class Transaction:
             self._version = version
         self.events = []
         self.entries = []
+        self.sightings = {}
         self.has_erased = self._has_executed = False
         self._clear()
+        if len(self.standings.passed) > CACHED_MAX:
+            self.standings.forget()
         self.lookups.begin(connection, operations)
         if not self._next_user:
             self._next_user = (_NEWEST_USER.scalar(connection) or 0) + 1
@@ -186,8 +193,29 @@ class Transaction:
     def forget(self) -> None:
         """Clear all state after a rollback."""
         self.lookups.forget()
+        self.standings.forget()
         self._next_user = 0
         self._clear()
+
+    def check_standing(self, user: User) -> None:
+        """Check that the session of `user` may act; it costs one lookup if it passed before.
+
+        Raises:
+            CommandError: banned, disabled, revoked.
+        """
+        if (user.id, user.device, user.address) not in self.standings.passed:
+            self.flush()
+            self.standings.check(self.connection, user)
+
+    def check_address(self, address: str | None) -> None:
+        """Refuse an address that is banned. Raises banned."""
+        self.standings.check_address(self.connection, address)
+
+    def account_changed(self, user: User | None) -> None:
+        """Record that the transaction changed the standing of `user`, or the bans of networks."""
+        self.standings.forget()
+        if user is not None:
+            self.lookups.forget_account(user)
 
     # Statements
 
@@ -241,14 +269,16 @@ class Transaction:
         user = User(self._next_user, name)
         self._next_user += 1
         self._users.rows.append((user.id, name, fold(name), now, role, None, arrived, False))
-        self.lookups.note_user(user)
+        self.lookups.note_user(user, role, arrived=arrived)
         return user
 
-    def add_device(self, user: User, token_hash: bytes, label: str, now: int) -> int:
+    def add_device(
+        self, user: User, token_hash: bytes, label: str, now: int, *, seen: int | None = None
+    ) -> int:
         """Add a device with the hash of its token; return its id."""
         device = self._next_device
         self._next_device += 1
-        self._devices.rows.append((device, user.id, token_hash, label, now, None, None))
+        self._devices.rows.append((device, user.id, token_hash, label, now, seen, None))
         self.lookups.note_device(user, token_hash, device)
         return device
 
@@ -261,15 +291,21 @@ class Transaction:
         user: User | None = None,
         device: int | None = None,
         address: str | None = None,
-        **details: str,
+        details: Mapping[str, str | int | None] | None = None,
     ) -> None:
-        """Add an entry to the audit log; empty `details` are left out."""
-        details = {key: value for key, value in details.items() if value}
-        entry = AuditEntry(self._next_entry, now, act, actor, user, device, address, details)
+        """Add an entry to the audit log; `details` that are None are left out.
+
+        `address` is that of `actor` by default.
+        """
+        given = details or {}
+        known = {key: str(value) for key, value in given.items() if value is not None}
+        if address is None and actor is not None:
+            address = actor.address
+        entry = AuditEntry(self._next_entry, now, act, actor, user, device, address, known)
         self._next_entry += 1
         self.entries.append(entry)
         ids = (actor and actor.id, user and user.id, device)
-        text = json.dumps(details, ensure_ascii=False)
+        text = json.dumps(known, ensure_ascii=False)
         self._audit.rows.append((entry.seq, now, act, *ids, address, text))
 
     def pause_before_opening(self, user: User) -> float:

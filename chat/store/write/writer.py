@@ -1,7 +1,8 @@
 """The writer thread: a queue, group commit, and probes while the disk refuses writes.
 
 Operations that arrive during a commit go into the next one. Between commits the thread indexes and
-purges (`sqlite.housekeeping`), and after a failed write it probes whether writes work again.
+purges (`sqlite.housekeeping`, `upkeep`), and after a failed write it probes whether writes work
+again.
 """
 
 from __future__ import annotations
@@ -20,10 +21,25 @@ from sqlalchemy.exc import DBAPIError
 from chat.errors import CommandError, StoreFault, StoreUnavailable
 from chat.protocol.items import Event
 from chat.protocol.values import Limits
-from chat.store.accounts import AddDevice, SignIn
+from chat.store.accounts import (
+    AccountOperation,
+    AddAccount,
+    AddBan,
+    AddDevice,
+    ChangeAccount,
+    CreateInvitation,
+    CreateLink,
+    LiftBan,
+    RecordSettings,
+    RevokeDevice,
+    RevokeInvitation,
+    SetPassword,
+    SignIn,
+)
 from chat.store.operations import (
     AuditEntry,
     Batch,
+    ChannelOperation,
     Commit,
     DeleteMessage,
     EditMessage,
@@ -41,11 +57,27 @@ from chat.store.operations import (
 from chat.store.schema import meta
 from chat.store.sqlite import engine as sqlite
 from chat.store.sqlite.housekeeping import Housekeeping
-from chat.store.write.accounts import add_device, sign_in
+from chat.store.write.accounts import (
+    add_device,
+    create_link,
+    revoke_device,
+    set_password,
+    sign_in,
+)
+from chat.store.write.administration import (
+    add_account,
+    add_ban,
+    change_account,
+    create_invitation,
+    lift_ban,
+    record_settings,
+    revoke_invitation,
+)
 from chat.store.write.member_settings import mark_read, prefer
 from chat.store.write.membership import join, leave
 from chat.store.write.messages import append
 from chat.store.write.transaction import Transaction
+from chat.store.write.upkeep import Upkeep
 
 __all__ = ["CLOSED", "PROBE_EVERY", "Logged", "Writer", "decide"]
 
@@ -78,6 +110,16 @@ _RULES: dict[type[Operation[Any]], Callable[[Transaction, Any], Any]] = {
     LeaveChannel: leave,
     SignIn: sign_in,
     AddDevice: add_device,
+    RevokeDevice: revoke_device,
+    CreateLink: create_link,
+    SetPassword: set_password,
+    AddAccount: add_account,
+    ChangeAccount: change_account,
+    CreateInvitation: create_invitation,
+    RevokeInvitation: revoke_invitation,
+    AddBan: add_ban,
+    LiftBan: lift_ban,
+    RecordSettings: record_settings,
 }
 """The rule of each operation; it returns the result or raises a `CommandError`."""
 Logged = tuple[list[Event], list[AuditEntry]]
@@ -87,11 +129,15 @@ _INTERNAL = "internal server error; nothing was stored (see the server's log)"
 
 
 def decide(transaction: Transaction, operation: Operation[Result]) -> Result:
-    """Run the rule of an operation.
+    """Check the standing of the operation's user, then run its rule.
 
     Raises:
         CommandError: the operation is refused.
     """
+    if isinstance(operation, ChannelOperation):
+        transaction.check_standing(operation.user)
+    elif isinstance(operation, AccountOperation) and operation.actor is not None:
+        transaction.check_standing(operation.actor)
     rule: Callable[[Transaction, Operation[Result]], Result] = _RULES[type(operation)]
     return rule(transaction, operation)
 
@@ -123,6 +169,7 @@ class Writer:
         self._unwritten = 0
         """Operations decided before the transaction wrote anything."""
         self._house = Housekeeping(self._connect, index_after)
+        self._upkeep = Upkeep(self._connect, clock_ms)
         self._probe_every = probe_every
         self._probe_at: float | None = None
         self._settled_at: float | None = None
@@ -167,12 +214,12 @@ class Writer:
             batch, is_last = self._take()
             if batch:
                 events, entries = self._commit(batch)
-                self._hand_over(Commit(events, batch, entries))
+                self._committed(Commit(events, batch, entries))
         self._finish()
 
     def _take(self) -> tuple[Batch, bool]:
         """Wait for operations or housekeeping; return the operations, and whether to end."""
-        due = (self._house.at, self._probe_at, self._settled_at)
+        due = (self._house.at, self._upkeep.at, self._probe_at, self._settled_at)
         moments = [at for at in due if at is not None]
         timeout = max(0.0, min(moments) - time.monotonic()) if moments else None
         with suppress(Empty):
@@ -186,12 +233,6 @@ class Writer:
         if index_error is not None:
             self._house.rebuild_index(*index_error)
         return batch, is_last
-
-    def _hand_over(self, commit: Commit) -> None:
-        try:
-            self._committed(commit)
-        except Exception:
-            log.exception("cannot deliver a commit")
 
     def _commit(self, batch: Batch) -> Logged:
         """Commit a batch in one transaction, or one operation at a time if that fails.
@@ -230,6 +271,7 @@ class Writer:
             transaction.finish()
         if transaction.has_written:
             self._recovered()
+        self._upkeep.saw(transaction.sightings)
         self._house.committed(transaction.last_event, has_erased=transaction.has_erased)
         return transaction.events, transaction.entries
 
@@ -268,6 +310,7 @@ class Writer:
 
     def _keep_house(self) -> None:
         self._house.step()
+        self._upkeep.step()
         now = time.monotonic()
         if self._probe_at is not None and now >= self._probe_at:
             self._probe_at = now + self._probe_every
@@ -302,9 +345,10 @@ class Writer:
                 log.exception("cannot close the database")
 
     def _finish(self) -> None:
-        """Purge deleted text and close the connection."""
+        """Store pending sign-in times, purge deleted text, and close the connection."""
         if self._settled_at is not None:
             self._log_recovery()
+        self._upkeep.finish()
         self._house.finish()
         self._drop_connection()
 

@@ -246,8 +246,8 @@ class TestLists:
             store.join(alice, channel)
         store.join(bob, "#b")
         store.append(topic(bob, "bees", "#b"))
-        first, cursor = store.read(lambda reader: reader.directory(cursor=None, limit=2))
-        rest, end = store.read(lambda reader: reader.directory(cursor=cursor, limit=2))
+        first, cursor = store.read(lambda reader: reader.directory(alice, cursor=None, limit=2))
+        rest, end = store.read(lambda reader: reader.directory(alice, cursor=cursor, limit=2))
         listed = [(each.name, each.topic, each.members) for each in (*first, *rest)]
         assert listed == [("#A", "", 1), ("#b", "bees", 2), ("#general", "", 2)]
         assert end is None

@@ -487,7 +487,7 @@ class TestIndexing:
             wanted = Wanted(parse_query("word"))
             engine = readers_engine(store.file, 1)
             with engine.begin() as connection, pytest.raises(CommandError) as refused:
-                Reader(connection, Limits()).search(alice, None, wanted)
+                Reader(connection, Limits(), lambda: 0).search(alice, None, wanted)
             engine.dispose()
         assert refused.value.code is ErrorCode.UNAVAILABLE
         assert refused.value.retry_after

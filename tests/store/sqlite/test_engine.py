@@ -37,7 +37,7 @@ def test_no_query_scans_a_whole_table(store: OpenStore, alice: User) -> None:
         reader.page(alice, "#general", pins=True, before=9, limit=5)
         reader.resume(alice, "#general", None, limit=5, window=5)
         reader.members(alice, "#general", cursor=None, limit=5)
-        reader.directory(cursor=None, limit=5)
+        reader.directory(alice, cursor=None, limit=5)
 
     def trace(connection: sqlite3.Connection, _record: object, _proxy: object) -> None:
         connection.set_trace_callback(asked.append)

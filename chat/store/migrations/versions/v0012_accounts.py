@@ -123,14 +123,6 @@ def _create_administration() -> None:
         sa.Column("address", sa.String),
         sa.Column("details", sa.Text, nullable=False),
     )
-    has_address = sa.text("address IS NOT NULL")
-    op.create_index(
-        "ix_audit_address",
-        "audit",
-        ["ts"],
-        sqlite_where=has_address,
-        postgresql_where=has_address,
-    )
     op.create_table(
         "jobs",
         sa.Column("id", _ID, primary_key=True),

@@ -1,0 +1,126 @@
+"""Deliver audit entries with the commits of the writer, and those of other processes by polling.
+
+The command line writes to the database beside a running server. The server must apply such an
+entry within a second, in order, and exactly once.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy.exc import DBAPIError
+
+from chat.store.operations import AuditEntry, Commit
+from chat.store.read.accounts import audit_after
+from chat.store.schema import audit
+from chat.store.sqlite import engine as sqlite
+
+__all__ = ["AUDIT_EVERY", "AuditFeed"]
+
+log = logging.getLogger(__name__)
+
+AUDIT_EVERY = 0.25
+"""Seconds between looks for entries of other processes."""
+
+
+class AuditFeed:
+    """Passes commits on, one at a time, each with the audit entries since the previous one.
+
+    Args:
+        readers: reads the entries, with a connection of its own.
+        deliver: gets each commit; called in the writer's thread, and in the feed's thread for the
+            entries of other processes.
+        every: seconds between looks for entries of other processes.
+    """
+
+    def __init__(
+        self, readers: Engine, deliver: Callable[[Commit], None], every: float = AUDIT_EVERY
+    ) -> None:
+        self._readers = readers
+        self._deliver = deliver
+        self._every = every
+        self._connection: Connection | None = None
+        self._version: int | None = None
+        self._lock = threading.Lock()
+        """Held during a delivery, so that the entries of both threads stay in order."""
+        with readers.begin() as connection:
+            self._last = connection.scalar(select(func.max(audit.c.seq))) or 0
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="store-audit", daemon=True)
+        self._thread.start()
+
+    def committed(self, commit: Commit) -> None:
+        """Pass on a commit of the writer, with its entries."""
+        with self._lock:
+            if commit.audit:
+                commit = replace(commit, audit=self._next(commit.audit))
+            self._hand_over(commit)
+
+    def close(self) -> None:
+        """End the thread; call it after the last commit."""
+        self._closing.set()
+        self._thread.join()
+        self._disconnect()
+
+    def _run(self) -> None:
+        while not self._closing.wait(self._every):
+            with self._lock:
+                if entries := self._look():
+                    self._last = entries[-1].seq
+                    self._hand_over(Commit((), (), entries))
+
+    def _next(self, own: Sequence[AuditEntry]) -> Sequence[AuditEntry]:
+        """Return all entries up to those of the writer's commit, and mark them as delivered.
+
+        It reads them if another process has added some in between, or if the thread has delivered
+        some of them already. If the disk cannot be read, the thread delivers them later.
+        """
+        entries = own if own[0].seq == self._last + 1 else self._read()
+        if entries:
+            self._last = entries[-1].seq
+        return entries
+
+    def _hand_over(self, commit: Commit) -> None:
+        try:
+            self._deliver(commit)
+        except Exception:
+            log.exception("cannot deliver a commit")
+
+    def _look(self) -> Sequence[AuditEntry]:
+        """Return the entries that are not delivered yet, if anything was committed."""
+        try:
+            connection = self._connect()
+            version = sqlite.data_version(connection)
+            if version == self._version:
+                return ()
+        except DBAPIError:
+            self._disconnect()
+            return ()
+        entries = self._read()
+        self._version = version if self._connection is not None else None
+        return entries
+
+    def _read(self) -> Sequence[AuditEntry]:
+        try:
+            connection = self._connect()
+            with connection.begin():
+                return audit_after(connection, self._last)
+        except DBAPIError:  # the store's other reads report it
+            self._disconnect()
+            return ()
+
+    def _connect(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._readers.connect()
+        return self._connection
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        self._version = None
+        if connection is not None:
+            connection.invalidate()
+            connection.close()

@@ -1,0 +1,161 @@
+"""Whether a session may act: its account, its device, and its address.
+
+The writer checks this before every operation, and a reader in its snapshot, so that a ban, a
+disabled account or a revoked device takes effect at once, whatever was true at the sign-in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from ipaddress import ip_network
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select
+
+from chat.errors import CommandError, ErrorCode
+from chat.store.accounts import Ban, BannedNetworks
+from chat.store.operations import User
+from chat.store.schema import bans, devices, users
+from chat.store.sql import Prepared
+
+__all__ = ["Standings", "banned", "banned_networks"]
+
+_actors = users.alias("actors")
+_STANDING = Prepared(
+    select(
+        users.c.disabled,
+        users.c.is_erased,
+        devices.c.id.label("device"),
+        devices.c.revoked,
+        bans.c.id.label("ban"),
+        bans.c.created,
+        bans.c.until,
+        bans.c.reason,
+        _actors.c.id.label("by_id"),
+        _actors.c.name.label("by_name"),
+    )
+    .join_from(
+        users,
+        devices,
+        (devices.c.id == bindparam("device")) & (devices.c.user_id == users.c.id),
+        isouter=True,
+    )
+    .join(bans, bans.c.user_id == users.c.id, isouter=True)
+    .join(_actors, _actors.c.id == bans.c.by_id, isouter=True)
+    .where(users.c.id == bindparam("user"))
+)
+_NETWORKS = Prepared(
+    select(
+        bans.c.id,
+        bans.c.network,
+        bans.c.created,
+        bans.c.until,
+        bans.c.reason,
+        _actors.c.id.label("by_id"),
+        _actors.c.name.label("by_name"),
+    )
+    .join_from(bans, _actors, _actors.c.id == bans.c.by_id, isouter=True)
+    .where(bans.c.network.is_not(None))
+)
+
+
+class Standings:
+    """The standing of sessions, cached until `forget`.
+
+    A session that passed once passes until then: bans end by themselves, but begin with a write.
+
+    Args:
+        clock_ms: milliseconds since 1970; called only if there is a ban with an end.
+    """
+
+    def __init__(self, clock_ms: Callable[[], int]) -> None:
+        self._clock_ms = clock_ms
+        self.passed: set[tuple[int, int, str | None]] = set()
+        """User id, device and address of the sessions that passed."""
+        self._networks: BannedNetworks | None = None
+
+    def forget(self) -> None:
+        """Clear the cache: an account, a device or a ban has changed."""
+        self.passed.clear()
+        self._networks = None
+
+    def trust(self, user: User) -> None:
+        """Record that the session of `user` has just been checked."""
+        self.passed.add((user.id, user.device, user.address))
+
+    def check(self, connection: Connection, user: User) -> None:
+        """Check the session of `user`.
+
+        Raises:
+            CommandError: banned, disabled or revoked, with a message for the user; no_such_user.
+        """
+        if (user.id, user.device, user.address) in self.passed:
+            return
+        row = _STANDING.first(connection, user=user.id, device=user.device)
+        if row is None:
+            raise CommandError(ErrorCode.NO_SUCH_USER, f"there is no user {user.name}")
+        self._check_account(user, row)
+        self.check_address(connection, user.address)
+        self.trust(user)
+
+    def _check_account(self, user: User, row: Any) -> None:
+        if row.is_erased:
+            raise CommandError(ErrorCode.DISABLED, "this account was erased")
+        if row.ban is not None and self._is_in_force(row.until):
+            by = User(row.by_id, row.by_name) if row.by_id is not None else None
+            raise banned(Ban(row.ban, user, None, row.created, row.until, row.reason, by))
+        if row.disabled is not None:
+            raise CommandError(
+                ErrorCode.DISABLED,
+                f"the account {user.name} is disabled: ask an admin or the operator to enable it",
+            )
+        if user.device and (row.device is None or row.revoked is not None):
+            raise CommandError(
+                ErrorCode.REVOKED,
+                "this device was revoked: sign in again with a link code or a password",
+            )
+
+    def check_address(self, connection: Connection, address: str | None) -> None:
+        """Refuse an address that is banned. Raises banned."""
+        if address is None:
+            return
+        if self._networks is None:
+            self._networks = banned_networks(connection)
+        if self._networks and (ban := self._networks.covering(address, self._clock_ms())):
+            raise banned(ban)
+
+    def _is_in_force(self, until: int | None) -> bool:
+        return until is None or until > self._clock_ms()
+
+
+def banned_networks(connection: Connection) -> BannedNetworks:
+    """Return the banned networks, including those whose bans have ended."""
+    return BannedNetworks(
+        Ban(
+            row.id,
+            None,
+            ip_network(row.network),
+            row.created,
+            row.until,
+            row.reason,
+            User(row.by_id, row.by_name) if row.by_id is not None else None,
+        )
+        for row in _NETWORKS.all(connection)
+    )
+
+
+def banned(ban: Ban) -> CommandError:
+    """Return the error for a banned user or address: by whom, until when, and why."""
+    by = ban.by.name if ban.by is not None else "the operator"
+    whom = "you" if ban.network is None else "your address"
+    until = f" until {_moment(ban.until)}" if ban.until is not None else ""
+    reason = f": {ban.reason}" if ban.reason else ""
+    return CommandError(ErrorCode.BANNED, f"{by} has banned {whom} from this server{until}{reason}")
+
+
+def _moment(ms: int) -> str:
+    try:
+        return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"
+    except (OverflowError, ValueError):  # beyond the year 9999
+        return "further notice"

@@ -1,0 +1,330 @@
+"""Rules of administration: accounts, roles, invitations, bans, settings.
+
+Each act and its entry in the audit log are one transaction. Rights are those of this moment, so of
+two admins who demote each other at once, one remains.
+"""
+
+from __future__ import annotations
+
+import json
+
+from sqlalchemy import BindParameter, bindparam, delete, false, func, insert, or_, select, update
+
+from chat.errors import CommandError, ErrorCode
+from chat.store.accounts import (
+    ADMIN,
+    BANS_MAX,
+    BOT,
+    Account,
+    AddAccount,
+    AddBan,
+    Ban,
+    BannedNetworks,
+    ChangeAccount,
+    Created,
+    CreateInvitation,
+    LiftBan,
+    RecordSettings,
+    RevokeInvitation,
+)
+from chat.store.codes import invitation_hash, new_invitation_code
+from chat.store.operations import JoinChannel, User
+from chat.store.read.accounts import check_is_admin, find_account, find_invitation
+from chat.store.schema import bans, invitations, meta, users
+from chat.store.sql import Prepared
+from chat.store.write.accounts import check_name_is_available, find_user, remove_password
+from chat.store.write.membership import join
+from chat.store.write.transaction import Transaction
+from chat.text import check_name, is_direct
+
+__all__ = [
+    "add_account",
+    "add_ban",
+    "change_account",
+    "create_invitation",
+    "lift_ban",
+    "record_settings",
+    "revoke_invitation",
+]
+
+SETTINGS = "settings"
+"""The key in `meta` of the settings that were recorded last, as JSON."""
+
+_of_user: BindParameter[int] = bindparam("user")
+_ADD_INVITATION = Prepared(
+    insert(invitations).returning(invitations.c.id),
+    columns=[each.name for each in invitations.c if each.name not in ("id", "revoked")],
+)
+_REVOKE_INVITATION = Prepared(
+    update(invitations)
+    .where(invitations.c.id == bindparam("invitation"))
+    .values(revoked=bindparam("now"))
+)
+_SET_ROLE = Prepared(update(users).where(users.c.id == _of_user).values(role=bindparam("new")))
+_SET_DISABLED = Prepared(
+    update(users).where(users.c.id == _of_user).values(disabled=bindparam("since"))
+)
+_is_of = or_(bans.c.user_id == _of_user, bans.c.network == bindparam("network"))
+_BAN = Prepared(select(bans.c.until, bans.c.reason).where(_is_of))
+_BANS = Prepared(select(func.count()).select_from(bans))
+_REMOVE_BAN = Prepared(delete(bans).where(_is_of))
+_ADD_BAN = Prepared(insert(bans), columns=[each.name for each in bans.c if each.name != "id"])
+_ADMINS = Prepared(
+    select(users.c.id)
+    .join_from(users, bans, bans.c.user_id == users.c.id, isouter=True)
+    .where(
+        users.c.role == ADMIN,
+        users.c.disabled.is_(None),
+        users.c.is_erased == false(),
+        or_(bans.c.id.is_(None), bans.c.until <= bindparam("now")),
+    )
+)
+_META = Prepared(select(meta.c.value).where(meta.c.key == bindparam("name")))
+_REMOVE_META = Prepared(delete(meta).where(meta.c.key == bindparam("name")))
+_ADD_META = Prepared(insert(meta))
+
+
+def _check_is_admin(transaction: Transaction, actor: User | None) -> None:
+    if actor is not None:
+        transaction.flush()
+        check_is_admin(transaction.connection, actor)
+
+
+def _check_is_not_last_admin(transaction: Transaction, user: User, now: int) -> None:
+    """Refuse to stop the only admin who can still act."""
+    if [row.id for row in transaction.execute(_ADMINS, now=now)] == [user.id]:
+        raise CommandError(
+            ErrorCode.LAST_ADMIN,
+            f"{user.name} is the last admin of this server: make somebody else an admin first",
+        )
+
+
+# Accounts
+
+
+def add_account(transaction: Transaction, operation: AddAccount) -> Account:
+    """Add an account without a device."""
+    name, now = operation.name, transaction.now()
+    try:
+        check_name(name, transaction.limits.name)
+    except ValueError as exc:
+        raise CommandError(ErrorCode.INVALID, f"name: {exc}", field="name") from None
+    if transaction.lookups.people([name]):
+        raise CommandError(ErrorCode.NAME_TAKEN, f"the name {name} is taken", field="name")
+    check_name_is_available(transaction, name, operation.reserved)
+    user = transaction.add_user(name, now, role=operation.role, arrived=False)
+    transaction.record(
+        "created", now, actor=None, user=user, details={"how": "operator", "role": operation.role}
+    )
+    transaction.flush()
+    return find_account(transaction.connection, name, now)
+
+
+def change_account(transaction: Transaction, operation: ChangeAccount) -> Account:
+    """Change an account's role, or disable or enable it."""
+    actor, role, disabled = operation.actor, operation.role, operation.disabled
+    _check_is_admin(transaction, actor)
+    now, user = transaction.now(), find_user(transaction, operation.name)
+    transaction.flush()
+    before = find_account(transaction.connection, operation.name, now)
+    if (role not in (None, ADMIN) and before.role == ADMIN) or (disabled and not before.disabled):
+        _check_is_not_last_admin(transaction, user, now)
+    if role is not None and role != before.role:
+        transaction.execute(_SET_ROLE, user=user.id, new=role)
+        transaction.record(
+            "role", now, actor=actor, user=user, details={"role": role, "before": before.role}
+        )
+        if role == BOT:
+            remove_password(transaction, actor, user)
+    if disabled is not None and disabled != before.disabled:
+        transaction.execute(_SET_DISABLED, user=user.id, since=now if disabled else None)
+        transaction.record("disabled" if disabled else "enabled", now, actor=actor, user=user)
+    transaction.account_changed(user)
+    return find_account(transaction.connection, operation.name, now)
+
+
+# Invitations
+
+
+def create_invitation(transaction: Transaction, operation: CreateInvitation) -> Created:
+    """Create an invitation, and those of its channels that do not exist."""
+    actor = operation.actor
+    _check_is_admin(transaction, actor)
+    names = tuple(_invited_to(transaction, actor, name) for name in operation.channels)
+    now, code = transaction.now(), new_invitation_code()
+    expires = now + operation.seconds * 1_000
+    invitation_id = transaction.scalar(
+        _ADD_INVITATION,
+        hash=invitation_hash(code),
+        created=now,
+        expires=expires,
+        uses=operation.uses,
+        role=operation.role,
+        channels=json.dumps(names, ensure_ascii=False),
+        by_id=actor.id if actor is not None else None,
+    )
+    transaction.record(
+        "invitation_created",
+        now,
+        actor=actor,
+        details={
+            "invitation": invitation_id,
+            "uses": operation.uses,
+            "expires": expires,
+            "role": operation.role,
+            "channels": _listed(names) or None,
+        },
+    )
+    found = find_invitation(transaction.connection, invitation_id)
+    assert found is not None
+    return Created(found, code)
+
+
+def _invited_to(transaction: Transaction, actor: User | None, name: str) -> str:
+    """Return the stored name of a public channel; create it if it does not exist.
+
+    An admin who creates a channel owns it; one that the operator creates has no owner.
+    """
+    if is_direct(name):
+        raise CommandError(ErrorCode.INVALID, f"{name} is not a public channel", field="channels")
+    channel = transaction.lookups.channel(name)
+    if channel is not None:
+        return channel.name
+    if actor is not None:
+        return join(transaction, JoinChannel(actor, name)).name
+    return transaction.add_channel(name).name
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    """Return the names in one line, as many as fit into a detail of an audit entry."""
+    text = " ".join(names)
+    return text if len(text) <= _DETAIL_MAX else f"{text[:_DETAIL_MAX].rpartition(' ')[0]} …"
+
+
+_DETAIL_MAX = 290
+
+
+def revoke_invitation(transaction: Transaction, operation: RevokeInvitation) -> None:
+    """Revoke an invitation; nothing happens if it was revoked before."""
+    _check_is_admin(transaction, operation.actor)
+    transaction.flush()
+    found = find_invitation(transaction.connection, operation.invitation)
+    if found is None:
+        raise CommandError(
+            ErrorCode.NO_SUCH_INVITATION, f"there is no invitation {operation.invitation}"
+        )
+    if found.revoked:
+        return
+    now = transaction.now()
+    transaction.execute(_REVOKE_INVITATION, invitation=found.id, now=now)
+    transaction.record(
+        "invitation_revoked", now, actor=operation.actor, details={"invitation": found.id}
+    )
+
+
+# Bans
+
+
+def add_ban(transaction: Transaction, operation: AddBan) -> None:
+    """Ban an account or a network, in place of the previous ban of the same."""
+    actor, until, reason = operation.actor, operation.until, operation.reason
+    _check_is_admin(transaction, actor)
+    now = transaction.now()
+    if until is not None and until <= now:
+        raise CommandError(ErrorCode.INVALID, "the ban would end in the past", field="until")
+    user = find_user(transaction, operation.name) if operation.name is not None else None
+    if user is not None:
+        _check_is_not_last_admin(transaction, user, now)
+    if not operation.force:
+        _check_needs_no_force(operation, user)
+    network = str(operation.network) if operation.network is not None else None
+    whom = {"user": user.id if user is not None else None, "network": network}
+    before = transaction.first(_BAN, **whom)
+    if before is not None and (before.until, before.reason) == (until, reason):
+        return
+    if before is None and (transaction.scalar(_BANS) or 0) >= BANS_MAX:
+        raise CommandError(
+            ErrorCode.LIMIT_REACHED, f"there are {BANS_MAX:,} bans, and that is the limit"
+        )
+    transaction.execute(_REMOVE_BAN, **whom)
+    transaction.execute(
+        _ADD_BAN,
+        user_id=whom["user"],
+        network=network,
+        created=now,
+        until=until,
+        reason=reason,
+        by_id=actor.id if actor is not None else None,
+    )
+    transaction.account_changed(user)
+    transaction.record(
+        "banned",
+        now,
+        actor=actor,
+        user=user,
+        details={"network": network, "until": until, "reason": reason or None},
+    )
+
+
+def _check_needs_no_force(operation: AddBan, user: User | None) -> None:
+    """Refuse a ban of loopback, of a trusted proxy, or of the actor."""
+    actor, network = operation.actor, operation.network
+    whom = None
+    if user is not None and actor is not None and user.id == actor.id:
+        whom = "yourself"
+    elif network is not None:
+        if actor is not None and _covers_actor(operation):
+            whom = "your own address"
+        elif any(
+            network.version == each.version and network.overlaps(each)
+            for each in operation.protected
+        ):
+            whom = "loopback or a trusted proxy"
+    if whom is not None:
+        raise CommandError(
+            ErrorCode.NEEDS_FORCE, f"the ban covers {whom}: repeat it with force if you mean it"
+        )
+
+
+def _covers_actor(operation: AddBan) -> bool:
+    actor = operation.actor
+    if actor is None or actor.address is None:
+        return False
+    ban = Ban(0, None, operation.network, 0, None, "", None)
+    return BannedNetworks([ban]).covering(actor.address, 0) is not None
+
+
+def lift_ban(transaction: Transaction, operation: LiftBan) -> None:
+    """Lift a ban of exactly this account or network."""
+    actor = operation.actor
+    _check_is_admin(transaction, actor)
+    now = transaction.now()
+    user = find_user(transaction, operation.name) if operation.name is not None else None
+    network = str(operation.network) if operation.network is not None else None
+    whom = {"user": user.id if user is not None else None, "network": network}
+    ban = transaction.first(_BAN, **whom)
+    if ban is None or (ban.until is not None and ban.until <= now):
+        raise CommandError(
+            ErrorCode.NO_SUCH_BAN, f"{user.name if user is not None else network} is not banned"
+        )
+    transaction.execute(_REMOVE_BAN, **whom)
+    transaction.account_changed(user)
+    transaction.record("unbanned", now, actor=actor, user=user, details={"network": network})
+
+
+# Settings
+
+
+def record_settings(transaction: Transaction, operation: RecordSettings) -> None:
+    """Record the settings that differ from those of the last start."""
+    stored = transaction.scalar(_META, name=SETTINGS)
+    before: dict[str, str] = json.loads(stored) if stored is not None else {}
+    settings = dict(operation.settings)
+    if settings == before:
+        return
+    changed = {name: value for name, value in settings.items() if before.get(name) != value}
+    transaction.execute(_REMOVE_META, name=SETTINGS)
+    transaction.execute(
+        _ADD_META, key=SETTINGS, value=json.dumps(settings, ensure_ascii=False, sort_keys=True)
+    )
+    transaction.record("settings", transaction.now(), actor=None, details=changed)
