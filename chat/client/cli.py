@@ -15,6 +15,7 @@ from chat.client.config.paths import ClientPaths
 from chat.client.config.settings import (
     ClientSettings,
     config_file,
+    invitation_of,
     load,
     misspelled,
     with_added_servers,
@@ -112,7 +113,7 @@ def check_terminal() -> None:
 
 
 def prepare(settings: ClientSettings) -> ClientSettings:
-    """Check data folder, token file, log and name before the screen is taken.
+    """Check data folder, token and invitation, log and name before the screen is taken.
 
     Raises:
         StartupError: one line that says what to do.
@@ -125,6 +126,7 @@ def prepare(settings: ClientSettings) -> ClientSettings:
         from chat.client.storage.tokens import read_token_file
 
         read_token_file(settings.token_file)
+    invitation_of(settings)
     start_log(settings)
     settings = with_name(settings)
     paths.servers.remember_use(settings.url, settings.name)

@@ -6,6 +6,7 @@ It keeps `FakeLog`s in memory, and does only what a client's tests need.
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
@@ -57,6 +58,12 @@ from tests.client.fake_log import FakeLog
 from tests.serving import PATIENCE
 
 Answer = Wire | None
+_NEW_IN_HELLO = {"invite", "link", "password", "device"}
+_NEW_COMMANDS = {
+    *("devices", "revoke", "link", "password", "account", "users", "invitation", "invitations"),
+    *("ban", "unban", "bans", "audit"),
+}
+"""What came with accounts."""
 
 
 class FakeServer:
@@ -82,6 +89,9 @@ class FakeServer:
         self.intercept: Callable[[Command], Answer] = lambda _: None
         self.sends_events = True
         self.more_ids: tuple[str, ...] = ()
+        self.features: tuple[str, ...] = ()
+        """What it supports beyond the first release, whose fields and commands it knows alone."""
+        self.role = "member"
         self.port = port
         self._stored: dict[tuple[str, str], Event] = {}
         self._sockets: dict[ServerConnection, str] = {}
@@ -212,12 +222,17 @@ class FakeServer:
             headers: Headers = response.headers
             for server_id in (self.server_id, *self.more_ids):
                 headers["Chat-Server-Id"] = server_id
+            if self.features:
+                headers["Chat-Features"] = ", ".join(self.features)
 
     async def _serve(self, socket: ServerConnection) -> None:
         self._sockets[socket] = ""
         self._attached[socket] = set()
         try:
             async for data in socket:
+                if unknown := self._unknown(data):
+                    self._write(socket, encode(unknown))
+                    continue
                 command = self._read(data)
                 self.commands.append(command)
                 answer = self.intercept(command)
@@ -231,6 +246,19 @@ class FakeServer:
             pass
         finally:
             del self._sockets[socket], self._attached[socket]
+
+    def _unknown(self, data: bytes | str) -> ErrorFrame | None:
+        """Return the refusal of what the first release does not know, if this server is one."""
+        if "accounts" in self.features:
+            return None
+        frame = json.loads(data)
+        if frame["type"] in _NEW_COMMANDS:
+            code = ErrorCode.UNKNOWN_TYPE
+        elif frame["type"] == "hello" and not _NEW_IN_HELLO.isdisjoint(frame):
+            code = ErrorCode.INVALID
+        else:
+            return None
+        return ErrorFrame(id=frame.get("id"), code=code, message="unknown", retryable=False)
 
     def _read(self, data: bytes | str) -> Command:
         return decode_command(data, self.limits)
@@ -305,6 +333,8 @@ class FakeServer:
                 for channel, people in self.members.items()
                 if hello.name in people
             ),
+            features=self.features,
+            role=self.role,
         )
 
     def _membership(self, log: FakeLog, name: str) -> Membership:

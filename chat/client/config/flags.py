@@ -16,6 +16,7 @@ _METAVARS = {
     "name": "NAME",
     "url": "URL",
     "data": "DIR",
+    "device": "LABEL",
     "timeout": "SECONDS",
     "notify_for": "WORDS",
     "keywords": "WORDS",
@@ -43,8 +44,12 @@ class Parser(argparse.ArgumentParser):
 
 
 def flags_of(kind: type) -> list[str]:
-    """Return the names of a class's settings that have a flag: all except the file's tables."""
-    return [name for name, (known, _) in options(kind).items() if not known.in_file_only]
+    """Return the names of a class's settings that have a flag: no tables, and no secrets."""
+    return [
+        name
+        for name, (known, _) in options(kind).items()
+        if not (known.in_file_only or known.is_secret)
+    ]
 
 
 def add_settings(

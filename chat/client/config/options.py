@@ -31,12 +31,14 @@ class Option:
         read: converts the given value.
         choices: the allowed words, if there are only a few.
         in_file_only: whether it is a table, which has no flag and no variable.
+        is_secret: whether it is a variable only: others can read a command line.
     """
 
     help: str
     read: Reader
     choices: tuple[str, ...] = ()
     in_file_only: bool = False
+    is_secret: bool = False
 
     @property
     def is_switch(self) -> bool:
@@ -45,13 +47,19 @@ class Option:
 
 
 def option(
-    default: Any, read: Reader, help: str, *, choices: object = None, in_file_only: bool = False
+    default: Any,
+    read: Reader,
+    help: str,
+    *,
+    choices: object = None,
+    in_file_only: bool = False,
+    is_secret: bool = False,
 ) -> Any:
     """Return a dataclass field for a setting; a callable default is called for each instance."""
-    known = Option(help, read, get_args(choices), in_file_only)
+    known = Option(help, read, get_args(choices), in_file_only, is_secret)
     if callable(default):
         return field(default_factory=default, metadata={_OPTION: known})
-    return field(default=default, metadata={_OPTION: known})
+    return field(default=default, repr=not is_secret, metadata={_OPTION: known})
 
 
 def options(kind: type) -> Mapping[str, tuple[Option, Field[Any]]]:

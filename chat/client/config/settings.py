@@ -30,13 +30,14 @@ from chat.client.config.options import (
 from chat.client.model.notifications import REASONS, Way
 from chat.client.storage.known_servers import DEFAULT_URL, KnownServers, urls_of
 from chat.errors import StartupError
-from chat.text import check_name, fold, printable_line, quoted_value
+from chat.text import check_line, check_name, fold, printable_line, quoted_value
 
 __all__ = [
     "ClientSettings",
     "Server",
     "check_url",
     "config_file",
+    "invitation_of",
     "load",
     "load_as",
     "misspelled",
@@ -49,6 +50,8 @@ S = TypeVar("S", bound="ClientSettings")
 _PREFIX = "CHAT_"
 _NEAR = 0.85
 """Minimum similarity (0 to 1) of an unknown variable to a setting to report it."""
+_CODE_MAX = 64
+_LABEL_MAX = 64
 _OF_COMMANDS = ("timeout",)
 """Settings of the commands without a screen, which use the same file."""
 
@@ -111,6 +114,17 @@ def _url(value: object) -> str:
 
 def _name(value: object) -> str:
     return check_name(text(value)) if value else ""
+
+
+def _invitation(value: object) -> str:
+    code = text(value).strip()
+    if not code.isprintable() or len(code) > _CODE_MAX:
+        raise ValueError(f"must be one line of at most {_CODE_MAX} characters")
+    return code
+
+
+def _label(value: object) -> str:
+    return check_line(text(value).strip(), _LABEL_MAX)
 
 
 def _reasons(value: object) -> tuple[str, ...]:
@@ -205,6 +219,22 @@ class ClientSettings:
         path,
         "File with a token from the server's operator; it is stored, so give it once.",
     )
+    invite_file: Path | None = option(
+        None,
+        path,
+        "File with an invitation code for a new name; it is used once.",
+    )
+    invite: str = option(
+        "",
+        _invitation,
+        "An invitation code for a new name (as a variable only).",
+        is_secret=True,
+    )
+    device: str = option(
+        "",
+        _label,
+        "Label of this device in the list of your devices (default: the name of this computer).",
+    )
     same_server: bool = option(
         False,
         on_or_off,
@@ -286,16 +316,44 @@ class ClientSettings:
     def for_each_server(self) -> tuple[Self, ...]:
         """Return settings for each server: the one of `url`, and the further ones.
 
-        A token file and `same_server` apply to the first server only.
+        A token file, an invitation and `same_server` apply to the first server only.
         """
         found = {(self.url, fold(self.name)): self.but(servers=())}
         for server in self.servers:
             name = server.name or self.name
             alone = self.but(
-                url=server.url, name=name, token_file=None, same_server=False, servers=()
+                url=server.url,
+                name=name,
+                token_file=None,
+                invite_file=None,
+                invite="",
+                same_server=False,
+                servers=(),
             )
             found.setdefault((server.url, fold(name)), alone)
         return tuple(found.values())
+
+
+def invitation_of(settings: ClientSettings) -> str:
+    """Return the invitation code of the settings; empty if there is none.
+
+    Raises:
+        StartupError: the invitation's file contains no code.
+    """
+    file = settings.invite_file
+    if file is None:
+        return settings.invite
+    try:
+        code = _invitation(file.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise StartupError(f"cannot read the invitation file {file}: {exc.strerror}") from exc
+    except ValueError:
+        code = ""
+    if not code:
+        raise StartupError(
+            f"the invitation file {file} contains no invitation: it must be one line with the code"
+        )
+    return code
 
 
 def config_file() -> Path:
@@ -368,7 +426,8 @@ def load_as(kind: type[S], flags: dict[str, Any]) -> S:
             source = f"{exc.where} in {config_file()}" if " in " in source else source
             raise _setting_error(source, exc.given, exc) from None
         except ValueError as exc:
-            raise _setting_error(where[name], value, exc) from None
+            shown = "(secret)" if known[name][0].is_secret else value
+            raise _setting_error(where[name], shown, exc) from None
     settings = kind(**values, given=frozenset(values))
     if settings.notify == "command" and not settings.notify_command:
         reason = "notify=command needs a program here"
@@ -391,7 +450,7 @@ def _setting_error(where: str, given: object, reason: ValueError) -> StartupErro
     return StartupError(f"{where} {quoted_value(given)}: {reason}")
 
 
-def _in_file(known: Mapping[str, object]) -> Iterator[tuple[str, Any, str]]:
+def _in_file(known: Mapping[str, tuple[Option, Any]]) -> Iterator[tuple[str, Any, str]]:
     """Yield the settings in the file; their names may use dashes or underscores.
 
     Raises:
@@ -403,6 +462,8 @@ def _in_file(known: Mapping[str, object]) -> Iterator[tuple[str, Any, str]]:
         name = key.replace("-", "_")
         if name in _OF_COMMANDS and name not in known:
             continue
+        if name in known and known[name][0].is_secret:
+            raise StartupError(f"{file}: {key} cannot be in this file; use {_PREFIX}{key.upper()}")
         if name not in known:
             from difflib import get_close_matches  # lazy: rarely needed
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from chat.client.model.sign_in import SignInWay
 from chat.protocol.limits import USUAL_LEVEL
 from chat.text import GENERAL, fold, is_direct
 
@@ -159,8 +160,9 @@ class ConnectionChanged:
     """The connection's state changed.
 
     `detail` is text for the user, `retry_in` is in seconds, `text_limit` is the server's maximum
-    message length in characters (0: unknown). `is_name_taken` means that the name `user` belongs to
-    somebody else; `Core.rename` signs in with another name.
+    message length in characters (0: unknown). `ways` are what `Core.sign_in` can try after a
+    refused sign-in. `role` is the user's role on the server; `has_accounts` means that the server
+    knows devices, invitations and bans.
     """
 
     link: Link
@@ -169,7 +171,9 @@ class ConnectionChanged:
     user: str = ""
     server: str = ""
     text_limit: int = 0
-    is_name_taken: bool = False
+    ways: tuple[SignInWay, ...] = ()
+    role: str = "member"
+    has_accounts: bool = False
 
 
 @dataclass(frozen=True, slots=True)

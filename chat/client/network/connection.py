@@ -31,6 +31,7 @@ from websockets.protocol import Event
 from chat.client.network.proxies import proxy_for, shown_proxy
 from chat.client.storage.known_servers import host_of
 from chat.errors import ChatError
+from chat.protocol import FEATURES_HEADER
 from chat.text import printable_line
 
 __all__ = ["Connection", "ConnectionLost", "NoConnection", "open_connection"]
@@ -77,6 +78,13 @@ class Connection(ClientConnection):
         """The server's id from the handshake response; a chat server sends exactly one."""
         assert self.response is not None
         return self.response.headers.get_all(SERVER_ID_HEADER)
+
+    @property
+    def features(self) -> frozenset[str]:
+        """What the server supports beyond the first release; see `chat.protocol.FEATURES`."""
+        assert self.response is not None
+        listed = ",".join(self.response.headers.get_all(FEATURES_HEADER))
+        return frozenset(filter(None, map(str.strip, listed.split(","))))
 
     async def receive(self) -> bytes:
         """Return the next frame's payload.

@@ -44,8 +44,10 @@ class TryLater(ConnectionLost):
 class Follower(Protocol):
     """Receives the connector's reports."""
 
-    def hello_for(self, url: str, server_id: str) -> Hello:
+    def hello_for(self, url: str, server_id: str, features: frozenset[str]) -> Hello:
         """Prepare for the server that answers at `url`, and return its hello.
+
+        `features` are those that the server lists; see `chat.protocol.FEATURES`.
 
         Raises:
             Refused: nothing must be sent to the server.
@@ -149,10 +151,11 @@ class Connector:
         self._error = None
         try:
             (server_id,) = connection.server_ids
-            welcome = await session.sign_in(self._follower.hello_for(url, server_id))
+            hello = self._follower.hello_for(url, server_id, connection.features)
+            welcome = await session.sign_in(hello)
             return await self._stay(session, self._follower.signed_in(session, welcome))
         except ConnectionLost as exc:
-            return self._end(exc)
+            return self._end(exc, session)
         except FrameError as exc:
             return self._protocol_error(exc)
         except CommandError as exc:
@@ -180,7 +183,7 @@ class Connector:
         except ConnectionLost as exc:
             if self._error is not None:
                 raise self._error from None
-            return self._end(exc)
+            return self._end(exc, session)
         finally:
             if loop.time() - began >= STABLE_AFTER:
                 self._backoff.reset()
@@ -193,11 +196,13 @@ class Connector:
             self._session.stop()
             self._closing = asyncio.get_running_loop().create_task(self._session.close())
 
-    def _end(self, exc: ConnectionLost) -> str:
+    def _end(self, exc: ConnectionLost, session: Session) -> str:
         reason = printable_line(exc.reason)
         if not CloseCode.tells_to_return(exc.code):
-            error = CommandError(_CODES.get(exc.code or 0, ErrorCode.FORBIDDEN), reason)
-            return self._refused(error)
+            code = _CODES.get(exc.code or 0, ErrorCode.FORBIDDEN)
+            told = session.last_error  # it has no limit of 123 bytes
+            is_why = told is not None and told.code is code
+            return self._refused(told if told and is_why else CommandError(code, reason))
         if exc.code is None:
             return reason or "the connection was lost"
         return f"the server ended the connection ({reason or exc.code})"
@@ -224,4 +229,7 @@ class Connector:
 _CODES: dict[int, ErrorCode] = {
     CloseCode.UNSUPPORTED_VERSION: ErrorCode.UNSUPPORTED_VERSION,
     CloseCode.BAD_TOKEN: ErrorCode.BAD_TOKEN,
+    CloseCode.BANNED: ErrorCode.BANNED,
+    CloseCode.DISABLED: ErrorCode.DISABLED,
+    CloseCode.REVOKED: ErrorCode.REVOKED,
 }

@@ -59,6 +59,8 @@ class Session:
         self.is_over = False
         self.return_within: float | None = None
         """The reconnect window, in seconds, that a stopping server asks for."""
+        self.last_error: CommandError | None = None
+        """The last error that answers no command; before a close, it says why."""
         self._timed_out = False
 
     async def sign_in(self, hello: Hello) -> Welcome:
@@ -168,6 +170,7 @@ class Session:
         if kind is not None and not isinstance(frame, (kind, ErrorFrame)):
             raise FrameError(ErrorCode.INVALID, f"expected {kind.__name__}, got {frame.type}")
         if isinstance(frame, ErrorFrame) and answer is None:
+            self.last_error = refusal_of(frame)
             _log.warning("an error without a command: %s", printable_line(frame.code))
         if answer is None or not isinstance(frame, ErrorFrame):
             take(frame)

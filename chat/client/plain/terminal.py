@@ -19,7 +19,7 @@ import sys
 import unicodedata
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chat.client.model.slash import commands
@@ -265,6 +265,14 @@ class Lines:
         """Print an error."""
         self.say(lines)
 
+    def ask(self, question: str, then: Callable[[str], None], *, is_hidden: bool) -> bool:
+        """Ask for one line, which `then` gets; return False without a terminal.
+
+        It is never saved as a draft; with `is_hidden`, it is not printed either. An empty answer
+        cancels.
+        """
+        return False
+
     def ring_bell(self) -> None:
         """Ring the terminal's bell, if there is a terminal."""
 
@@ -348,6 +356,16 @@ def _chooses_channel(line: str) -> bool:
     return command is not None and command.name in ("join", "msg", "server", "connect")
 
 
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A question that waits for a line; `before` is the text that was typed before it."""
+
+    text: str
+    then: Callable[[str], None]
+    is_hidden: bool
+    before: str
+
+
 class Typed(Lines):
     """A terminal, read key by key; printed lines do not disturb the typed text."""
 
@@ -359,15 +377,18 @@ class Typed(Lines):
         self._is_begun = False
         """Whether the prompt is printed on the current line."""
         self._draft_timer: asyncio.TimerHandle | None = None
+        self._question: _Question | None = None
 
     @property
     def text(self) -> str:
-        """The typed text."""
-        return self._editor.text
+        """The typed text; never the answer to a question."""
+        return self._editor.text if self._question is None else self._question.before
 
     def load(self, text: str) -> None:
         """Replace the typed text."""
-        if text != self._editor.text:
+        if self._question is not None:
+            self._question = replace(self._question, before=text)
+        elif text != self._editor.text:
             self._editor.text = text
             self._begin_again()
 
@@ -375,6 +396,23 @@ class Typed(Lines):
         """Print lines, then the typed text again."""
         if told := [printable(line) for line in lines]:
             self._begin_again("".join(f"{line}\n" for line in told))
+
+    def ask(self, question: str, then: Callable[[str], None], *, is_hidden: bool) -> bool:
+        """Ask for one line."""
+        before, self._editor.text = self.text, ""
+        self._question = _Question(question, then, is_hidden, before)
+        self._begin_again()
+        return True
+
+    def _answer(self, question: _Question, text: str) -> None:
+        self._question = None
+        self._editor.text = question.before
+        if text:
+            question.then(text)
+        else:
+            self.say(["Cancelled."])
+        if self._question is None:
+            self._begin_again()
 
     def ring_bell(self) -> None:
         """Ring the terminal's bell."""
@@ -446,7 +484,8 @@ class Typed(Lines):
         match done:
             case Echo(text, anew=False):
                 self._echo(text)
-                self.look_up(self.text, lambda: None)
+                if self._question is None:
+                    self.look_up(self.text, lambda: None)
             case Echo():
                 self._begin_again()
             case TabPressed():
@@ -456,7 +495,9 @@ class Typed(Lines):
             case Submitted(text):
                 self._print("\n")
                 self._is_begun = False
-                if not is_blank(text):
+                if self._question is not None:
+                    self._answer(self._question, text)
+                elif not is_blank(text):
                     self._submit(text)
                 else:
                     self.dismissed()
@@ -468,11 +509,21 @@ class Typed(Lines):
         self.drafted(self.text)
 
     def _echo(self, text: str) -> None:
-        self._print("" if self._is_begun else f"{self.prompt}> ", _echoed(text))
+        is_hidden = self._question is not None and self._question.is_hidden
+        self._print("" if self._is_begun else self._lead, "" if is_hidden else _echoed(text))
         self._is_begun = True
+
+    @property
+    def _lead(self) -> str:
+        """What stands before the typed text."""
+        if self._question is not None:
+            return f"{printable_line(self._question.text)}: "
+        return f"{self.prompt}> "
 
     def _complete(self) -> None:
         """Complete the line; without a match, look the name up on the server first."""
+        if self._question is not None:
+            return
         line = self.text
         found = complete(line, self.sources())
         is_known = found is not None and found.candidates[0].is_prefix
@@ -493,7 +544,10 @@ class Typed(Lines):
 
     def _begin_again(self, above: str = "") -> None:
         """End the line, print `above`, then print the typed text on a new line."""
-        line = f"{self.prompt}> {printable_line(self.text)}" if self.text else ""
+        question = self._question
+        typed = self._editor.text if question is None or not question.is_hidden else ""
+        has_line = question is not None or bool(typed)
+        line = f"{self._lead}{printable_line(typed)}" if has_line else ""
         self._print("\n" if self._is_begun else "", above, line)
         self._is_begun = bool(line)
 

@@ -330,8 +330,8 @@ class PlainView:
                 return [f"Connected to {printable_line(told.server)} as {told.user}."]
             case Link.WAITING:
                 return [f"Not connected: {told.detail}. Retrying automatically."]
-        if told.is_name_taken:
-            return []  # `ask_name` follows
+        if told.ways:
+            return []  # `ask_sign_in` follows
         return [f"Not connected: {told.detail}. Use /reconnect to retry."]
 
     # The View port
@@ -544,9 +544,16 @@ class PlainView:
         """End the program."""
         self._end()
 
-    def ask_name(self, taken: str) -> None:
-        """Print that the name is taken, and how to choose another."""
-        self._say([f"Not connected. {why_refused(taken)}"])
+    def ask_sign_in(self, refused: ConnectionChanged) -> None:
+        """Print why the sign-in was refused, and which commands help."""
+        self._say([f"Not connected. {why_refused(refused)}"])
+
+    def ask_secret(
+        self, question: str, then: Callable[[str], None], *, is_hidden: bool = True
+    ) -> None:
+        """Ask for a text below the other lines; an empty answer cancels."""
+        if not self._lines.ask(f"{self._lead}{question}", then, is_hidden=is_hidden):
+            raise Refused("This needs a terminal: secrets are not read from a pipe.")
 
     def turned_back(self, channel: str, reason: str) -> None:
         """Print why a join was refused, and stop reading piped input."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from chat.client.model.emoji import resolve
 from chat.client.model.preferences import PreferenceChange
+from chat.client.model.sign_in import SignInWay
 from chat.client.model.slash.commands import find
 from chat.client.model.slash.parser import Invocation
 from chat.client.model.state import ChannelInfo
@@ -490,6 +491,17 @@ def _connect(conversation: Conversation, asked: Invocation) -> None:
 @_handles("name")
 def _name(conversation: Conversation, asked: Invocation) -> None:
     conversation.rename(asked.get("name"))
+
+
+@_handles("signin")
+def _signin(conversation: Conversation, asked: Invocation) -> None:
+    try:
+        way = SignInWay(asked.get("how").lower())
+    except ValueError:
+        way = SignInWay.NAME
+    if way is SignInWay.NAME:
+        raise Refused("Use /signin invitation, /signin link or /signin password.")
+    conversation.sign_in(way)
 
 
 @_handles("disconnect")

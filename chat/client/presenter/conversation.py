@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+from chat.client.model.sign_in import Credential, SignInWay
 from chat.client.model.slash import parser
 from chat.client.model.slash.parser import Invocation
 from chat.client.model.state import (
@@ -210,6 +211,14 @@ Typing = Literal["both", "show", "tell", "off"]
 """Which typing notices are used: show those of others, tell others of one's own."""
 
 
+_CREDENTIALS = {
+    SignInWay.INVITATION: "Invitation code for {name}",
+    SignInWay.LINK: "Link code for {name} (/link on your other device shows one)",
+    SignInWay.PASSWORD: "Password of {name}",
+}
+"""The question for each credential."""
+
+
 Handler = Callable[["Conversation", Invocation], None]
 """Runs a slash command; raises a `ChatError` with a message for the user."""
 
@@ -278,7 +287,7 @@ class Conversation:
             elif isinstance(update, ConnectionChanged):
                 if self.state.user != user:
                     self._show_channel()  # the user's own messages are those of the new name
-                self._ask_name()
+                self._ask_sign_in()
             elif isinstance(update, NotificationDue) and self.status != "busy":
                 self.notifier.take(update, partial(self._is_seen, update))
             elif isinstance(update, Notice):
@@ -292,14 +301,36 @@ class Conversation:
 
     def rename(self, name: str) -> None:
         """Sign in with another name if the present one is taken; without a name, ask for one."""
-        if name or not self.state.connection.is_name_taken:
+        if name or SignInWay.NAME not in self.state.connection.ways:
             self.workspace.rename(self._server_key, name)
         else:
-            self._ask_name()
+            self._ask_sign_in()
 
-    def _ask_name(self) -> None:
-        if self.state.connection.is_name_taken:
-            self.view.ask_name(self.state.user)
+    def _ask_sign_in(self) -> None:
+        if self.state.connection.ways:
+            self.view.ask_sign_in(self.state.connection)
+
+    def sign_in(self, way: SignInWay) -> None:
+        """Ask for a credential, and sign in with it, after the server has refused the sign-in."""
+        if way not in self.state.connection.ways:
+            raise Refused(
+                "You are signed in."
+                if self.state.is_online
+                else "The server has not refused your sign-in for that reason. Use /reconnect."
+            )
+        question = _CREDENTIALS[way].format(name=self.state.user)
+
+        def answered(secret: str) -> None:
+            if way is not SignInWay.PASSWORD:
+                secret = secret.strip()
+            credential = Credential(way, secret)
+            self.view.run_in_background(self._sign_in(credential))
+
+        self.view.ask_secret(question, answered, is_hidden=way is SignInWay.PASSWORD)
+
+    async def _sign_in(self, credential: Credential) -> None:
+        with self.telling():
+            await answer(self.core.sign_in(self.state.user, credential))
 
     def _is_seen(self, due: NotificationDue) -> bool:
         """Whether the message is visible in the timeline or the open thread, with the focus."""
@@ -400,7 +431,7 @@ class Conversation:
         self.view.come_forward()
         self._show()
         self.reading.watched(is_watched)
-        self._ask_name()
+        self._ask_sign_in()
 
     def close(self) -> None:
         """Save the drafts before the program ends, with the texts of unanswered joins."""

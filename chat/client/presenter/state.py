@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from time import monotonic
 
+from chat.client.model.sign_in import SignInWay
 from chat.client.model.state import (
     ChannelChanged,
     ChannelInfo,
@@ -35,13 +36,21 @@ def title_of(channel: ChannelInfo) -> str:
     return f"@{', '.join(channel.direct)}" if channel.direct else channel.name
 
 
-def why_refused(name: str) -> str:
-    """Return the error for a name that belongs to another user."""
-    return (
-        f"The name {name} belongs to another user on this server. Use /name NAME to sign in "
-        f"with another one. If {name} is yours, ask the server's operator for a token (chat-server "
-        f"token {name}), save it in a file, and start again with --token-file FILE."
-    )
+_ADVICE = {
+    SignInWay.NAME: "Use /name NAME to sign in with another name.",
+    SignInWay.INVITATION: "Use /signin invitation if you have an invitation.",
+    SignInWay.LINK: (
+        "If {name} is yours, use /link on your other device, and here /signin link; or use "
+        "/signin password."
+    ),
+}
+
+
+def why_refused(connection: ConnectionChanged) -> str:
+    """Return why the sign-in was refused, and which commands help."""
+    reason, ways = connection.detail, connection.ways
+    advice = [_ADVICE[way].format(name=connection.user) for way in ways if way in _ADVICE]
+    return " ".join((f"{reason[:1].upper()}{reason[1:]}.", *advice))
 
 
 @dataclass(slots=True)
@@ -125,7 +134,7 @@ class ConversationState:
         if update.link is Link.ONLINE:
             self.connection_problem = None
         elif update.link is not Link.CONNECTING and update.detail:
-            detail = why_refused(update.user) if update.is_name_taken else update.detail
+            detail = why_refused(update) if update.ways else update.detail
             self.connection_problem = replace(update, detail=detail)
 
     @property

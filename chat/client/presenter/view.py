@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from chat.client.model.state import Update
+from chat.client.model.state import ConnectionChanged, Update
 from chat.client.presenter.log import Log, Splices
 from chat.client.presenter.navigation import Location, PaneKey
 from chat.client.presenter.search import SearchSession
@@ -77,8 +77,16 @@ class View(Protocol):
     def say(self, text: str, severity: Severity = "information") -> None:
         """Show a short message."""
 
-    def ask_name(self, taken: str) -> None:
-        """Ask for a name other than `taken`, as `/name` does."""
+    def ask_sign_in(self, refused: ConnectionChanged) -> None:
+        """Ask what to do after a refused sign-in: `refused.ways` are possible."""
+
+    def ask_secret(
+        self, question: str, then: Callable[[str], None], *, is_hidden: bool = True
+    ) -> None:
+        """Ask for a text that is stored nowhere; a cancelled question is not answered.
+
+        A password `is_hidden` while it is typed.
+        """
 
     def turned_back(self, channel: str, reason: str) -> None:
         """Show why a join was refused; the text typed for the channel was returned."""

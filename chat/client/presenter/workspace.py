@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from chat.client.config.paths import ClientPaths
 from chat.client.config.settings import ClientSettings, check_url, load, with_added_servers
+from chat.client.model.sign_in import SignInWay
 from chat.client.model.state import Link
 from chat.client.presenter.composer.completion import Sources
 from chat.client.presenter.conversation import (
@@ -174,9 +175,9 @@ class WorkspaceServer:
         return self.settings.url == url and fold(self.settings.name) == fold(name)
 
     @property
-    def is_name_taken(self) -> bool:
-        """Whether the server refuses the name because it belongs to another user."""
-        return self.conversation.state.connection.is_name_taken
+    def may_rename(self) -> bool:
+        """Whether the server refuses the name, so that the user can choose another."""
+        return SignInWay.NAME in self.conversation.state.connection.ways
 
     @property
     def address(self) -> str:
@@ -291,7 +292,7 @@ class Workspace:
             raise Refused(f"“{given}” {exc}") from None
         there = [each for each in self if each.settings.url == url]
         here = next((each for each in there if each.is_for(url, name)), None)
-        refused = next((each for each in there if each.is_name_taken), None)
+        refused = next((each for each in there if each.may_rename), None)
         if here is None and refused is not None:
             self.rename(refused.key, name)
         server = here or refused or self._add(*self._cores.add(url, name))
@@ -301,7 +302,7 @@ class Workspace:
         """Sign in with another name; the present one belongs to another user."""
         server = self._servers[key]
         url, taken = server.settings.url, server.settings.name
-        if not server.is_name_taken:
+        if not server.may_rename:
             raise Refused(
                 f"Cannot rename: the name {taken} is not taken. Use /connect {url} NAME to "
                 "use another name as well."
@@ -320,7 +321,7 @@ class Workspace:
 
     async def _rename(self, server: WorkspaceServer, name: str) -> None:
         with server.conversation.telling(), server.conversation.drafts.carried():
-            await answer(server.conversation.core.rename(name))
+            await answer(server.conversation.core.sign_in(name))
             settings = self._cores.renamed(server.settings, name)
             if server.key in self._servers:  # else the server was removed meanwhile
                 self._servers[server.key] = replace(server, settings=settings)

@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from chat import __version__
 from chat.client.config.settings import ClientSettings
 from chat.client.exit_codes import NotConfirmed
 from chat.client.model.state import Link
@@ -20,7 +19,6 @@ from chat.client.network.connector import Connector, Refused, TryLater
 from chat.client.network.errors import Offline, Unanswered
 from chat.client.network.session import Session, ask_with_retries
 from chat.errors import ChatError, CommandError
-from chat.protocol import PROTOCOL_VERSION
 from chat.protocol.commands import AnsweredBy, Hello
 from chat.protocol.frames import ServerFrame, Welcome
 from chat.protocol.values import Limits
@@ -50,7 +48,6 @@ class ScriptClient:
         self.limits = Limits()
         self.channels: set[str] = set()
         """The user's channels at the start of the connection."""
-        self._settings = settings
         self._timeout = timeout
         self._limit: asyncio.Timeout | None = None
         self._take_frame = take
@@ -160,18 +157,12 @@ class ScriptClient:
 
     # Reports of the connector
 
-    def hello_for(self, url: str, server_id: str) -> Hello:
+    def hello_for(self, url: str, server_id: str, features: frozenset[str]) -> Hello:
         """Return the hello with the token for this server."""
         try:
-            token = self._identity.token_for(url, server_id)
+            return self._identity.hello_for(url, server_id, features)
         except TryLater as exc:  # no user is present to free disk space
             raise Refused(str(exc)) from exc
-        return Hello(
-            v=PROTOCOL_VERSION,
-            name=self._settings.name,
-            token=token,
-            client=f"chat-client {__version__}",
-        )
 
     def signed_in(self, session: Session, welcome: Welcome) -> Callable[[ServerFrame], None]:
         """Store the session."""

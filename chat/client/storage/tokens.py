@@ -56,9 +56,15 @@ class TokenStore:
         """
         token = self.get(key, name)
         if token is None:
-            token = secrets.token_urlsafe(32)
+            token = _new_token()
             if not write_first(self._prepare_path(key, name), token + "\n"):
                 token = self.get(key, name) or token
+        return token
+
+    def renew(self, key: str, name: str) -> str:
+        """Create and store a new token in the place of one that the server refused."""
+        token = _new_token()
+        self.put(key, name, token)
         return token
 
     def _prepare_path(self, key: str, name: str) -> Path:
@@ -69,6 +75,10 @@ class TokenStore:
 
     def _path(self, key: str, name: str) -> Path:
         return self._directory / file_name(key) / file_name(fold(name))
+
+
+def _new_token() -> str:
+    return secrets.token_urlsafe(32)
 
 
 def read_token_file(path: Path) -> str:

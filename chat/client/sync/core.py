@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from chat.client.config.settings import ClientSettings
 from chat.client.model.emoji import with_emoji
 from chat.client.model.preferences import PreferenceChange
+from chat.client.model.sign_in import Credential
 from chat.client.model.state import ConnectionChanged, Link, Message, SavedChanged, Update
 from chat.client.network.backoff import Backoff
 from chat.client.network.errors import Offline
@@ -282,12 +283,12 @@ class Core:
         """Reconnect without waiting."""
         self._post(Engine.reconnect_now)
 
-    def rename(self, name: str) -> Future[None]:
-        """Sign in with another name, after the server has rejected this one as taken.
+    def sign_in(self, name: str, credential: Credential | None = None) -> Future[None]:
+        """Sign in with another name, or with a credential, after the server has refused.
 
-        Unsent messages and drafts are taken over.
+        Unsent messages and drafts of a refused name are taken over.
         """
-        return self._run_async(lambda engine: engine.rename(name))
+        return self._run_async(lambda engine: engine.sign_in(name, credential))
 
     def idle(self) -> Future[None]:
         """Wait until the server has answered everything."""

@@ -16,6 +16,7 @@ from chat.client.config.settings import ClientSettings
 from chat.client.model.channel import Channel
 from chat.client.model.preferences import PreferenceChange
 from chat.client.model.records import DiskError, OutboxRow
+from chat.client.model.sign_in import Credential, SignInWay
 from chat.client.model.state import LAST_CHANNEL, Link, Message, Notice, Update
 from chat.client.network.backoff import Backoff
 from chat.client.network.errors import Offline
@@ -24,6 +25,7 @@ from chat.client.sync.local_state import LocalState
 from chat.client.sync.publisher import PAGE, Publisher
 from chat.client.sync.tasks import Tasks
 from chat.errors import ChatError
+from chat.text import fold
 
 if TYPE_CHECKING:
     from chat.client.sync.online import LiveSession, Online
@@ -336,19 +338,23 @@ class Engine:
         if self._online is not None:
             self._online.connector.retry_now()
 
-    async def rename(self, name: str) -> None:
-        """Sign in with another name, after the server has rejected this one as taken.
+    async def sign_in(self, name: str, credential: Credential | None) -> None:
+        """Sign in with another name, or with a credential, after the server has refused.
 
-        Unsent messages and drafts are taken over.
+        Unsent messages and drafts of a refused name are taken over.
 
         Raises:
-            ChatError: the name was not rejected, or the new account cannot be opened.
+            ChatError: this way is not possible now, or the new account cannot be opened.
         """
-        taken = self._local.connection
-        if self._online is None or not taken.is_name_taken:
-            raise ChatError(f"cannot rename: the name {taken.user} is not taken")
-        self._local.rename(name)
-        self._online.renamed()
+        refused = self._local.connection
+        is_renamed = fold(name) != fold(refused.user)
+        if self._online is None or (is_renamed and SignInWay.NAME not in refused.ways):
+            raise ChatError(f"cannot rename: the name {refused.user} is not taken")
+        if credential is not None and refused.link is not Link.REFUSED:
+            raise ChatError("cannot sign in again: the server has not refused the sign-in")
+        if is_renamed:
+            self._local.rename(name)
+        self._online.sign_in(credential)
 
     # Files
 

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 from chat.client.config.paths import ClientPaths
 from chat.client.config.settings import ClientSettings
 from chat.client.model.records import DiskError, OutboxRow
+from chat.client.model.sign_in import ACCOUNTS, SignInWay
 from chat.client.model.state import ConnectionChanged, Link, Notice, SavedChanged, Update
 from chat.client.storage.account import Account
 from chat.client.sync.publisher import Publisher
 from chat.errors import StartupError
 
 if TYPE_CHECKING:
+    from chat.protocol.frames import Welcome
     from chat.protocol.values import Status
 
 __all__ = ["LocalState"]
@@ -165,20 +167,32 @@ class LocalState:
 
     # The connection
 
-    def signed_in(self, user: str, server: str, text_limit: int) -> None:
-        """Apply the name and the server's data from `welcome`, and publish the connection."""
-        self.connection = replace(self.connection, user=user, server=server, text_limit=text_limit)
+    def signed_in(self, welcome: Welcome) -> None:
+        """Apply the name and the server's data, and publish the connection."""
+        server = welcome.server.name
+        self.connection = replace(
+            self.connection,
+            user=welcome.user,
+            server=server,
+            text_limit=welcome.limits.text,
+            role=welcome.role,
+            has_accounts=ACCOUNTS in welcome.features,
+        )
         self.account.signed_in(server)
         self.publish_saved()
         self.link_changed(Link.ONLINE)
+
+    def role_changed(self, role: str) -> None:
+        """Publish the user's new role on the server."""
+        self.connection = replace(self.connection, role=role)
+        self.put(self.connection)
 
     def link_changed(
         self,
         link: Link,
         detail: str = "",
         retry_in: float | None = None,
-        *,
-        is_name_taken: bool = False,
+        ways: tuple[SignInWay, ...] = (),
     ) -> None:
         """Publish a new state of the connection."""
         self.connection = replace(
@@ -186,6 +200,6 @@ class LocalState:
             link=link,
             detail=detail,
             retry_in=retry_in,
-            is_name_taken=is_name_taken,
+            ways=ways,
         )
         self.put(self.connection)

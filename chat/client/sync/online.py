@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeGuard, TypeVar, cast
 
-from chat import __version__
 from chat.client.model.notifications import NotificationRules
+from chat.client.model.sign_in import ACCOUNTS, Credential
 from chat.client.model.state import Link, Notice
-from chat.client.network.auth import Identity
+from chat.client.network.auth import Identity, is_private
 from chat.client.network.backoff import Backoff
 from chat.client.network.connector import Connector, Refused
 from chat.client.network.errors import Offline, Unanswered
@@ -25,19 +25,30 @@ from chat.client.sync.local_state import LocalState
 from chat.client.sync.sender import Sender
 from chat.client.sync.tasks import Tasks
 from chat.errors import CommandError, ErrorCode, StartupError
-from chat.protocol import PROTOCOL_VERSION
 from chat.protocol.codec import encode
 from chat.protocol.commands import (
+    AccountCommand,
     AnsweredBy,
+    Ban,
+    CreateInvitation,
+    CreateLink,
     Hello,
     Join,
     Leave,
+    ListBans,
+    ListDevices,
+    ListInvitations,
+    ListUsers,
     Prefer,
+    ReadAudit,
     ResumeFrom,
+    Revoke,
+    SetPassword,
     SetStatus,
+    Unban,
 )
-from chat.protocol.frames import ServerFrame, Welcome
-from chat.text import is_builtin
+from chat.protocol.frames import Account, ServerFrame, Welcome
+from chat.text import is_builtin, printable_line
 
 __all__ = ["Online"]
 
@@ -57,8 +68,8 @@ class LiveSession:
     session: Session
     channel_sync: ChannelSync
     sender: Sender
-    can_hide: bool
-    """Whether the server can hide channels."""
+    features: frozenset[str]
+    """What the server supports beyond the first release; see `chat.protocol.FEATURES`."""
 
 
 class Online:
@@ -82,26 +93,23 @@ class Online:
         self._identity = Identity(local.settings)
         self.connector = Connector(local.settings.url, self, backoff)
 
-    def renamed(self) -> None:
-        """Sign in with the name of the open account; call it only without a session."""
-        self._identity = Identity(self._local.settings)
+    def sign_in(self, credential: Credential | None) -> None:
+        """Sign in with the name of the open account; call it only without a session.
+
+        Without a credential, an invitation that another name was refused with is used again.
+        """
+        self._identity = Identity(self._local.settings, credential or self._identity.invitation)
         self.connector.retry_now()
 
     # Reports of the connector
 
-    def hello_for(self, url: str, server_id: str) -> Hello:
+    def hello_for(self, url: str, server_id: str, features: frozenset[str]) -> Hello:
         """Open the server's account, if it exists, and return the hello."""
-        token = self._identity.token_for(url, server_id)
+        hello = self._identity.hello_for(url, server_id, features)
         is_stored = account_exists(self._identity.account)
         if is_stored:
             self._open_account()
         account = self._local.account
-        hello = Hello(
-            v=PROTOCOL_VERSION,
-            name=self._local.settings.name,
-            token=token,
-            client=f"chat-client {__version__}",
-        )
         frame, count = account.hello_limits
         room = SHORT_HELLO if self._is_unanswered else frame
         self._is_unanswered = True
@@ -124,13 +132,34 @@ class Online:
         again = [c.name for c in account.channels.values() if is_builtin(c.name) and c.is_member]
         channel_sync = ChannelSync(account, session, publisher, put, tasks, self._rules)
         sender = Sender(account, session, channel_sync, publisher, put, tasks)
-        self.live = LiveSession(session, channel_sync, sender, "hidden" in welcome.features)
+        features = frozenset(welcome.features)
+        self.live = LiveSession(session, channel_sync, sender, features)
         channel_sync.start(welcome, self._resumed, again)
         sender.all()
         if local.status != "online":
             self.send_status()
-        local.signed_in(welcome.user, welcome.server.name, welcome.limits.text)
-        return channel_sync.take
+        local.signed_in(welcome)
+
+        def take(frame: ServerFrame) -> None:
+            if isinstance(frame, Account):
+                self._account_changed(frame)
+            else:
+                channel_sync.take(frame)
+
+        return take
+
+    def _account_changed(self, frame: Account) -> None:
+        """Apply a change of the user's own account by another device or an administrator."""
+        if frame.id is not None:
+            return  # an answer
+        if frame.account.role != self._local.connection.role:
+            self._local.role_changed(frame.account.role)
+            self._local.put(Notice(f"Your role on this server is now {frame.account.role}."))
+        if frame.device is not None and not frame.device.current:
+            self.warn(
+                f"A new device signed in as you: {printable_line(frame.device.label)}. If it is "
+                "not yours, use /devices to revoke it"
+            )
 
     def _open_account(self) -> None:
         try:
@@ -154,8 +183,11 @@ class Online:
 
     def link_changed(self, link: Link, detail: str = "", retry_in: float | None = None) -> None:
         """Publish a new state of the connection."""
-        is_name_taken = link is Link.REFUSED and self._identity.is_name_taken
-        self._local.link_changed(link, detail, retry_in, is_name_taken=is_name_taken)
+        refusal = self._identity.refusal if link is Link.REFUSED else None
+        if refusal is not None:
+            detail = refusal.reason
+        ways = refusal.ways if refusal is not None else ()
+        self._local.link_changed(link, detail, retry_in, ways)
 
     def warn(self, text: str) -> None:
         """Show a warning to the user."""
@@ -174,12 +206,33 @@ class Online:
         if self.live is None:
             raise Offline("not connected; try again after reconnecting")
         live, asked = self.live, cast("object", command)
-        if _hides(asked) and not live.can_hide:
-            raise CommandError(ErrorCode.FORBIDDEN, "this server is too old to hide channels")
+        self._check(asked, live.features)
         answer = await live.session.ask(self._with_position(command))
         if isinstance(asked, Leave) or _hides(asked):
             live.channel_sync.forget(asked.channel)
         return answer
+
+    def _check(self, command: object, features: frozenset[str]) -> None:
+        """Refuse a command that the server does not know, or a secret that others could read.
+
+        Raises:
+            CommandError: with the reason.
+        """
+        if _hides(command) and "hidden" not in features:
+            raise CommandError(ErrorCode.FORBIDDEN, "this server is too old to hide channels")
+        if not isinstance(command, _OF_ACCOUNTS):
+            return
+        if ACCOUNTS not in features:
+            raise CommandError(
+                ErrorCode.FORBIDDEN,
+                "This server is too old: it has no devices, invitations, bans and passwords.",
+            )
+        if isinstance(command, _WITH_SECRETS) and not is_private(self._identity.url):
+            raise CommandError(
+                ErrorCode.FORBIDDEN,
+                f"The connection to {self._identity.url} is not encrypted: others could read the "
+                "secret. Connect to a wss:// address first.",
+            )
 
     def _with_position(self, command: _Command) -> _Command:
         """Add the known position to a `Join`, to resume there."""
@@ -199,6 +252,22 @@ class Online:
             await self.ask(SetStatus(status=self._local.status))
         except (CommandError, Unanswered) as exc:
             _log.info("the status was rejected: %s", exc)
+
+
+_WITH_SECRETS = (SetPassword, CreateLink, CreateInvitation)
+"""Commands that contain a secret, or whose answers do."""
+_OF_ACCOUNTS = (
+    *_WITH_SECRETS,
+    ListDevices,
+    Revoke,
+    AccountCommand,
+    ListUsers,
+    ListInvitations,
+    Ban,
+    Unban,
+    ListBans,
+    ReadAudit,
+)
 
 
 def _hides(command: object) -> TypeGuard[Prefer]:

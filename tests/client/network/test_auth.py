@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 
 from chat.client.config.paths import ClientPaths
+from chat.client.config.settings import ClientSettings
+from chat.client.model.sign_in import Credential, SignInWay
 from chat.client.model.state import Link
-from chat.errors import ChatError, ErrorCode
+from chat.client.network.auth import Identity, is_private
+from chat.client.network.connector import Refused
+from chat.errors import ChatError, CloseCode, ErrorCode
 from chat.protocol.commands import Command, Hello, Send
 from chat.protocol.frames import ErrorFrame
 from chat.protocol.values import Wire
@@ -166,9 +170,9 @@ def test_a_rejected_token_of_the_users_own_name_is_not_a_taken_name(
     assert "somebody else" not in screen.connection.detail
     assert ("your token" if is_stored else str(issued)) in screen.connection.detail
     assert "chat-server token alice" in screen.connection.detail
-    assert not screen.connection.is_name_taken
+    assert not screen.connection.ways
     with pytest.raises(ChatError, match="cannot rename: the name alice is not taken"):
-        screen.core.rename("bob").result(PATIENCE)
+        screen.core.sign_in("bob").result(PATIENCE)
 
 
 def test_another_name_takes_over_the_outbox_and_keeps_its_own_drafts(
@@ -181,11 +185,11 @@ def test_another_name_takes_over_the_outbox_and_keeps_its_own_drafts(
     earlier.stop()
     fake.intercept = refuse
     screen = open_client(fake.url)
-    screen.wait(lambda: screen.connection.is_name_taken)
+    screen.wait(lambda: SignInWay.NAME in screen.connection.ways)
     screen.core.send("#general", "words of alice")
     screen.core.settled().result(PATIENCE)
     fake.intercept = lambda _: None
-    screen.core.rename("bob").result(PATIENCE)
+    screen.core.sign_in("bob").result(PATIENCE)
     screen.open()
     screen.wait_texts("words of alice")
     assert screen.connection.user == "bob"
@@ -247,3 +251,228 @@ def test_an_operators_token_is_not_shown_to_another_server_at_the_same_address(
     assert "different server than last time" in screen.connection.detail
     screen.stop()
     assert "t" * 43 not in tokens_of(fake)
+
+
+CODE = "7K3QX-9MZ2T"
+NO_CREDENTIAL = "the server asks for a credential"
+
+
+def with_accounts(start_fake: Start) -> FakeServer:
+    server = start_fake()
+    server.features = ("hidden", "accounts")
+    return server
+
+
+def demands(code: ErrorCode, field: str) -> Callable[[Command], Wire | None]:
+    """Reject each hello whose `field` is not the right code."""
+
+    def intercept(command: Command) -> Wire | None:
+        if isinstance(command, Hello) and getattr(command, field) != CODE:
+            return ErrorFrame(code=code, message=NO_CREDENTIAL, retryable=False)
+        return None
+
+    return intercept
+
+
+def assert_nowhere(secret: str, folder: Path) -> None:
+    """Check that no file of the client has the secret, as typed or without its signs."""
+    for file in filter(Path.is_file, folder.rglob("*")):
+        data = file.read_bytes()
+        assert secret.encode() not in data, file
+        assert secret.replace("-", "").encode() not in data, file
+
+
+def test_only_a_server_with_accounts_gets_the_label_of_the_device(
+    open_client: Open, start_fake: Start
+) -> None:
+    old, new = start_fake(), with_accounts(start_fake)
+    visit(open_client, old.url)
+    visit(open_client, new.url, device="my laptop")
+    assert [hello.device for hello in hellos(old)] == [None]
+    assert [hello.device for hello in hellos(new)] == ["my laptop"]
+
+
+@pytest.mark.parametrize("accounts", [True, False])
+def test_a_taken_name_offers_a_link_code_and_a_password_where_the_server_has_them(
+    open_client: Open, start_fake: Start, accounts: bool
+) -> None:
+    server = with_accounts(start_fake) if accounts else start_fake()
+    server.intercept = refuse
+    screen = open_client(server.url)
+    screen.wait(lambda: screen.connection.link is Link.REFUSED)
+    more = (SignInWay.LINK, SignInWay.PASSWORD) if accounts else ()
+    assert screen.connection.ways == (SignInWay.NAME, *more)
+    assert ("chat-server token alice" in screen.connection.detail) is not accounts
+
+
+@pytest.mark.parametrize(
+    ("way", "field", "code"),
+    [
+        (SignInWay.INVITATION, "invite", ErrorCode.REGISTRATION_CLOSED),
+        (SignInWay.LINK, "link", ErrorCode.BAD_TOKEN),
+        (SignInWay.PASSWORD, "password", ErrorCode.BAD_TOKEN),
+    ],
+)
+def test_a_credential_is_sent_again_with_the_same_token_until_a_welcome_arrives(
+    open_client: Open,
+    start_fake: Start,
+    tmp_path: Path,
+    way: SignInWay,
+    field: str,
+    code: ErrorCode,
+) -> None:
+    server = with_accounts(start_fake)
+    asked = server.intercept = demands(code, field)
+    screen = open_client(server.url)
+    screen.wait(lambda: way in screen.connection.ways)
+    screen.core.send("#general", "typed before")
+    stored: list[str | None] = []
+
+    def lose_the_welcome(command: Command) -> Wire | None:
+        if isinstance(command, Hello):
+            tokens = ClientPaths(tmp_path / "data-alice").tokens
+            stored.append(tokens.get(server.server_id, "alice"))
+            server.intercept = asked
+            server.cut()
+            return FakeServer.SILENCE
+        return None
+
+    server.intercept = lose_the_welcome
+    screen.core.sign_in("alice", Credential(way, CODE)).result(PATIENCE)
+    screen.open()
+    screen.wait_texts("typed before")
+    lost, repeated = hellos(server)[-2:]
+    assert stored == [lost.token], "the token is on disk before it is sent"
+    assert lost.token == repeated.token
+    assert getattr(lost, field) == getattr(repeated, field) == CODE
+    screen.stop()
+    server.intercept = lambda _: None
+    visit(open_client, server.url)
+    assert getattr(hellos(server)[-1], field) is None
+    assert_nowhere(CODE, tmp_path)
+
+
+def test_a_refused_credential_is_dropped_and_another_can_be_given(
+    open_client: Open, start_fake: Start
+) -> None:
+    server = with_accounts(start_fake)
+    server.intercept = demands(ErrorCode.LINK_INVALID, "link")
+    screen = open_client(server.url)
+    screen.wait(lambda: bool(screen.connection.ways))
+    screen.core.sign_in("alice", Credential(SignInWay.LINK, "wrong")).result(PATIENCE)
+    screen.wait(lambda: len(hellos(server)) == 2 and screen.connection.link is Link.REFUSED)
+    assert screen.connection.detail == NO_CREDENTIAL
+    assert SignInWay.LINK in screen.connection.ways
+    screen.core.reconnect_now()
+    screen.wait(lambda: len(hellos(server)) == 3)
+    assert hellos(server)[-1].link is None
+    screen.wait(lambda: screen.connection.link is Link.REFUSED)
+    screen.core.sign_in("alice", Credential(SignInWay.LINK, CODE)).result(PATIENCE)
+    screen.wait_online()
+
+
+def test_an_invitation_goes_with_another_name_if_the_first_one_is_taken(
+    open_client: Open, start_fake: Start
+) -> None:
+    server = with_accounts(start_fake)
+    server.intercept = demands(ErrorCode.REGISTRATION_CLOSED, "invite")
+    server.tokens["alice"] = "another user's"
+    screen = open_client(server.url)
+    screen.wait(lambda: SignInWay.INVITATION in screen.connection.ways)
+    screen.core.sign_in("alice", Credential(SignInWay.INVITATION, CODE)).result(PATIENCE)
+    screen.wait(lambda: SignInWay.LINK in screen.connection.ways)
+    screen.core.sign_in("alice2").result(PATIENCE)
+    screen.wait_online()
+    assert screen.connection.user == "alice2"
+
+
+def test_an_invitation_file_is_used_for_a_new_name_only(
+    open_client: Open, start_fake: Start, tmp_path: Path
+) -> None:
+    server, file = with_accounts(start_fake), tmp_path / "invitation"
+    file.write_text(f"{CODE}\n")
+    visit(open_client, server.url, invite_file=file)
+    file.unlink()
+    visit(open_client, server.url, invite_file=file)
+    visit(open_client, start_fake().url, name="old", invite=CODE)
+    assert [hello.invite for hello in hellos(server)] == [CODE, None]
+
+
+def test_an_invitation_file_without_a_code_says_so(
+    open_client: Open, start_fake: Start, tmp_path: Path
+) -> None:
+    server = with_accounts(start_fake)
+    screen = open_client(server.url, invite_file=tmp_path / "none")
+    screen.wait(lambda: screen.connection.link is Link.REFUSED)
+    assert str(tmp_path / "none") in screen.connection.detail
+    assert not hellos(server)
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "ways"),
+    [
+        (CloseCode.BANNED, ErrorCode.BANNED, ()),
+        (CloseCode.DISABLED, ErrorCode.DISABLED, ()),
+        (CloseCode.REVOKED, ErrorCode.REVOKED, (SignInWay.LINK, SignInWay.PASSWORD)),
+    ],
+)
+@pytest.mark.parametrize("explained", [True, False], ids=["with an error frame", "close only"])
+def test_a_session_that_an_administrator_ends_stays_ended_and_says_why(
+    open_client: Open,
+    start_fake: Start,
+    code: CloseCode,
+    error: ErrorCode,
+    ways: tuple[SignInWay, ...],
+    explained: bool,
+) -> None:
+    server = with_accounts(start_fake)
+    screen = open_client(server.url)
+    screen.open()
+    why = "by carol until 1 Dec 2026: spam"
+    if explained:
+        server.tell(ErrorFrame(code=error, message=f"Ended {why}.", retryable=False))
+    server.end(code, "Ended" if explained else f"Ended {why}.")
+    screen.wait(lambda: screen.connection.link is Link.REFUSED)
+    assert screen.connection.ways == ways
+    if not ways:
+        assert why in screen.connection.detail
+    screen.core.send("#general", "kept")
+    screen.wait(lambda: screen.pending() == ["kept"])
+    assert len(hellos(server)) == 1
+
+
+def test_a_revoked_device_signs_in_again_with_a_new_token(
+    open_client: Open, start_fake: Start, tmp_path: Path
+) -> None:
+    server = with_accounts(start_fake)
+    screen = open_client(server.url)
+    screen.open()
+    server.end(CloseCode.REVOKED)
+    screen.wait(lambda: SignInWay.LINK in screen.connection.ways)
+    revoked = server.tokens.pop("alice")
+    screen.core.sign_in("alice", Credential(SignInWay.LINK, CODE)).result(PATIENCE)
+    screen.wait_online()
+    tokens = ClientPaths(tmp_path / "data-alice").tokens
+    assert tokens.get(server.server_id, "alice") == server.tokens["alice"] != revoked
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("wss://chat.example.org", True),
+        ("ws://127.0.0.1:3000", True),
+        ("ws://[::1]:3000", True),
+        ("ws://localhost:3000", True),
+        ("ws://chat.example.org", False),
+        ("ws://10.0.0.1:3000", False),
+        ("ws://localhost.example.org", False),
+    ],
+)
+def test_which_addresses_may_get_a_credential(tmp_path: Path, url: str, expected: bool) -> None:
+    assert is_private(url) is expected
+    settings = ClientSettings(name="alice", url=url, data=tmp_path, invite=CODE)
+    if expected:
+        assert Identity(settings).hello_for(url, "id", frozenset({"accounts"})).invite == CODE
+        return
+    with pytest.raises(Refused, match="not encrypted"):
+        Identity(settings).hello_for(url, "id", frozenset({"accounts"}))

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from chat.client.config.settings import ClientSettings
 from chat.client.model.notifications import Notification
 from chat.client.model.preferences import PreferenceChange
+from chat.client.model.sign_in import Credential
 from chat.client.model.state import (
     SERVER_NAME,
     ChannelInfo,
@@ -205,8 +206,8 @@ class FakeCore(Core):
         future.set_result(self.unread)
         return future
 
-    def rename(self, name: str) -> Future[None]:
-        return self._ask("rename", name)
+    def sign_in(self, name: str, credential: Credential | None = None) -> Future[None]:
+        return self._ask("sign_in", name, credential)
 
     def idle(self) -> Future[None]:
         return self.settled()
@@ -273,6 +274,8 @@ class FakeView:
         self.done: list[tuple[Any, ...]] = []
         self.rows: list[Choice] = []
         self.beside: list[Coroutine[None, None, None]] = []
+        self.secrets: list[str] = []
+        """The answers to the next questions for secrets."""
 
     def composed(self, key: PaneKey) -> str:
         return self.text if key.thread is None else self.thread_text
@@ -361,8 +364,15 @@ class FakeView:
     def quit(self) -> None:
         self.done.append(("quit",))
 
-    def ask_name(self, taken: str) -> None:
-        self.done.append(("ask_name", taken))
+    def ask_sign_in(self, refused: ConnectionChanged) -> None:
+        self.done.append(("ask_sign_in", refused.ways))
+
+    def ask_secret(
+        self, question: str, then: Callable[[str], None], *, is_hidden: bool = True
+    ) -> None:
+        self.done.append(("ask_secret", question, is_hidden))
+        if self.secrets:
+            then(self.secrets.pop(0))
 
     def turned_back(self, channel: str, reason: str) -> None:
         self.said.append((reason, "warning"))

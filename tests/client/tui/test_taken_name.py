@@ -11,6 +11,7 @@ from textual.widgets import Input
 
 from chat.client.config.paths import ClientPaths
 from chat.client.config.settings import ClientSettings, Server
+from chat.client.model.sign_in import SignInWay
 from chat.client.model.state import ChannelsChanged, ConnectionChanged, Link
 from chat.client.tui.screens.picker import Picker
 from chat.errors import StartupError
@@ -29,9 +30,9 @@ def settings(tmp_path: Path, *further: Server) -> ClientSettings:
 
 def refuse(core: FakeCore, name: str = "me") -> None:
     """Let the server say that the name belongs to another user."""
-    why = f"the name {name} belongs to another user on this server. Choose another"
+    why = f"the name {name} belongs to another user on this server"
     core.tell(ConnectionChanged(Link.CONNECTING, user=name))
-    core.tell(ConnectionChanged(Link.REFUSED, why, user=name, is_name_taken=True))
+    core.tell(ConnectionChanged(Link.REFUSED, why, user=name, ways=(SignInWay.NAME,)))
     core.tell(ChannelsChanged(FIRST))
 
 
@@ -39,9 +40,9 @@ def is_asking(desktop: Screens) -> bool:
     return isinstance(desktop.app.screen, Picker)
 
 
-async def asked(desktop: Screens, name: str, title: str = "{} is taken. Choose another:") -> None:
+async def asked(desktop: Screens, name: str, title: str = "The name {} belongs to") -> None:
     """Wait for the question, and until it takes keys."""
-    await desktop.until(lambda: title.format(name) in desktop.screen())
+    await desktop.until(lambda: is_asking(desktop) and title.format(name) in desktop.screen())
     field = desktop.app.screen.query_one(Input)
     await desktop.until(lambda: field.placeholder == "Type another name" or field.value)
 
@@ -61,13 +62,13 @@ async def test_the_answer_to_the_question_is_the_name_from_then_on(
         refuse(desktop.core)
         await asked(desktop, "me")
         await answer(desktop, "alice2")
-        await desktop.until(lambda: desktop.core.asked("rename") == [("alice2",)])
+        await desktop.until(lambda: desktop.core.asked("sign_in") == [("alice2", None)])
         refuse(desktop.core, "alice2")
-        desktop.core.futures["rename"].set_result(None)
+        desktop.core.futures["sign_in"].set_result(None)
         await asked(desktop, "alice2")
         await answer(desktop, "alice3")
-        await desktop.until(lambda: len(desktop.core.asked("rename")) == 2)
-        desktop.core.futures["rename"].set_result(None)
+        await desktop.until(lambda: len(desktop.core.asked("sign_in")) == 2)
+        desktop.core.futures["sign_in"].set_result(None)
         desktop.core.go_online(info("#general"), user="alice3")
         await desktop.until(lambda: "another user" not in desktop.screen())
         (server,) = desktop.main.workspace
@@ -90,7 +91,7 @@ async def test_after_escape_the_banner_names_the_command_that_asks_again(
         await asked(desktop, "me")
         await desktop.press("escape")
         await desktop.type("/name alice2", "enter")
-        await desktop.until(lambda: desktop.core.asked("rename") == [("alice2",)])
+        await desktop.until(lambda: desktop.core.asked("sign_in") == [("alice2", None)])
 
 
 @pytest.mark.parametrize("is_in_thread", [False, True], ids=["channel", "thread"])
@@ -127,16 +128,16 @@ async def test_keys_typed_right_after_the_question_opens_are_no_answer(
             desktop.app.post_message(key)
         await asked(desktop, "me")
         assert "lunch" not in desktop.screen()
-        assert not desktop.core.asked("rename")
+        assert not desktop.core.asked("sign_in")
         await answer(desktop, "alice2")
-        await desktop.until(lambda: desktop.core.asked("rename") == [("alice2",)])
+        await desktop.until(lambda: desktop.core.asked("sign_in") == [("alice2", None)])
 
 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
         ("a b", "must be ASCII letters, digits"),
-        ("ME", "is taken"),
+        ("ME", "was refused"),
         ("x" * 40, "is 40 characters long"),
     ],
 )
@@ -150,12 +151,12 @@ async def test_an_answer_that_cannot_be_the_name_says_why_and_stays(
         await desktop.until(lambda: told in desktop.screen())
         assert text in desktop.screen()
         await asked(desktop, "me")
-        assert not desktop.core.asked("rename")
+        assert not desktop.core.asked("sign_in")
         await desktop.press("escape")
         await desktop.type(f"/name {text}", "enter")
         await desktop.until(lambda: desktop.told)
         assert desktop.composer.text.startswith("/name")
-        assert not desktop.core.asked("rename")
+        assert not desktop.core.asked("sign_in")
 
 
 async def test_a_server_behind_asks_when_it_comes_to_the_front(
@@ -176,12 +177,12 @@ async def test_a_server_behind_asks_when_it_comes_to_the_front(
         await desktop.until(lambda: "the name me is not taken" in " ".join(desktop.told))
         desktop.composer.clear()
         await desktop.type("/server work", "enter")
-        await asked(desktop, "me", "me is taken on work:2. Choose another:")
+        await asked(desktop, "me", "work:2: the name me belongs")
         await answer(desktop, "other")
-        await desktop.until(lambda: work.asked("rename") == [("other",)])
-        work.futures["rename"].set_result(None)
+        await desktop.until(lambda: work.asked("sign_in") == [("other", None)])
+        work.futures["sign_in"].set_result(None)
         await desktop.until(lambda: list(known.further) == [(WORK, "other")])
-        assert not tea.asked("rename")
+        assert not tea.asked("sign_in")
         assert [server.settings.name for server in desktop.main.workspace] == ["me", "other"]
 
 
@@ -203,7 +204,7 @@ async def test_connecting_with_another_name_to_the_server_that_refuses_changes_t
         await asked(desktop, "me")
         await desktop.press("escape")
         await desktop.type(f"/connect {TEA} alice2", "enter")
-        await desktop.until(lambda: desktop.core.asked("rename") == [("alice2",)])
+        await desktop.until(lambda: desktop.core.asked("sign_in") == [("alice2", None)])
         assert len(desktop.main.workspace) == 1
 
 
@@ -212,8 +213,8 @@ async def test_a_name_that_cannot_be_used_now_is_told(open_desktop: Open, tmp_pa
         refuse(desktop.core)
         await asked(desktop, "me")
         await answer(desktop, "other")
-        await desktop.until(lambda: "rename" in desktop.core.futures)
-        desktop.core.futures["rename"].set_exception(StartupError("newer version"))
+        await desktop.until(lambda: "sign_in" in desktop.core.futures)
+        desktop.core.futures["sign_in"].set_exception(StartupError("newer version"))
         await desktop.until(lambda: "newer version" in " ".join(desktop.told))
         (server,) = desktop.main.workspace
         assert server.settings.name == "me"

@@ -250,6 +250,13 @@ COMMANDS: tuple[Command, ...] = (
         keywords=("nick",),
     ),
     Command(
+        "signin",
+        (Argument("HOW", Kind.CHOICE, choices=("invitation", "link", "password")),),
+        "sign in with an invitation, a link code or your password, if the server asks for it",
+        "/signin link",
+        ("login",),
+    ),
+    Command(
         "disconnect",
         (_SERVER,),
         "remove a server from this window (local data is kept)",

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -15,7 +14,8 @@ from textual.message import Message as TextualMessage
 from textual.screen import Screen
 
 from chat.client.model.notifications import Notification, Way
-from chat.client.model.state import Update
+from chat.client.model.sign_in import SignInWay
+from chat.client.model.state import ConnectionChanged, Update
 from chat.client.platform.desktop import can_open, notification_sequence, run_command
 from chat.client.presenter.composer.draft import join_texts
 from chat.client.presenter.log import Log, Splices
@@ -28,7 +28,8 @@ from chat.client.sync.inbox import Unread
 from chat.client.tui.composer.messages import Subject
 from chat.client.tui.keymap import KeyRow
 from chat.client.tui.screens.layout import Layout
-from chat.client.tui.screens.picker import Picker, pick, pick_link, pick_name
+from chat.client.tui.screens.picker import Picker, pick, pick_link, pick_sign_in
+from chat.client.tui.screens.secrets import AskSecret
 from chat.client.tui.themes import by_name, short_names
 from chat.client.tui.timeline import Place, Timeline
 from chat.client.tui.widgets.conversation_pane import ConversationPane
@@ -108,7 +109,7 @@ class ScreenView:
         self._places: dict[str, Place | None] = {}
         self._opened: str | None = None
         self._is_asking = False
-        """Whether a dialog for another name waits for a pause in typing."""
+        """Whether the dialog to sign in waits for a pause in typing."""
 
     def step_back(self) -> None:
         """Yield the screen to another conversation; save the scroll position."""
@@ -299,37 +300,53 @@ class ScreenView:
         """End the program."""
         self._screen.call_later(self._screen.app.run_action, "quit")
 
-    def ask_name(self, taken: str) -> None:
-        """Ask for another name, once nobody types: letters meant for a message are no name."""
+    def ask_sign_in(self, refused: ConnectionChanged) -> None:
+        """Ask how to sign in, once nobody types: letters meant for a message are no name."""
         if self._aside is not None or self._is_asking:
             return
         self._is_asking = True
         # Keys that were pressed before this moment may still be on their way to the composer.
-        self._screen.set_timer(_PAUSE, partial(self._ask_name_soon, taken))
+        self._screen.set_timer(_PAUSE, self._ask_sign_in_soon)
 
-    def _ask_name_soon(self, taken: str) -> None:
+    def _ask_sign_in_soon(self) -> None:
         server = self._workspace.at(self._server_key)
-        if server is None or self._aside is not None or not server.is_name_taken:
+        refused = server.conversation.state.connection if server is not None else None
+        if refused is None or self._aside is not None or not refused.ways:
             self._is_asking = False
             return
         is_covered = self._screen.app.screen is not self._screen
         panes = self._layout.channel, self._layout.thread
         if is_covered or monotonic() - max(pane.composer.typed_at for pane in panes) < _PAUSE:
-            self._screen.set_timer(_LOOK_EVERY, partial(self._ask_name_soon, taken))
+            self._screen.set_timer(_LOOK_EVERY, self._ask_sign_in_soon)
             return
         self._is_asking = False
         title = self._workspace.title_beside(self._server_key)
-        pick_name(self._screen, taken, title, self._take_name)
+        pick_sign_in(self._screen, refused, title, self._sign_in)
 
-    def _take_name(self, name: str) -> None:
+    def _sign_in(self, chosen: SignInWay | str) -> None:
+        """Sign in with another name, or with a credential that is asked for next."""
         server = self._workspace.at(self._server_key)
         if server is None:
             return
         try:
-            server.conversation.rename(name)
+            if isinstance(chosen, SignInWay):
+                server.conversation.sign_in(chosen)
+            else:
+                server.conversation.rename(chosen)
         except Refused as exc:
             self.say(str(exc), "warning")
-            self.ask_name(server.settings.name)
+            self.ask_sign_in(server.conversation.state.connection)
+
+    def ask_secret(
+        self, question: str, then: Callable[[str], None], *, is_hidden: bool = True
+    ) -> None:
+        """Ask for a text in a dialog."""
+
+        def answered(secret: str | None) -> None:
+            if secret:
+                then(secret)
+
+        self._screen.app.push_screen(AskSecret(question, is_hidden=is_hidden), answered)
 
     def turned_back(self, channel: str, reason: str) -> None:
         """Show why a channel did not open."""

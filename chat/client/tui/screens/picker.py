@@ -16,7 +16,8 @@ from textual.widgets.option_list import Option
 
 from chat.client.model.emoji import OFTEN, all_names
 from chat.client.model.fuzzy import rank
-from chat.client.model.state import Message
+from chat.client.model.sign_in import SignInWay
+from chat.client.model.state import ConnectionChanged, Message
 from chat.client.presenter.switcher import Switcher
 from chat.client.presenter.view import Choice
 from chat.client.tui.safe_text import elide, line
@@ -33,7 +34,7 @@ __all__ = [
     "pick",
     "pick_emoji",
     "pick_link",
-    "pick_name",
+    "pick_sign_in",
     "switch",
 ]
 
@@ -44,6 +45,7 @@ _PAUSING = "Pause a moment"
 _LOW = 20
 """Rows of the terminal below which blank lines are left out."""
 _MOST_ROWS = 20
+_TITLE_ROWS = 2
 _AROUND, _AROUND_LOW = 8, 3
 """Rows of the dialog besides the list: margin, border, title and field."""
 
@@ -219,7 +221,7 @@ class Picker(ModalScreen[str | None]):
     def _fill(self, chosen: str | None) -> None:
         rows = self.query_one(OptionList)
         title = self.query_one("#title", Static)
-        title.update(elide(line(self._title), title.content_size.width))
+        title.update(elide(line(self._title), _TITLE_ROWS * title.content_size.width))
         written = self.query_one(Input).value.strip()
         found = self._find(written)[:_MOST_SHOWN]
         width = max(self.query_one(Vertical).content_size.width - 3, 10)
@@ -281,23 +283,42 @@ def pick_link(screen: Screen[Any], urls: Sequence[str], then: Callable[[str], ob
     pick(screen, "Open a link", [Choice(url, url) for url in urls], then)
 
 
-def pick_name(screen: Screen[Any], taken: str, server: str, then: Callable[[str], object]) -> None:
-    """Ask for another name in the place of one that is taken; `server` tells where, if needed."""
+_WAYS = {
+    SignInWay.LINK: ("Use a link code", "/link on your other device shows it"),
+    SignInWay.PASSWORD: ("Use your password", ""),
+    SignInWay.INVITATION: ("Use an invitation", "a code from an administrator"),
+}
+"""Label and note of each credential."""
+
+
+def pick_sign_in(
+    screen: Screen[Any],
+    refused: ConnectionChanged,
+    server: str,
+    then: Callable[[SignInWay | str], object],
+) -> None:
+    """Ask for a credential or another name after a refused sign-in; `server` tells where."""
+    ways = [Choice(f" {way}", *_WAYS[way]) for way in refused.ways if way in _WAYS]
+    may_rename = SignInWay.NAME in refused.ways
 
     def offer(written: str) -> list[Choice]:
-        if not written:
-            return []
+        if not written or not may_rename:
+            return ways
         try:
             check_name(written)
         except ValueError as exc:
             return [Choice("", "A name", str(exc))]
-        if fold(written) == fold(taken):
-            return [Choice("", written, "is taken")]
+        if fold(written) == fold(refused.user):
+            return [Choice("", written, "was refused")]
         return [Choice(written, f"Sign in as {written}")]
 
-    where = f" on {server}" if server else ""
-    title = f"The name {taken} is taken{where}. Choose another:"
-    pick(screen, title, [], then, offer, "Type another name", opens_by_itself=True)
+    def chosen(key: str) -> None:
+        then(SignInWay(key[1:]) if key.startswith(" ") else key)
+
+    reason = refused.detail.partition(". ")[0]
+    title = f"{server}: {reason}" if server else f"{reason[:1].upper()}{reason[1:]}"
+    hint = "Type another name" if may_rename else "Choose how to sign in"
+    pick(screen, title, ways, chosen, offer, hint, opens_by_itself=True)
 
 
 def confirm_deletion(screen: Screen[Any], message: Message, then: Callable[[], object]) -> None:
