@@ -38,6 +38,8 @@ __all__ = [
     "Created",
     "Device",
     "EraseAccount",
+    "EraseNext",
+    "EraseStep",
     "Invitation",
     "LiftBan",
     "LinkCode",
@@ -434,16 +436,38 @@ class LiftBan(AccountOperation[None]):
 
 
 @dataclass(frozen=True, slots=True)
-class EraseAccount(AccountOperation[str]):
-    """Erase all that an account wrote and is; returns the name that remains (`deleted-17`).
+class EraseAccount(Operation[int]):
+    """Erase all that an account wrote and is; returns the id of the job that does it.
 
-    Its numbers stay in the logs, without text. A keyed hash of the name is kept, so that it is
-    never claimed again. Each channel the user wrote in gets an `erased_user` event, and each
-    channel that they were a member of a `leave` event. Direct channels are renamed.
+    The account ends at once. `EraseNext` then erases what it wrote, step by step: numbers stay in
+    the logs, without text. A keyed hash of the name is kept, so that it is never claimed again.
+    Each channel the user wrote in gets an `erased_user` event by the name that remains
+    (`deleted-17`), and each channel that they were a member of a `leave` event. Direct channels are
+    renamed.
+
+    Raises:
+        CommandError: no_such_user, last_admin.
     """
 
     actor: None
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class EraseStep:
+    """The result of a step; `renamed` holds old and new names of direct channels."""
+
+    is_last: bool
+    """Whether nothing is left to erase."""
+    renamed: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EraseNext(Operation[EraseStep]):
+    """Run the next step of the oldest job, in a few milliseconds.
+
+    A server submits it until the step is the last: after its start, and after an `erased` entry.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from chat.store.write.lookups import Channel
 from chat.store.write.target import Target
 from chat.store.write.transaction import Transaction
 
-__all__ = ["erase_message", "erase_text"]
+__all__ = ["blank", "erase_message", "erase_text"]
 
 _TEXT = Prepared(
     select(events.c.id, events.c.seq, events.c.text).where(events.c.id == bindparam("event"))
@@ -83,7 +83,7 @@ def erase_message(transaction: Transaction, channel: Channel, target: Target) ->
     where = {"channel": channel.id, "number": target.seq}
     _erase_current(transaction, channel, target)
     about = transaction.execute(_TEXTS_ABOUT, **where)
-    _blank(transaction, [row for row in about if row.id != target.edit_id])
+    blank(transaction, [row for row in about if row.id != target.edit_id])
     for statement in (_DELETE_REACTIONS, _DELETE_COUNTS, _DELETE_PIN):
         transaction.execute(statement, **where)
     erased = [target.id, *(row.id for row in about)]
@@ -95,12 +95,13 @@ def _erase_current(transaction: Transaction, channel: Channel, target: Target) -
     rows = transaction.execute(_TEXT, event=target.edit_id or target.id)
     for row in rows:
         transaction.unindex(row.id, channel, target.seq, target.author_id, row.text)
-    _blank(transaction, rows)
+    blank(transaction, rows)
     for seq in {target.seq, *(row.seq for row in rows)}:
         transaction.execute(_DELETE_MENTIONS, channel=channel.id, number=seq)
 
 
-def _blank(transaction: Transaction, rows: Sequence[Any]) -> None:
+def blank(transaction: Transaction, rows: Sequence[Any]) -> None:
+    """Overwrite the texts of `rows`, each with the `id` and `text` of an event."""
     blanks = [{"event": row.id, "blank": " " * len(row.text.encode())} for row in rows]
     if blanks:
         transaction.has_erased = True

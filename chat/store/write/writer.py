@@ -29,6 +29,8 @@ from chat.store.accounts import (
     ChangeAccount,
     CreateInvitation,
     CreateLink,
+    EraseAccount,
+    EraseNext,
     LiftBan,
     RecordSettings,
     RevokeDevice,
@@ -57,6 +59,7 @@ from chat.store.operations import (
 from chat.store.schema import meta
 from chat.store.sqlite import engine as sqlite
 from chat.store.sqlite.housekeeping import Housekeeping
+from chat.store.write.account_erasure import erase_account, erase_next
 from chat.store.write.accounts import (
     add_device,
     create_link,
@@ -120,6 +123,8 @@ _RULES: dict[type[Operation[Any]], Callable[[Transaction, Any], Any]] = {
     AddBan: add_ban,
     LiftBan: lift_ban,
     RecordSettings: record_settings,
+    EraseAccount: erase_account,
+    EraseNext: erase_next,
 }
 """The rule of each operation; it returns the result or raises a `CommandError`."""
 Logged = tuple[list[Event], list[AuditEntry]]
