@@ -393,7 +393,7 @@ pins = Table(
 BODY_FIELDS = {"message": "text", "edit": "text", "react": "emoji", "topic": "topic"}
 """The field of each kind of event that is stored in `events.text`."""
 
-KINDS = ("message", "edit", "delete", "react", "pin", "topic", "join", "leave")
+KINDS = ("message", "edit", "delete", "react", "pin", "topic", "join", "leave", "erased_user")
 """The kinds of events. The code of a kind is its index, so new kinds go last."""
 KIND_BITS = 31
 ME, REMOVE, ERASED = 32, 64, 128

@@ -217,6 +217,7 @@ def erase_account(transaction: Transaction, operation: EraseAccount) -> int:
             field="name",
         )
     now = transaction.now()
+    transaction.has_erased = True  # labels and hashes, from the write-ahead log
     transaction.execute(_END, user=user.id)
     transaction.execute(_REVOKE, user=user.id, now=now)
     for statement in (_DELETE_PASSWORD, _DELETE_LINK, _DELETE_BAN):
@@ -318,6 +319,7 @@ def _erase_name(
     transaction.execute(_RENAME_MEMBER, user=user_id, new_fold=fold(name))
     transaction.execute(_DELETE_MENTIONS, user=user_id)
     _erase_details(transaction, user_id)
+    transaction.has_erased = True  # the name, from the write-ahead log
     member_of = transaction.execute(_MEMBER_OF, user=user_id)
     renamed = [
         _rename_direct(transaction, row.id, row.name, former, name)
