@@ -69,6 +69,7 @@ __all__ = [
     "Preferences",
     "PresenceFrame",
     "Read",
+    "Removed",
     "Results",
     "ServerFrame",
     "ServerInfo",
@@ -337,6 +338,16 @@ class Preferences(_Frame):
     hidden: Flag = False
 
 
+class Removed(_Frame):
+    """The channel is no longer in the user's list, for a reason that is no event in its log.
+
+    A direct channel with an erased user gets another name; a `joined` for that follows.
+    """
+
+    type: Literal["removed"] = "removed"
+    channel: Channel
+
+
 class Heads(_Frame):
     """The last seq of the user's channels, with every heartbeat; reveals a lost last event."""
 
@@ -515,6 +526,7 @@ ServerFrame = Annotated[
     | TypingFrame
     | Read
     | Preferences
+    | Removed
     | Heads
     | Devices
     | LinkCode

@@ -33,7 +33,10 @@ from chat.protocol.values import (
 __all__ = ["Event", "Item", "Kind"]
 
 Kind = Annotated[
-    Literal["message", "edit", "delete", "react", "pin", "topic", "join", "leave", "role"] | Word,
+    Literal[
+        "message", "edit", "delete", "react", "pin", "topic", "join", "leave", "role", "erased_user"
+    ]
+    | Word,
     Field(union_mode="left_to_right"),
 ]
 """The kind of an event; other values are allowed, so that older clients count new kinds."""
@@ -53,6 +56,7 @@ class _Body(Wire):
     - pin: `target`, `remove`
     - topic: `topic`
     - join, leave: nothing; `author` is the user
+    - erased_user: nothing; `author` is the name that remains
     - role: `user`, `role`
     """
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.commands import ResumeFrom
-from chat.protocol.frames import Joined, Member, Preferences, ServerFrame
+from chat.protocol.frames import Joined, Member, Preferences, Removed, ServerFrame
 from chat.protocol.values import Presence
 from chat.server.channels.live import LiveChannel
 from chat.server.channels.presence import typing_frame
@@ -169,6 +169,14 @@ class Subscriptions:
         if self._deferred is not None:
             self._deferred.append(partial(self.hidden, channel, head))
         else:
+            self._drop(channel, head, self._context.presence.of(self.name))
+
+    def removed(self, channel: str, head: int) -> None:
+        """Leave a channel that was renamed at its `head`."""
+        if self._deferred is not None:
+            self._deferred.append(partial(self.removed, channel, head))
+        else:
+            self.send(Removed(channel=channel))
             self._drop(channel, head, self._context.presence.of(self.name))
 
     def preferences_changed(self, frame: Preferences) -> None:

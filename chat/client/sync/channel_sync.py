@@ -39,6 +39,7 @@ from chat.protocol.frames import (
     Preferences,
     PresenceFrame,
     Read,
+    Removed,
     ServerFrame,
     Tick,
     TypingFrame,
@@ -171,6 +172,8 @@ class ChannelSync:
                 self._joined(frame)
             case Heads():
                 self._heads(frame)
+            case Removed():
+                self.forget(frame.channel)
             case ErrorFrame(channel=str(name), retryable=True):
                 channel = self._account.channels.get(name)
                 if channel is not None and name not in self._awaiting_join:
@@ -283,7 +286,7 @@ class ChannelSync:
             self._publisher.open(unsent)
 
     def forget(self, name: str) -> None:
-        """Forget a channel that the user has left."""
+        """Forget a channel that the user has left, or that the server has renamed."""
         if channel := self._account.channels.get(name):
             self._forget(channel)
 

@@ -51,6 +51,9 @@ class Member(Protocol):
     def hidden(self, channel: str, head: int) -> None:
         """Leave a channel that the user, still a member, has hidden at its `head`."""
 
+    def removed(self, channel: str, head: int) -> None:
+        """Leave a channel that was renamed at its `head`."""
+
     def preferences_changed(self, frame: Preferences) -> None:
         """Send changed preferences, and use them in a `joined` that was read before the change."""
 
@@ -227,6 +230,14 @@ class LiveChannels:
         for name in names:
             for session in self.sessions_of(name):
                 session.listed(channel, head)
+
+    def renamed(self, old: str, new: str) -> None:
+        """Move the sessions of a direct channel that was renamed, once its events are delivered."""
+        head = self._delivered.pop(old, 0)
+        if channel := self._channels.get(old):
+            for session in tuple(channel.members):
+                session.removed(old, head)
+                session.listed(new, self._delivered.get(new, head))
 
     # Events
 

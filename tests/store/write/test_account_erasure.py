@@ -17,7 +17,6 @@ from chat.store.store import execute
 from tests.serving import eventually
 from tests.store.opened import OpenStore, delete, edit, message, pin, react, topic
 
-
 TOKEN = b"hash of a token of 32 bytes long"
 
 
