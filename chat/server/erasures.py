@@ -28,9 +28,12 @@ class Erasures:
         self._writes = writes
         self._channels = channels
         self._task: asyncio.Task[None] | None = None
+        self._is_requested = False
+        """Whether there may be a job that the running task has not seen."""
 
     def start(self) -> None:
-        """Continue the erasures that are not finished, unless they are under way."""
+        """Carry out the erasures that are not finished."""
+        self._is_requested = True
         if self._task is None or self._task.done():
             self._task = self._loop.create_task(self._run())
 
@@ -40,16 +43,17 @@ class Erasures:
             self._task.cancel()
 
     async def _run(self) -> None:
-        is_last = False
-        while not is_last:
+        while self._is_requested:
+            self._is_requested = False
             try:
                 step = await self._writes.commit(EraseNext())
             except CommandError:
                 log.exception("cannot erase an account; the next start of the server tries again")
                 return
             except StoreUnavailable:
+                self._is_requested = True
                 await asyncio.sleep(RETRY_EVERY)
-                continue
-            for old, new in step.renamed:
-                self._channels.renamed(old, new)
-            is_last = step.is_last
+            else:
+                for old, new in step.renamed:
+                    self._channels.renamed(old, new)
+                self._is_requested |= not step.is_last

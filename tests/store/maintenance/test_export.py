@@ -1,0 +1,66 @@
+"""Exports hold all that an account wrote and is, and nothing of others."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from chat.errors import CommandError, ErrorCode
+from chat.store.maintenance.export import export_account
+from chat.store.operations import User
+from tests.store.opened import OpenStore, delete, edit, message, react, topic
+
+
+def exported(store: OpenStore, name: str) -> list[dict[str, Any]]:
+    """Export beside the open store, as JSON."""
+    return [json.loads(json.dumps(each)) for each in export_account(store.url, name)]
+
+
+def test_export_has_account_devices_memberships_and_events(
+    store: OpenStore, alice: User, bob: User
+) -> None:
+    store.join(alice, "#tea")
+    first = store.send(alice, "one", "#tea")
+    store.append(edit(alice, first, "two", "#tea"))
+    store.append(topic(alice, "about tea", "#tea"))
+    store.append(message(alice, "only for bob", "@alice,bob"))
+    store.append(message(bob, "only for alice", "@alice,bob"))
+    seq = store.send(bob, "said by bob")
+    store.append(react(alice, seq, "👍"))
+    objects = exported(store, "ALICE")
+    assert objects[0] == {
+        "type": "account",
+        "name": alice.name,
+        "role": "member",
+        "created": objects[0]["created"],
+    }
+    kinds = [each["type"] for each in objects]
+    assert kinds == sorted(kinds, key=["account", "device", "membership", "event", "audit"].index)
+    assert {each["channel"] for each in objects if each["type"] == "membership"} == {
+        "#general",
+        "#tea",
+        "@alice,bob",
+    }
+    events = [each for each in objects if each["type"] == "event"]
+    bodies = [each.get("text") or each.get("topic") or each.get("emoji") for each in events]
+    assert [body for body in bodies if body] == ["two", "about tea", "only for bob", "👍"]
+    assert not [
+        each for each in objects if "bob" in json.dumps(each) and "said" in json.dumps(each)
+    ]
+    assert "only for alice" not in json.dumps(objects)
+
+
+def test_deleted_texts_and_secrets_are_absent(store: OpenStore, alice: User) -> None:
+    seq = store.send(alice, "regretted")
+    store.append(delete(alice, seq))
+    text = json.dumps(exported(store, "alice"))
+    assert "regretted" not in text
+    assert "hash" not in text
+
+
+def test_unknown_account_is_refused(store: OpenStore) -> None:
+    with pytest.raises(CommandError) as refused:
+        exported(store, "nobody")
+    assert refused.value.code is ErrorCode.NO_SUCH_USER
