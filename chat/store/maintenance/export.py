@@ -20,6 +20,7 @@ from chat.store.schema import (
     channels,
     devices,
     events,
+    folds,
     kind_of,
     members,
     users,
@@ -63,8 +64,10 @@ _EVENTS = (
         events.c.reply_to,
         events.c.thread,
         events.c.text,
+        folds.c.edit_id,
     )
     .join_from(events, channels, events.c.channel_id == channels.c.id)
+    .outerjoin(folds, folds.c.event_id == events.c.id)
     .where(events.c.author_id == _of_user)
     .order_by(events.c.id)
 )
@@ -114,17 +117,19 @@ def _export(connection: Connection, name: str) -> Iterator[dict[str, Any]]:
 
 def _event(row: Any) -> dict[str, Any]:
     fields, flags = dict(row), row["flags"]
-    kind, text = kind_of(flags), fields.pop("text")
+    kind, text, edit_id = kind_of(flags), fields.pop("text"), fields.pop("edit_id")
     del fields["flags"]
     is_erased = bool(flags & ERASED)
+    is_replaced = is_erased or edit_id is not None  # the text of an edit is in its own event
     return _object(
         "event",
         {
             **fields,
             "kind": kind,
-            BODY_FIELDS.get(kind, "text"): None if is_erased else text,
+            BODY_FIELDS.get(kind, "text"): None if is_replaced else text,
             "me": bool(flags & ME) or None,
             "remove": bool(flags & REMOVE) or None,
+            "edited": edit_id is not None or None,
             "erased": is_erased or None,
         },
     )
