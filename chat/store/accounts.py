@@ -436,7 +436,7 @@ class LiftBan(AccountOperation[None]):
 
 
 @dataclass(frozen=True, slots=True)
-class EraseAccount(Operation[int]):
+class EraseAccount(AccountOperation[int]):
     """Erase all that an account wrote and is; returns the id of the job that does it.
 
     The account ends at once. `EraseNext` then erases what it wrote, step by step: numbers stay in

@@ -12,7 +12,6 @@ space of a page that it rearranged; backups keep it as well.
 
 from __future__ import annotations
 
-import hmac
 import json
 from typing import Any
 
@@ -20,9 +19,9 @@ from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from chat.errors import CommandError, ErrorCode
 from chat.store.accounts import EraseAccount, EraseNext, EraseStep
+from chat.store.codes import erased_name_hash
 from chat.store.operations import User
 from chat.store.schema import (
-    ACCOUNTS_KEY,
     ERASED,
     audit,
     bans,
@@ -39,20 +38,21 @@ from chat.store.schema import (
     links,
     members,
     mentions,
-    meta,
     passwords,
     reaction_counts,
     reactions,
     users,
 )
 from chat.store.sql import Prepared
+from chat.store.write.accounts import find_user
+from chat.store.write.administration import check_is_not_last_admin
 from chat.store.write.erasure import blank, erase_message
 from chat.store.write.lookups import Channel
 from chat.store.write.target import find_target
 from chat.store.write.transaction import Transaction
 from chat.text import channel_names, direct_channel, fold, is_direct
 
-__all__ = ["erase_account", "erase_next", "erased_name_hash", "placeholder"]
+__all__ = ["erase_account", "erase_next"]
 
 RANGE = 5_000
 """Events of all authors that a step reads: about 5 ms."""
@@ -61,18 +61,7 @@ TEXTS = 100
 JOB = "erase"
 
 _is_user = users.c.id == bindparam("user")
-_STATE = Prepared(select(users.c.is_erased).where(_is_user))
-_OTHER_ADMINS = Prepared(
-    select(func.count())
-    .select_from(users)
-    .where(
-        users.c.role == "admin",
-        users.c.disabled.is_(None),
-        users.c.is_erased.is_(False),
-        users.c.id != bindparam("user"),
-    )
-)
-_IS_ADMIN = Prepared(select(users.c.role == "admin").where(_is_user))
+_IS_ERASED = Prepared(select(users.c.is_erased).where(_is_user))
 _USER_NAME = Prepared(select(users.c.name).where(_is_user))
 _END = Prepared(update(users).where(_is_user).values(is_erased=True, role="member"))
 _REVOKE = Prepared(
@@ -164,7 +153,6 @@ _LESSEN_COUNT = Prepared(
 _DELETE_EMPTY_COUNT = Prepared(
     delete(reaction_counts).where(*_is_count, reaction_counts.c.count == 0)
 )
-_KEY = Prepared(select(meta.c.value).where(meta.c.key == ACCOUNTS_KEY))
 _ADD_NAME = Prepared(insert(erased_names))
 _RENAME = Prepared(
     update(users).where(_is_user).values(name=bindparam("new"), fold=bindparam("new_fold"))
@@ -188,35 +176,16 @@ _RENAME_CHANNEL = Prepared(
 )
 
 
-def placeholder(user_id: int) -> str:
-    """Return the name that remains of an erased account."""
-    return f"deleted-{user_id}"
-
-
-def erased_name_hash(key: str, name: str) -> bytes:
-    """Return the hash by which an erased name is recognized; `key` is the value in `meta`."""
-    return hmac.digest(bytes.fromhex(key), b"name:" + fold(name).encode(), "sha256")
-
-
 def erase_account(transaction: Transaction, operation: EraseAccount) -> int:
     """End the account: nobody can sign in to it; return the job that erases what it wrote.
 
     Raises:
         CommandError: no_such_user; last_admin.
     """
-    user = transaction.lookups.people([operation.name]).get(fold(operation.name))
-    if user is None or transaction.scalar(_STATE, user=user.id):
-        raise CommandError(
-            ErrorCode.NO_SUCH_USER, f"there is no user {operation.name}", field="name"
-        )
-    is_admin = transaction.scalar(_IS_ADMIN, user=user.id)
-    if is_admin and not transaction.scalar(_OTHER_ADMINS, user=user.id):
-        raise CommandError(
-            ErrorCode.LAST_ADMIN,
-            f"{user.name} is the last admin: make somebody else an admin first",
-            field="name",
-        )
-    now = transaction.now()
+    now, user = transaction.now(), find_user(transaction, operation.name)
+    if transaction.scalar(_IS_ERASED, user=user.id):
+        raise CommandError(ErrorCode.NO_SUCH_USER, f"{user.name} is erased already", field="name")
+    check_is_not_last_admin(transaction, user, now)
     transaction.has_erased = True  # labels and hashes, from the write-ahead log
     transaction.execute(_END, user=user.id)
     transaction.execute(_REVOKE, user=user.id, now=now)
@@ -311,10 +280,10 @@ def _erase_name(
     Returns the name that remains, and the old and new names of direct channels.
     """
     user_id = arguments["user"]
-    name = placeholder(user_id)
+    name = f"deleted-{user_id}"
     former = transaction.scalar(_USER_NAME, user=user_id)
-    key = transaction.scalar(_KEY)
-    transaction.execute(_ADD_NAME, hash=erased_name_hash(key, former))
+    key = transaction.lookups.accounts_key()
+    transaction.execute(_ADD_NAME, hash=erased_name_hash(key, fold(former)))
     transaction.execute(_RENAME, user=user_id, new=name, new_fold=fold(name))
     transaction.execute(_RENAME_MEMBER, user=user_id, new_fold=fold(name))
     transaction.execute(_DELETE_MENTIONS, user=user_id)

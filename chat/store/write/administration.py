@@ -41,6 +41,7 @@ __all__ = [
     "add_account",
     "add_ban",
     "change_account",
+    "check_is_not_last_admin",
     "create_invitation",
     "lift_ban",
     "record_settings",
@@ -90,8 +91,12 @@ def _check_is_admin(transaction: Transaction, actor: User | None) -> None:
         check_is_admin(transaction.connection, actor)
 
 
-def _check_is_not_last_admin(transaction: Transaction, user: User, now: int) -> None:
-    """Refuse to stop the only admin who can still act."""
+def check_is_not_last_admin(transaction: Transaction, user: User, now: int) -> None:
+    """Refuse to stop the only admin who can still act.
+
+    Raises:
+        CommandError: last_admin.
+    """
     if [row.id for row in transaction.execute(_ADMINS, now=now)] == [user.id]:
         raise CommandError(
             ErrorCode.LAST_ADMIN,
@@ -128,7 +133,7 @@ def change_account(transaction: Transaction, operation: ChangeAccount) -> Accoun
     transaction.flush()
     before = find_account(transaction.connection, operation.name, now)
     if (role not in (None, ADMIN) and before.role == ADMIN) or (disabled and not before.disabled):
-        _check_is_not_last_admin(transaction, user, now)
+        check_is_not_last_admin(transaction, user, now)
     if role is not None and role != before.role:
         transaction.execute(_SET_ROLE, user=user.id, new=role)
         transaction.record(
@@ -234,7 +239,7 @@ def add_ban(transaction: Transaction, operation: AddBan) -> None:
         raise CommandError(ErrorCode.INVALID, "the ban would end in the past", field="until")
     user = find_user(transaction, operation.name) if operation.name is not None else None
     if user is not None:
-        _check_is_not_last_admin(transaction, user, now)
+        check_is_not_last_admin(transaction, user, now)
     if not operation.force:
         _check_needs_no_force(operation, user)
     network = str(operation.network) if operation.network is not None else None

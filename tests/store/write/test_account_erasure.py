@@ -136,7 +136,7 @@ def test_account_ends_at_once_and_its_name_is_never_given_out_again(
     store: OpenStore, mallory: User
 ) -> None:
     store.do(EraseAccount(None, mallory.name))
-    refused = {ErrorCode.NAME_UNAVAILABLE, ErrorCode.BAD_TOKEN, ErrorCode.DISABLED}
+    refused = {ErrorCode.NAME_UNAVAILABLE, ErrorCode.REVOKED}
     assert store.refused(SignIn(mallory.name, TOKEN, TOKEN)) in refused
     finish(store)
     assert store.refused(SignIn(mallory.name, None, b"new")) is ErrorCode.NAME_UNAVAILABLE
