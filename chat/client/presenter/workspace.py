@@ -269,8 +269,7 @@ class Workspace:
     def take_in(self) -> None:
         """Apply the pending updates of all cores."""
         for server in self:
-            if updates := server.conversation.core.drain():
-                server.conversation.take_in(updates)
+            server.conversation.take_in()
 
     def close(self) -> None:
         """Save all drafts before the program ends."""

@@ -245,7 +245,7 @@ class Core:
 
     def close_thread(self) -> None:
         """Close the thread."""
-        self._post(lambda engine: engine.close_thread())
+        self._post(lambda engine: engine.publisher.threads.close())
 
     def inbox(self) -> Future[tuple[Unread, ...]]:
         """Return the cached unread messages of all channels."""
@@ -272,7 +272,7 @@ class Core:
         The future fails with `Offline` (no connection, or it was lost before the answer),
         `Unanswered` (no answer in time), or `CommandError` (rejected); the texts are for the user.
         """
-        return self._run_async(lambda engine: engine.ask(command))
+        return self._run_async(lambda engine: engine.online.ask(command))
 
     def status(self, status: Status) -> None:
         """Set the user's status: online, away or busy; it is sent again after a reconnect."""
@@ -297,7 +297,7 @@ class Core:
 
     def settled(self) -> Future[None]:
         """Wait until earlier calls were applied and stored; then `drain` returns their updates."""
-        return self._query(lambda engine: engine.flush_updates())
+        return self._query(lambda engine: engine.publisher.flush())
 
     # Internals
 

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from chat.client.config.settings import ClientSettings
 from chat.client.model.channel import Channel
@@ -27,13 +27,11 @@ from chat.errors import ChatError
 
 if TYPE_CHECKING:
     from chat.client.sync.online import LiveSession, Online
-    from chat.protocol.commands import AnsweredBy
     from chat.protocol.values import Status
 
 __all__ = ["ABOVE", "Engine", "lines_down_to"]
 
 _log = logging.getLogger(__name__)
-_Answer = TypeVar("_Answer")
 
 FLUSH_DELAY = 0.2
 """Seconds from a change of the account, such as a draft, to its commit on disk."""
@@ -84,8 +82,20 @@ class Engine:
         return self._local.account
 
     @property
-    def _publisher(self) -> Publisher:
+    def publisher(self) -> Publisher:
+        """The publisher of the open account."""
         return self._local.publisher
+
+    @property
+    def online(self) -> Online:
+        """The connection.
+
+        Raises:
+            Offline: the first page is not shown yet, so connecting has not begun.
+        """
+        if self._online is None:
+            raise Offline("not connected yet")
+        return self._online
 
     @property
     def _live(self) -> LiveSession | None:
@@ -162,12 +172,8 @@ class Engine:
         """Publish the whole state again."""
         self._put(replace(self._local.connection, retry_in=None))
         self._local.publish_saved()
-        self._publisher.publish_all()
-        self._publisher.flush()
-
-    def flush_updates(self) -> None:
-        """Publish the collected changes now."""
-        self._publisher.flush()
+        self.publisher.publish_all()
+        self.publisher.flush()
 
     # Writing
 
@@ -191,11 +197,11 @@ class Engine:
 
     def _changed(self, row: OutboxRow) -> None:
         if self.account.outbox.line_of(row, self.account.me) is None:
-            self._publisher.line_removed(self.account.ensure_channel(row.channel), row.cid)
+            self.publisher.line_removed(self.account.ensure_channel(row.channel), row.cid)
         self._show_and_send(row)
 
     def _show_and_send(self, row: OutboxRow) -> None:
-        self._publisher.row_changed(row)
+        self.publisher.row_changed(row)
         self._send(row)
 
     def _send(self, row: OutboxRow) -> None:
@@ -212,7 +218,7 @@ class Engine:
         except DiskError as exc:
             self._put(Notice(f"Cannot discard the message now: {exc}", "error"))
         else:
-            self._publisher.row_removed(row)
+            self.publisher.row_removed(row)
 
     def save_pref(self, key: str, value: str, number: int) -> None:
         """Store a preference of the interface; `number` counts the saves."""
@@ -223,13 +229,13 @@ class Engine:
         """Store the draft of a channel (`#a`) or a thread (`#a/7`); `number` counts the saves."""
         self._local.saves = number
         self.account.set_draft(key, text)
-        self._publisher.channel_changed(key.partition("/")[0])
+        self.publisher.channel_changed(key.partition("/")[0])
 
     # Views
 
     def open_channel(self, name: str) -> None:
         """Show a channel from the cache, and publish its changes from now on."""
-        self._publisher.open(self.account.ensure_channel(name))
+        self.publisher.open(self.account.ensure_channel(name))
 
     def load_before(self, name: str) -> None:
         """Show an older page, from the cache or from the server."""
@@ -239,11 +245,11 @@ class Engine:
         lines, lowest = self.account.lines_before(channel, channel.shown_from, PAGE)
         if lowest < channel.shown_from:
             channel.shown_from = lowest
-            self._publisher.lines_changed(channel, lines, missed=True)
+            self.publisher.lines_changed(channel, lines, missed=True)
         elif not channel.is_complete and self._live is not None and channel.view.epoch:
             self._live.channel_sync.load_before(channel, channel.shown_from)
             return
-        self._publisher.edges_changed(channel)
+        self.publisher.edges_changed(channel)
 
     def load_gap(self, name: str, seq: int) -> None:
         """Load the missing lines before `seq`."""
@@ -251,7 +257,7 @@ class Engine:
         if channel is not None and self._live is not None and channel.view.epoch:
             self._live.channel_sync.load_before(channel, seq)
         elif channel is not None:
-            self._publisher.edges_changed(channel)
+            self.publisher.edges_changed(channel)
 
     async def reach(self, name: str, seq: int) -> bool:
         """Show a line with some above it and all known ones below; return whether it exists."""
@@ -263,9 +269,9 @@ class Engine:
         if channel.view.coverage.around(seq) is None and self._live and channel.view.epoch:
             await self._live.channel_sync.fetch(channel, seq)
         lines, channel.shown_from = lines_down_to(self.account, channel, seq)
-        self._publisher.lines_changed(channel, lines, missed=True)
-        self._publisher.edges_changed(channel)
-        self._publisher.flush()
+        self.publisher.lines_changed(channel, lines, missed=True)
+        self.publisher.edges_changed(channel)
+        self.publisher.flush()
         is_shown = seq >= channel.shown_from and channel.view.is_contiguous(seq)
         return is_shown and channel.view.line(seq) is not None
 
@@ -285,17 +291,13 @@ class Engine:
     def open_thread(self, name: str, seq: int) -> None:
         """Show the thread of a message, then load the rest from the server."""
         if channel := self.account.channels.get(name):
-            self._publisher.threads.open(channel, seq)
+            self.publisher.threads.open(channel, seq)
             self.load_thread()
 
     def load_thread(self) -> None:
         """Load an older page of the open thread."""
-        if self._live is not None and (shown := self._publisher.threads.shown):
+        if self._live is not None and (shown := self.publisher.threads.shown):
             self._live.channel_sync.load_thread(self.account.ensure_channel(shown[0]))
-
-    def close_thread(self) -> None:
-        """Close the thread."""
-        self._publisher.threads.close()
 
     def mark(self, name: str, seq: int) -> None:
         """Move the read marker, and send it."""
@@ -303,7 +305,7 @@ class Engine:
         if channel is None or min(seq, channel.view.position) <= channel.view.read:
             return
         self.account.mark(channel, min(seq, channel.view.position))
-        self._publisher.channel_changed(name)
+        self.publisher.channel_changed(name)
         if self._live is not None:
             self._live.channel_sync.markers.schedule(channel)
 
@@ -313,17 +315,11 @@ class Engine:
         if channel is None or not channel.is_stored:
             return
         self.account.change_preference(channel, change)
-        self._publisher.channel_changed(name)
+        self.publisher.channel_changed(name)
         if self._live is not None:
             self._live.channel_sync.preferences.schedule(channel)
 
     # Online only
-
-    async def ask(self, command: AnsweredBy[_Answer]) -> _Answer:
-        """Send a command to the server; see `Online.ask`."""
-        if self._online is None:
-            raise Offline("not connected yet")
-        return await self._online.ask(command)
 
     def set_status(self, status: Status) -> None:
         """Send the user's status, now and after each reconnect."""
@@ -374,7 +370,7 @@ class Engine:
         if not names:
             return
         self._local.show(names & self._local.shown)
-        thread = self._publisher.threads.shown
+        thread = self.publisher.threads.shown
         if thread is not None and thread[0] in names:
             self.open_thread(*thread)
         if self._online is not None:
@@ -389,19 +385,19 @@ class Engine:
             self._send(row)
         gone, changed, has_more = self.account.merge_other_clients()
         for row in gone:
-            self._publisher.row_removed(row)
+            self.publisher.row_removed(row)
         for row in changed:
             self._changed(row)
         if has_more:
             self._local.publish_saved()
-            self._publisher.publish_list()
+            self.publisher.publish_list()
         self._channels_changed()
 
     def _channels_changed(self) -> None:
         """Publish channels that another client has changed, and send what the server lacks."""
         names = self.account.take_changed_elsewhere()
         for name in names:
-            self._publisher.channel_changed(name)
+            self.publisher.channel_changed(name)
         for channel in filter(None, map(self.account.channels.get, names)):
             if self._live is not None:
                 self._live.channel_sync.preferences.schedule(channel)

@@ -46,8 +46,8 @@ class Bench:
             self.core.calls.clear()
 
     def take_in(self) -> None:
-        while updates := self.core.drain():
-            self.conversation.take_in(updates)
+        while self.core.has_updates:
+            self.conversation.take_in()
 
     def run(self, text: str) -> None:
         """Submit a text from the current channel."""

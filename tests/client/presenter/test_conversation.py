@@ -45,7 +45,7 @@ class Reader:
         self.conversation.open_channel("#general")
 
     def take_in(self) -> None:
-        self.conversation.take_in(self.core.drain())
+        self.conversation.take_in()
 
     def jump(self, seq: int) -> asyncio.Task[None]:
         conversation.jump(self.conversation, "#general", seq)

@@ -38,7 +38,7 @@ class Bench:
         self.conversation.open_channel("#general")
 
     def take_in(self) -> None:
-        self.conversation.take_in(self.core.drain())
+        self.conversation.take_in()
 
     def hear(self, *calls: NotificationDue) -> list[Notification]:
         """Let the core tell of calls; return all that rang so far."""

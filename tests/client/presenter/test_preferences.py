@@ -35,7 +35,7 @@ def conversation(*channels: ChannelInfo) -> tuple[Conversation, FakeCore, FakeVi
         commands=HANDLERS,
     )
     core.go_online(*channels)
-    made.take_in(core.drain())
+    made.take_in()
     made.open_channel("#general")
     return made, core, view
 
