@@ -144,7 +144,8 @@ class Painter:
             width = self.renderer.width
         strip = Strip([*before, *ink, *behind], width)
         if width > self.renderer.width:
-            strip = strip.crop(0, self.renderer.width)
+            cut = strip.crop(0, self.renderer.width - 1)
+            strip = Strip.join([cut, Strip([Segment("…", palette["muted"])], 1)])
         ground = self.base + palette["cursor"] if cursor else self.base
         # Offsets left of the text are negative: a selection from there starts at the text.
         left = sum(len(segment.text) for segment in before)
