@@ -99,6 +99,17 @@ async def test_the_picker_begins_at_the_current_theme_and_previews_others(
         assert desktop.app.theme == after
 
 
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+async def test_the_theme_picker_leaves_the_conversation_in_view(
+    open_desktop: Open, size: tuple[int, int]
+) -> None:
+    async with open_desktop(*CHANNELS, size=size) as desktop:
+        await talk(desktop)
+        await desktop.type("/theme ", "enter")
+        await desktop.until(lambda: "atom-one-dark" in desktop.screen())
+        await desktop.until(lambda: "I unplugged the router in" in desktop.screen())
+
+
 async def test_the_picker_lists_the_programs_own_themes_first_by_their_short_names(
     open_desktop: Open,
 ) -> None:

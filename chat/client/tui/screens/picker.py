@@ -69,7 +69,8 @@ class Picker(ModalScreen[str | None]):
         hint: placeholder of the field.
         opens_by_itself: whether to drop keys until a pause in typing, for an unrequested dialog.
         chosen: the key of the row to highlight first; None: the first row.
-        moved: called with the key of each highlighted row; the screen below is then not dimmed.
+        moved: called with the key of each highlighted row; the list is then narrow, at the right,
+            and the screen below is not dimmed.
         look_up: requests more rows for a query; calls the given function when they arrive.
     """
 
@@ -79,8 +80,8 @@ class Picker(ModalScreen[str | None]):
         background: $background 60%;
 
         & > Vertical {
-            width: 64;
-            max-width: 90%;
+            width: 75%;
+            max-width: 100;
             height: auto;
             max-height: 80%;
             margin-top: 2;
@@ -111,10 +112,11 @@ class Picker(ModalScreen[str | None]):
             color: $foreground;
             text-style: none;
         }
-        &.-preview { background: transparent; }
         &.-low > Vertical { max-height: 100%; margin-top: 0; padding: 0 1; }
         &.-low #title, &.-low Input { margin-bottom: 0; }
         &.-narrow > Vertical { width: 100%; max-width: 100%; }
+        &.-preview { align: right top; background: transparent; }
+        &.-preview > Vertical { width: 32; max-width: 50%; }
     }
     """
 

@@ -157,3 +157,13 @@ async def test_the_offers_begin_with_the_first_on_every_screen(
         await desktop.until(lambda: "/join CHANNEL" not in desktop.screen())
         await desktop.press(*["up"] * 12)
         await desktop.until(lambda: "/join CHANNEL" in desktop.screen())
+
+
+@pytest.mark.parametrize(("width", "columns"), [(80, 80), (120, 90), (160, 100)])
+async def test_the_switcher_grows_with_the_screen(
+    open_desktop: Open, width: int, columns: int
+) -> None:
+    async with open_desktop(*BUSY, size=(width, 36)) as desktop:
+        await desktop.press("ctrl+k")
+        await desktop.until(lambda: "#ops" in desktop.screen())
+        await desktop.until(lambda: desktop.app.screen.children[-1].region.width == columns)
