@@ -36,6 +36,7 @@ __all__ = [
     "check_name",
     "check_text",
     "check_topic",
+    "counted",
     "direct_channel",
     "emoji_form",
     "fold",
@@ -150,7 +151,7 @@ def check_text(value: str, limit: int) -> str:
     if value.isascii() and value.isprintable() and value and not value.isspace():
         return value
     if found := _FORBIDDEN.search(value):
-        raise ValueError(f"holds the character U+{ord(found[0]):04X}, which is not allowed")
+        raise ValueError(f"contains the character U+{ord(found[0]):04X}, which is not allowed")
     return _check_visible(value)
 
 
@@ -160,7 +161,7 @@ def check_line(value: str, limit: int) -> str:
     if value.isascii() and value.isprintable():
         return value
     if found := _FORBIDDEN_IN_LINE.search(value):
-        raise ValueError(f"holds the character U+{ord(found[0]):04X}, which is not allowed")
+        raise ValueError(f"contains the character U+{ord(found[0]):04X}, which is not allowed")
     return value
 
 
@@ -209,7 +210,9 @@ def check_name(value: str, limit: int = NAME_MAX) -> str:
     """Return `value` if it is a valid user name: 1 to `limit` ASCII letters, digits, `_ - .`."""
     _check_length(value, limit)
     if not _NAME.fullmatch(value):
-        raise ValueError("must be ASCII letters, digits, '_', '-' or '.', and not empty")
+        raise ValueError(
+            "must contain only ASCII letters, digits, '_', '-' or '.', and not be empty"
+        )
     return value
 
 
@@ -236,7 +239,7 @@ def direct_channel(names: Iterable[str]) -> str:
     unique = {fold(name): name for name in names}
     if not 2 <= len(unique) <= DIRECT_MAX:
         refusal = ValueError if len(unique) < 2 else TooLong
-        raise refusal(f"a direct channel has 2 to {DIRECT_MAX} different participants")
+        raise refusal(f"must name 2 to {DIRECT_MAX} different people")
     return "@" + ",".join(unique[key] for key in sorted(unique))
 
 
@@ -326,6 +329,11 @@ def printable(value: str) -> str:
     if _NEEDS_JOINING.search(value):
         value = _JOINED.sub(lambda match: match[1] or "", value)
     return _MARKS_FLOOD.sub(_thin_marks, value)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 channel`, `2,000 channels`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def is_number(value: str) -> bool:

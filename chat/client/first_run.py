@@ -13,7 +13,7 @@ from chat.client.config.settings import ClientSettings, check_url, with_remember
 from chat.client.storage.known_servers import DEFAULT_URL
 from chat.errors import StartupError
 from chat.program import tell
-from chat.text import check_name
+from chat.text import check_name, printable_line
 
 __all__ = ["with_name"]
 
@@ -47,11 +47,12 @@ def _ask_name() -> str:
     """Ask for a name until it is valid."""
     while True:
         try:
-            return check_name(input("Your name: ").strip())
+            name = input("Your name: ").strip()
+            return check_name(name)
         except EOFError:
             raise StartupError("no name given; use --name NAME") from None
         except ValueError as exc:
-            tell(f"A name {exc}.")
+            tell(f"“{printable_line(name)}” {exc}.")
 
 
 def _ask_url(default: str) -> str:

@@ -231,7 +231,8 @@ class _Reading:
                     connection.execute(select(literal(1)).select_from(table).limit(1)).all()
         except FileNotFoundError:
             self.failed(
-                "the database file was removed or replaced; new messages are lost at shutdown"
+                "the database file was removed or replaced: messages stored from now on will be "
+                "lost when the server stops; put the file back"
             )
         except DBAPIError as exc:
             self.failed(sqlite.reason_of(exc))

@@ -85,7 +85,7 @@ def test_the_first_run_on_a_terminal_continues_to_the_screens(
 Welcome. The first user of a name owns it. Use --demo to try it without a server.
 
 Your name: a b
-A name must be ASCII letters, digits, '_', '-' or '.', and not empty.
+“a b” must contain only ASCII letters, digits, '_', '-' or '.', and not be empty.
 Your name: alice
 Server [{DEFAULT}]: {server.url}
 

@@ -30,7 +30,7 @@ from chat.errors import ChatError, CommandError, StartupError
 from chat.program import tell
 from chat.protocol.items import Event, Item
 from chat.protocol.limits import FOLDED_KINDS
-from chat.text import is_builtin, is_direct, printable
+from chat.text import is_builtin, printable
 
 __all__ = ["COMMANDS", "main"]
 
@@ -206,8 +206,7 @@ def _channel(client: ScriptClient, word: str) -> str:
     try:
         return client.channel(word)
     except ValueError as exc:
-        reason = f"{exc}" if is_direct(word) else f"a channel {exc}"
-        raise StartupError(f"{word!r}: {reason}") from None
+        raise StartupError(f"“{word}” {exc}") from None
 
 
 def _everything(entry: Item | Event) -> bool:

@@ -86,7 +86,7 @@ def restore(url: str, source: Path) -> Restored:
     try:
         files.make_folder(path.parent)
     except OSError as exc:
-        raise StartupError(f"{path.parent}: {exc.strerror or exc}") from None
+        raise StartupError(f"cannot create {path.parent}: {exc.strerror or exc}") from None
     lock = FileLock.take(path)
     try:
         held = _prepare(source, part)

@@ -69,7 +69,7 @@ def _repeated(
     if channel is None or channel_id != channel.id or not is_same:
         raise CommandError(
             ErrorCode.CID_REUSED,
-            "this cid was used for something else: take a new one",
+            "this cid was used for another command; use a new one",
             field="cid",
         )
     return Appended(sent.seq, sent.mid, sent.ts, duplicate=True)
