@@ -32,7 +32,10 @@ def with_name(settings: S) -> S:
         return known
     is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     if is_terminal:
-        tell("Welcome. The first user of a name owns it. Use --demo to try it without a server.\n")
+        tell(
+            "Welcome. The first user of a name owns it. Use --demo to try the client without a "
+            "server.\n"
+        )
     name = _ask_name()
     url = known.url
     if url == DEFAULT_URL and "url" not in settings.given:

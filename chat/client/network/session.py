@@ -126,7 +126,7 @@ class Session:
         if len(data) > self.limits.frame:
             raise CommandError(
                 ErrorCode.TOO_LONG,
-                f"it has {len(data):,} bytes; the server accepts {self.limits.frame:,}",
+                f"message too large: {len(data):,} bytes, limit {self.limits.frame:,}",
             )
         if self.is_over:
             raise Offline("not connected")

@@ -219,7 +219,7 @@ def _agreed(texts: Sequence[str]) -> int:
 _STDIN = 0
 _DRAFT_AFTER = 0.5
 """Seconds between a key press and the saving of the draft."""
-_PASTED = "Pasted {}. Enter sends it as one message, Ctrl+U discards it."
+_PASTED = "Pasted {}. Enter sends {} as one message, Ctrl+U discards {}."
 _MARK_PASTES, _LEAVE_PASTES = "\x1b[?2004h", "\x1b[?2004l"
 
 
@@ -452,7 +452,8 @@ class Typed(Lines):
             case TabPressed():
                 self._complete()
             case Pasted(lines):
-                self.say([_PASTED.format("1 line" if lines == 1 else f"{lines} lines")])
+                what, them = ("1 line", "it") if lines == 1 else (f"{lines} lines", "them")
+                self.say([_PASTED.format(what, them, them)])
             case Submitted(text):
                 self._print("\n")
                 self._is_begun = False

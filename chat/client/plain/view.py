@@ -177,7 +177,7 @@ def _said(place: str, line: Message) -> str:
     author = printable_line(line.author)
     if text.startswith(f"{author}:"):
         return f"{author} in {place}{text.removeprefix(author)}"
-    return f"{text}, in {place}"
+    return f"In {place}, {text}"
 
 
 def _passages(place: str, lines: list[Message]) -> list[str]:
@@ -205,7 +205,7 @@ def _changed(place: str, line: Message, old: Message) -> list[str]:
             f"{printable_line(emoji)} {people(names[:_NAMED_MAX], count)}"
             for emoji, names, count in counted_reactions(line)
         )
-        return [f"Reactions to {line.seq} in {place}: {marks or 'none'}."]
+        return [f"Reactions to message {line.seq} in {place}: {marks or 'none'}."]
     return []
 
 
@@ -437,7 +437,10 @@ class PlainView:
 
     def show_unread(self) -> None:
         """Refuse: unread messages are already printed."""
-        raise Refused("Plain mode marks messages as read when it prints them: nothing is unread.")
+        raise Refused(
+            "Plain mode marks messages as read when it prints them, so this channel has no unread "
+            "messages."
+        )
 
     def list_unread(self, found: Mapping[Location, Unread]) -> None:
         """Print the unread messages."""
@@ -470,7 +473,7 @@ class PlainView:
         is_peeking = self._conversation.reading.is_peeking
         if is_peeking != self._is_peeking:
             self._is_peeking = is_peeking
-            self._say(["Peeking: messages here stay unread." if is_peeking else "Peek is off."])
+            self._say(["Peek is on: messages here stay unread." if is_peeking else "Peek is off."])
 
     def _tell_aim(self) -> None:
         draft = self._conversation.drafts.here
@@ -523,13 +526,13 @@ class PlainView:
         if not self._lines.copy(text):
             raise Refused("Cannot copy: the output is not a terminal with a clipboard.")
         self._beside(_in_thread(desktop.copy_to_clipboard, text))
-        self._say(["Copied"])
+        self._say(["Copied."])
 
     def open_links(self, urls: Sequence[str]) -> None:
         """Open a link in the browser; print it without a desktop, or if there are several."""
         match urls:
             case []:
-                self._say(["This message has no link"])
+                self._say(["This message has no link."])
             case [url] if is_web_link(url) and can_open():
                 self._beside(_in_thread(webbrowser.open, url))
                 self._say([f"Opening {printable_line(url)}"])
@@ -551,7 +554,7 @@ class PlainView:
     def turned_back(self, channel: str, reason: str) -> None:
         """Print why a join was refused, and stop reading piped input."""
         self._say([reason])
-        self._lines.stop(f"{self._title(channel)}: {reason}; the text for it was not sent")
+        self._lines.stop(f"{self._title(channel)}: {reason}; your text was not sent")
 
     def say(self, text: str, severity: Severity = "information") -> None:
         """Print a message."""

@@ -104,7 +104,7 @@ def list_pins(conversation: Conversation, channel: str) -> None:
             add = conversation.view.list_rows("Pinned", go, "Use /unpin NUMBER to unpin one")
             add(map(_pin_choice, pins))
         else:
-            conversation.view.say("No pinned messages here")
+            conversation.view.say("No pinned messages here.")
 
     _list(conversation, work())
 
@@ -181,7 +181,7 @@ def star(conversation: Conversation, info: ChannelInfo, is_starred: bool) -> Non
     if is_starred != bool(info.pinned):
         place = min(last + 1, PLACE_MAX) if is_starred else 0
         conversation.core.prefer(info.name, PreferenceChange(pinned=place))
-    conversation.view.say(f"{title_of(info)} {'starred' if is_starred else 'unstarred'}")
+    conversation.view.say(f"{title_of(info)} {'starred' if is_starred else 'unstarred'}.")
 
 
 def move(conversation: Conversation, info: ChannelInfo, step: int) -> None:
@@ -202,7 +202,7 @@ def mute(conversation: Conversation, info: ChannelInfo, is_muted: bool) -> None:
     _check(info)
     conversation.core.prefer(info.name, PreferenceChange(muted=is_muted))
     what = "muted; mentions still notify you" if is_muted else "unmuted"
-    conversation.view.say(f"{title_of(info)} {what}")
+    conversation.view.say(f"{title_of(info)} {what}.")
 
 
 def notify(conversation: Conversation, info: ChannelInfo, level: str) -> None:
@@ -218,7 +218,7 @@ def notify(conversation: Conversation, info: ChannelInfo, level: str) -> None:
 
 def _check(info: ChannelInfo) -> None:
     if info.builtin:
-        raise Refused(f"{info.name} exists only in this session and has no settings.")
+        raise Refused(f"{info.name} is a built-in channel and stores nothing; it has no settings.")
 
 
 _DAY = 24 * 60
@@ -377,10 +377,10 @@ def _mark(conversation: Conversation, asked: Invocation) -> None:
         case "":
             info = targets.here(conversation)
             mark(conversation, info.name)
-            conversation.view.say(f"{title_of(info)} marked as read")
+            conversation.view.say(f"{title_of(info)} marked as read.")
         case "all":
             conversation.workspace.mark_all()
-            conversation.view.say("All channels marked as read")
+            conversation.view.say("All channels marked as read.")
         case other:
             raise Refused(f"“{other}” is not valid. Use /mark or /mark all.")
 
@@ -444,7 +444,7 @@ def _dnd(conversation: Conversation, asked: Invocation) -> None:
             raise Refused(f"“{other}” is not valid. Use on, off, or 1 to 1440 minutes.")
     conversation.notifier.be_quiet(minutes, conversation.view.redraw)
     note = conversation.notifier.note
-    conversation.view.say(f"Notifications are off ({note})" if note else "Notifications are on")
+    conversation.view.say(f"Notifications are off ({note})." if note else "Notifications are on.")
 
 
 @_handles("away", "busy")

@@ -302,8 +302,8 @@ class Workspace:
         url, taken = server.settings.url, server.settings.name
         if not server.is_name_taken:
             raise Refused(
-                f"Cannot rename: the name {taken} is not taken. Use /connect {url} NAME to "
-                "use another name as well."
+                f"/name works only if another user owns your name {taken} on this server. To use "
+                f"another name as well, use /connect {url} NAME."
             )
         try:
             check_name(name)
@@ -337,7 +337,7 @@ class Workspace:
         del self._servers[leaving.key]
         is_forgotten = self._cores.remove(leaving.settings)
         self.front.conversation.view.redraw()
-        again = "" if is_forgotten else " Your settings name it: the next start adds it again."
+        again = "" if is_forgotten else " It is in your settings, so it returns at the next start."
         self.front.conversation.view.say(f"Removed {title}.{again}")
 
     def show(self, server: str) -> None:
@@ -415,7 +415,7 @@ class Workspace:
             ordered = sorted(found.items(), key=lambda each: urgency(each[1]))
             self.front.conversation.view.list_unread(dict(ordered))
         else:
-            self.front.conversation.view.say("No unread messages")
+            self.front.conversation.view.say("No unread messages.")
 
     def mark(self, location: Location) -> None:
         """Mark a channel as read."""
@@ -486,7 +486,7 @@ class Workspace:
         """Show the most urgent unread channel; when none is left, return to the start."""
         location = self._tour.next(self.entries(), self.here)
         if location is None:
-            self.front.conversation.view.say("No unread messages")
+            self.front.conversation.view.say("No unread messages.")
             return
         self._is_jumping = True
         try:
@@ -507,7 +507,7 @@ class Workspace:
             if seq is not None:
                 self.jump(entry.location, seq)
                 return
-        self.front.conversation.view.say("No more mentions loaded")
+        self.front.conversation.view.say("No more mentions loaded.")
 
     def jump(self, location: Location, seq: int) -> None:
         """Open a channel and scroll to one of its messages."""

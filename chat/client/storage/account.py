@@ -49,7 +49,7 @@ T = TypeVar("T")
 OPENING = 2.0
 """Seconds to wait at the start for another program that has locked a file."""
 _OUTBOX, _CACHE = "outbox.db", "cache.db"
-_IN_MEMORY = "What you type is kept in memory and sent when the file is writable again."
+_IN_MEMORY = "Your text is kept in memory and is sent when the file is writable again."
 _ADOPT_AFTER = 5_000
 """Milliseconds after which a row that another client has not sent is sent by this one."""
 _COUNTED_MAX = 1_000
@@ -172,7 +172,9 @@ class Account:
                 raise DiskError(f"{path} is damaged and cannot be renamed: {exc.strerror}") from exc
             found, is_whole = read_damaged(aside)
             rest = "" if is_whole else "; some of it could not be read"
-            message = f"{damage}; recovered {unsent(found)}; the damaged file is {aside}{rest}"
+            message = (
+                f"{damage}; recovered {unsent(found)}; the damaged file was kept as {aside}{rest}"
+            )
         file = OutboxDb(path, timeout=timeout)
         unsaved, confirmed = self.outbox.unsaved, self.outbox.confirmed
         known = [row for row in self.outbox.all() if row.cid not in unsaved]

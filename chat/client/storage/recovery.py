@@ -80,10 +80,13 @@ def adopt(outbox: OutboxDb, old: Path, cache: Path | None = None) -> str:
             if is_whole:
                 _retire(old, found, cache)
                 return ""
-            aside = set_aside(old) if old.exists() else "reported by another client"
+            if old.exists():
+                rest = f"the damaged file was kept as {set_aside(old)}"
+            else:
+                rest = "another client has already reported the damaged file"
     except OSError as exc:
-        raise DiskError(f"cannot take over {old}: {exc.strerror or exc}") from exc
-    return f"{old} is damaged; recovered {unsent(found)}; the damaged file is {aside}"
+        raise DiskError(f"cannot import {old}: {exc.strerror or exc}") from exc
+    return f"{old} is damaged; recovered {unsent(found)}; {rest}"
 
 
 def unsent(found: OutboxContent) -> str:

@@ -342,7 +342,7 @@ class Engine:
         """
         taken = self._local.connection
         if self._online is None or not taken.is_name_taken:
-            raise ChatError(f"cannot rename: the name {taken.user} is not taken")
+            raise ChatError(f"cannot rename: the server has not rejected the name {taken.user}")
         self._local.rename(name)
         self._online.renamed()
 

@@ -97,10 +97,12 @@ class LocalState:
         unsent = len(self.account.outbox) if self.key else 0
         self._change(key, self.settings, takes_over=self.key is None)
         if unsent:
+            what = "1 unsent message" if unsent == 1 else f"{unsent} unsent messages"
+            stay = "stays" if unsent == 1 else "stay"
             self.put(
                 Notice(
-                    f"This is a different server than last time; {unsent} unsent messages for the "
-                    "other one stay on this computer.",
+                    f"This is a different server than last time; {what} for the other one {stay} "
+                    "on this computer.",
                     "warning",
                 )
             )

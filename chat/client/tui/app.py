@@ -111,7 +111,7 @@ class ChatApp(App[None]):
         Binding(
             "f4",
             "bare",
-            "plain screen, to select text with the mouse",
+            "show the bare screen, to select text with the mouse",
             show=False,
             id="pane.bare",
         ),

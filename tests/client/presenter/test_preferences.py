@@ -79,7 +79,7 @@ def test_what_a_command_asks_of_the_core(
     ("text", "why"),
     [
         ("/star #none", "You are not in #none."),
-        ("/mute #echo", "#echo exists only in this session"),
+        ("/mute #echo", "#echo is a built-in channel"),
         ("/move left", "“left” is not a direction."),
         ("/notify sometimes", "“sometimes” is not a notification level."),
     ],

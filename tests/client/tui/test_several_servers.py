@@ -257,7 +257,7 @@ async def test_a_server_is_added_kept_and_left(both: Both, tmp_path: Path) -> No
 
     await desktop.type("/disconnect", "enter")
     await desktop.until(lambda: both.here == ("tea", "#general"))
-    assert "Your settings name it" in " ".join(desktop.told)
+    assert "It is in your settings" in " ".join(desktop.told)
     await desktop.type("/disconnect", "enter")
     await desktop.until(lambda: "only server" in " ".join(desktop.told))
     assert len(desktop.main.workspace) == 1

@@ -112,11 +112,11 @@ class Inbox(ModalScreen[tuple[Location, int] | None]):
     def compose(self) -> ComposeResult:
         """Compose the list, the full text of a message, and the keys."""
         with Vertical():
-            yield Static("Unread", id="title", markup=False)
+            yield Static("Inbox", id="title", markup=False)
             yield OptionList(markup=False)
             with VerticalScroll(can_focus=False):
                 yield Static(id="text", markup=False)
-            keys = "Enter open   r mark channel read   A mark all read   Esc close"
+            keys = "Enter open   r mark channel as read   A mark all as read   Esc close"
             yield Static(keys, id="keys", markup=False)
 
     def on_mount(self) -> None:
@@ -150,7 +150,9 @@ class Inbox(ModalScreen[tuple[Location, int] | None]):
                 self.dismiss(None)
 
         count = sum(len(each.waiting) + each.earlier for each in self._found.values())
-        what = f"{count:,} in {len(self._found):,} channels"
+        messages = "1 message" if count == 1 else f"{count:,} messages"
+        channels = "1 channel" if len(self._found) == 1 else f"{len(self._found):,} channels"
+        what = f"{messages} in {channels}"
         self.app.push_screen(Confirm("Mark all channels as read?", what), answered)
 
     @on(OptionList.OptionHighlighted)

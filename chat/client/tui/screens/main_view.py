@@ -195,7 +195,7 @@ class ScreenView:
     def show_unread(self) -> None:
         """Show the first message that was unread."""
         if self._timeline.unread_seq is None:
-            raise Refused("No unread messages here")
+            raise Refused("No unread messages here.")
         self._timeline.scroll_to_seq(self._timeline.unread_seq)
 
     def list_unread(self, found: Mapping[Location, Unread]) -> None:
@@ -274,18 +274,18 @@ class ScreenView:
     def copy(self, text: str) -> None:
         """Put a text into the clipboard."""
         self._screen.app.copy_to_clipboard(text)
-        self.say("Copied")
+        self.say("Copied.")
 
     def open_links(self, urls: Sequence[str]) -> None:
         """Open a link in the browser, where there is a desktop; else, or if it is none, copy it."""
         match urls:
             case []:
-                self.say("This message has no link")
+                self.say("This message has no link.")
             case [url] if is_web_link(url) and can_open():
                 self._screen.app.open_url(url)
             case [url]:
                 self._screen.app.copy_to_clipboard(url)
-                self.say("Link copied")
+                self.say("Link copied.")
             case _:
                 pick_link(self._screen, urls, lambda url: self.open_links([url]))
 

@@ -16,7 +16,7 @@ from textual.widgets.option_list import Option
 
 from chat.client.model.emoji import OFTEN, all_names
 from chat.client.model.fuzzy import rank
-from chat.client.model.state import Message
+from chat.client.model.state import Delivery, Message
 from chat.client.presenter.switcher import Switcher
 from chat.client.presenter.view import Choice
 from chat.client.tui.safe_text import elide, line
@@ -40,7 +40,7 @@ __all__ = [
 
 _MOST_SHOWN = 200
 _SIGNS = "#@/:"
-_PAUSING = "Pause a moment"
+_PAUSING = "Stop typing to continue"
 _LOW = 20
 """Rows of the terminal below which blank lines are left out."""
 _MOST_ROWS = 20
@@ -308,8 +308,9 @@ def confirm_deletion(screen: Screen[Any], message: Message, then: Callable[[], o
 
 
 def confirm_discard(screen: Screen[Any], message: Message, then: Callable[[], object]) -> None:
-    """Ask before a message that was not sent is thrown away."""
-    ask(screen, "Discard this unsent message? This cannot be undone.", message.text, then)
+    """Ask before a message that failed, or that waits, is discarded."""
+    kind = "failed" if message.delivery is Delivery.FAILED else "unsent"
+    ask(screen, f"Discard this {kind} message? This cannot be undone.", message.text, then)
 
 
 def confirm_paste(screen: Screen[Any], text: str, then: Callable[[], object]) -> None:

@@ -277,7 +277,11 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
         messages = "1 message" if count == 1 else f"{count:,} messages"
         if where:
             return f"{messages}{where}"
-        return f"{messages}, newest first" if self._finding.is_complete else f"{messages} and more"
+        return (
+            f"{messages}, newest first"
+            if self._finding.is_complete
+            else f"First {messages}; there are more"
+        )
 
 
 def _beside(message: Message | None, width: int) -> Content:

@@ -40,7 +40,7 @@ def event_sentence(message: Message) -> str:
     if message.kind == "topic":
         return f"{who} set the topic: {text}" if text else f"{who} cleared the topic"
     if message.kind == "role":
-        return f"{who} made {truncate(message.user or '?', _NAME)} {text}"
+        return f"{who} changed {truncate(message.user or '?', _NAME)}'s role to {text}"
     if message.kind in ("join", "leave"):
         return joins_line([message])
     return " ".join(part for part in (who, truncate(message.kind, _NAME), text) if part)

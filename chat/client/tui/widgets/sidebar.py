@@ -34,7 +34,7 @@ LINKS: dict[Link, tuple[str, str, str]] = {
     Link.CONNECTING: ("◌", "$text-warning", "connecting…"),
     Link.ONLINE: ("●", "$text-success", "online"),
     Link.WAITING: ("○", "$text-warning", "offline"),
-    Link.REFUSED: ("×", "$text-error", "refused"),
+    Link.REFUSED: ("×", "$text-error", "sign-in rejected"),
     Link.STOPPED: ("○", "$text-muted", "stopped"),
 }
 """Sign, color and label of each state of a connection."""

@@ -101,7 +101,7 @@ async def test_an_empty_page_is_not_the_end(desktop: Desktop) -> None:
 async def test_more_is_asked_for_near_the_end(desktop: Desktop) -> None:
     await find(desktop, *(hit(100 - n) for n in range(30)), more=True)
     assert len(desktop.core.asked("search")) == 1
-    assert "30 messages and more" in desktop.screen()
+    assert "First 30 messages; there are more" in desktop.screen()
     await desktop.press("end")
     await desktop.until(lambda: len(desktop.core.asked("search")) == 2)
     ((asked,),) = desktop.core.asked("search")[1:]
