@@ -83,7 +83,7 @@ async def test_the_last_line_shows_the_keys_that_work_where_the_focus_is(desktop
     await desktop.until(lambda: "n show action names   Esc close " in desktop.screen())
 
 
-async def test_key_names_are_shown_once_they_are_asked_for(open_desktop: Open) -> None:
+async def test_action_names_are_shown_once_they_are_asked_for(open_desktop: Open) -> None:
     async with open_desktop(info("#general"), size=(100, 40)) as desktop:
         await opened(desktop)
         assert "composer.send" not in desktop.screen()
@@ -92,6 +92,6 @@ async def test_key_names_are_shown_once_they_are_asked_for(open_desktop: Open) -
         await desktop.until(lambda: "composer.send" in desktop.screen())
         assert "n hide action names" in desktop.screen()
         await desktop.press("end")
-        await desktop.until(lambda: "in [keys] of client.toml" in desktop.screen())
+        await desktop.until(lambda: "for [keys] in client.toml" in desktop.screen())
         await desktop.press("n")
-        await desktop.until(lambda: "in [keys] of client.toml" not in desktop.screen())
+        await desktop.until(lambda: "for [keys] in client.toml" not in desktop.screen())
