@@ -302,8 +302,8 @@ class Workspace:
         url, taken = server.settings.url, server.settings.name
         if not server.is_name_taken:
             raise Refused(
-                f"/name works only if another user owns your name {taken} on this server. To use "
-                f"another name as well, use /connect {url} NAME."
+                f"Your name {taken} is not taken. To use another name as well, use "
+                f"/connect {url} NAME."
             )
         try:
             check_name(name)
