@@ -403,5 +403,6 @@ def test_a_link_in_the_place_of_the_lock_stops_every_command(
     for command in (["restore", str(copy)], ["reindex"]):
         refused = administer(stopped, *command)
         assert refused.returncode == 2
-        assert refused.stderr == f"chat-server: cannot open {lock}: it is a symbolic link; remove it\n"
+        message = f"cannot open {lock}: it is a symbolic link; remove it"
+        assert refused.stderr == f"chat-server: {message}\n"
     assert victim.read_text() == "precious"
