@@ -97,6 +97,8 @@ class ChatApp(App[None]):
     App:ansi Banner { background: transparent; color: $text-warning; }
     App:ansi Banner.-refused { color: $text-error; }
     App:ansi ModalScreen > Vertical { border: solid $primary; }
+    App:ansi ModalScreen VerticalScroll { border-top: solid $primary; margin-top: 0; }
+    App:ansi HelpScreen VerticalScroll { border-top: none; }
     App.-flat {
         & Sidebar { border-right: solid $foreground; }
         & MemberList { border-left: solid $foreground; }

@@ -13,6 +13,7 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from chat.client.presenter.composer.completion import Candidate, Completion
+from chat.client.tui.choice_list import ChoiceList
 from chat.client.tui.safe_text import elide, line
 
 __all__ = ["CompletionOffers", "CompletionPopup"]
@@ -89,7 +90,7 @@ _GAP = 3
 _MOST_ROWS = 8
 
 
-class CompletionPopup(OptionList, can_focus=False):
+class CompletionPopup(ChoiceList, can_focus=False):
     """A list of completion candidates above the composer."""
 
     DEFAULT_CSS = """
@@ -99,21 +100,12 @@ class CompletionPopup(OptionList, can_focus=False):
         dock: bottom;
         width: 100%;
         height: auto;
-        border: none;
-        padding: 0;
-        background: $panel;
-        scrollbar-size-vertical: 1;
 
         &.-shown {
             display: block;
         }
         & > .option-list--option {
             padding: 0 1;
-        }
-        & > .option-list--option-highlighted {
-            background: $tint;
-            color: $foreground;
-            text-style: none;
         }
     }
     """

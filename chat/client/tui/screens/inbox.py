@@ -19,6 +19,7 @@ from chat.client.platform.local_time import local_zone, time_or_day
 from chat.client.presenter.markdown import gist
 from chat.client.presenter.navigation import Location
 from chat.client.sync.inbox import Unread, Waiting
+from chat.client.tui.choice_list import ChoiceList
 from chat.client.tui.safe_text import elide, line, lines
 from chat.client.tui.screens import NARROW
 from chat.client.tui.screens.confirm import Confirm
@@ -56,21 +57,7 @@ class Inbox(ModalScreen[tuple[Location, int] | None]):
             border-top: tall $primary;
         }
         & #title { text-style: bold; margin-bottom: 1; }
-        & OptionList, & OptionList:focus {
-            border: none;
-            background-tint: transparent;
-            padding: 0;
-            height: 1fr;
-            background: $panel;
-            scrollbar-size-vertical: 1;
-        }
-        & OptionList > .option-list--option-highlighted,
-        & OptionList:focus > .option-list--option-highlighted {
-            background: $tint;
-            color: $foreground;
-            text-style: none;
-        }
-        & .option-list--option-disabled { color: $foreground; }
+        & ChoiceList { height: 1fr; }
         & VerticalScroll {
             height: auto;
             min-height: 1;
@@ -113,7 +100,7 @@ class Inbox(ModalScreen[tuple[Location, int] | None]):
         """Compose the list, the full text of a message, and the keys."""
         with Vertical():
             yield Static("Inbox", id="title", markup=False)
-            yield OptionList(markup=False)
+            yield ChoiceList(markup=False)
             with VerticalScroll(can_focus=False):
                 yield Static(id="text", markup=False)
             keys = "Enter open   r mark channel as read   A mark all as read   Esc close"

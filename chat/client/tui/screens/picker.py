@@ -19,6 +19,7 @@ from chat.client.model.fuzzy import rank
 from chat.client.model.state import Delivery, Message
 from chat.client.presenter.switcher import Switcher
 from chat.client.presenter.view import Choice
+from chat.client.tui.choice_list import ChoiceList
 from chat.client.tui.safe_text import elide, line
 from chat.client.tui.screens import NARROW
 from chat.client.tui.screens.confirm import Confirm, TypingPause
@@ -100,18 +101,7 @@ class Picker(ModalScreen[str | None]):
             text-style: bold;
             margin-bottom: 1;
         }
-        & OptionList {
-            border: none;
-            padding: 0;
-            height: auto;
-            background: $panel;
-            scrollbar-size-vertical: 1;
-        }
-        & .option-list--option-highlighted {
-            background: $tint;
-            color: $foreground;
-            text-style: none;
-        }
+        & ChoiceList { height: auto; }
         &.-low > Vertical { max-height: 100%; margin-top: 0; padding: 0 1; }
         &.-low #title, &.-low Input { margin-bottom: 0; }
         &.-narrow > Vertical { width: 100%; max-width: 100%; }
@@ -157,7 +147,7 @@ class Picker(ModalScreen[str | None]):
         with Vertical():
             yield Static(id="title", markup=False)
             yield _Field(self._pause, placeholder=self._hint, compact=True)
-            rows = OptionList(markup=False)
+            rows = ChoiceList(markup=False)
             rows.can_focus = False
             yield rows
 

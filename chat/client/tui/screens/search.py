@@ -23,6 +23,7 @@ from chat.client.model.state import Message
 from chat.client.platform.local_time import local_time, local_zone, time_or_day
 from chat.client.presenter.markdown import gist, plain_text
 from chat.client.presenter.search import SearchContext, SearchSession
+from chat.client.tui.choice_list import ChoiceList
 from chat.client.tui.safe_text import elide, line, lines
 from chat.client.tui.screens import NARROW
 from chat.errors import ChatError
@@ -78,21 +79,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
             background: $surface;
         }
         & #summary { color: $text-muted; margin-bottom: 1; height: 1; padding: 0 1; }
-        & OptionList, & OptionList:focus {
-            border: none;
-            background-tint: transparent;
-            padding: 0;
-            height: 1fr;
-            background: $panel;
-            scrollbar-size-vertical: 1;
-        }
-        & OptionList > .option-list--option-highlighted,
-        & OptionList:focus > .option-list--option-highlighted {
-            background: $tint;
-            color: $foreground;
-            text-style: none;
-        }
-        & .option-list--option-disabled { color: $foreground; }
+        & ChoiceList { height: 1fr; }
         &.-outdated OptionList, &.-outdated VerticalScroll { text-opacity: 50%; }
         & VerticalScroll {
             height: 6;
@@ -128,7 +115,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
         with Vertical():
             yield Input(self._finding.query, placeholder=HINT, select_on_focus=False)
             yield Static(id="summary", markup=False)
-            yield OptionList(markup=False)
+            yield ChoiceList(markup=False)
             with VerticalScroll(can_focus=False):
                 yield Static(id="text", markup=False)
             yield Static(_KEYS, id="keys", markup=False)
