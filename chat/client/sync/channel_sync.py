@@ -254,7 +254,7 @@ class ChannelSync:
                     self._notify(channel, entry)
                 continue
             if row := self._account.outbox.confirm(entry.cid):
-                self._publisher.line_changed(channel, self._account.outbox.target_of(row))
+                self._publisher.line_changed(channel, row.target)
                 if row.channel != channel.name:  # a direct channel typed in another spelling
                     self._publisher.line_removed(self._account.ensure_channel(row.channel), row.cid)
                     self._publisher.channel_changed(row.channel)

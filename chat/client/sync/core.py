@@ -125,7 +125,7 @@ class Core:
 
     def unsaved(self) -> list[str]:
         """Return the texts that could not be saved; call it after `stop`."""
-        return self._engine.account.unsaved() if self._engine is not None else []
+        return self._engine.account.outbox.unsaved_texts() if self._engine is not None else []
 
     def unsent(self) -> int:
         """Return the number of rows in the outbox on disk; call it after `stop`."""

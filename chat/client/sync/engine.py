@@ -163,7 +163,7 @@ class Engine:
     def begin(self) -> None:
         """Publish the stored state, with the last channel."""
         self._look_at_file()
-        last = self.account.prefs.get(LAST_CHANNEL)
+        last = self.account.outbox.prefs.get(LAST_CHANNEL)
         self.repaint()
         if last in self.account.channels:
             self.open_channel(last)
@@ -179,11 +179,7 @@ class Engine:
 
     def write(self, row: OutboxRow) -> None:
         """Add a row to the outbox, then send it."""
-        try:
-            self.account.outbox.add(row)
-        except DiskError as exc:
-            row = self.account.outbox.keep_in_memory(row, f"{exc}; retrying automatically")
-        self._show_and_send(row)
+        self._show_and_send(self.account.outbox.add(row))
 
     def retry(self, cid: str) -> None:
         """Send a failed row again."""
@@ -196,7 +192,7 @@ class Engine:
             self._changed(row)
 
     def _changed(self, row: OutboxRow) -> None:
-        if self.account.outbox.line_of(row, self.account.me) is None:
+        if row.line(self.account.me) is None:
             self.publisher.line_removed(self.account.ensure_channel(row.channel), row.cid)
         self._show_and_send(row)
 
@@ -214,7 +210,7 @@ class Engine:
         if row is None:
             return
         try:
-            self.account.discard(row)
+            self.account.outbox.discard(row)
         except DiskError as exc:
             self._put(Notice(f"Cannot discard the message now: {exc}", "error"))
         else:

@@ -79,7 +79,8 @@ class LocalState:
 
     def publish_saved(self) -> None:
         """Publish all drafts and preferences to the interface's thread."""
-        self.put(SavedChanged(self.account.drafts.all(), self.account.prefs.all(), self.saves))
+        outbox = self.account.outbox
+        self.put(SavedChanged(outbox.drafts.all(), outbox.prefs.all(), self.saves))
 
     @property
     def shown(self) -> set[str]:

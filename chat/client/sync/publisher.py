@@ -167,10 +167,7 @@ class ThreadPublisher:
         span = view.coverage.around(self._root)
         if span is not None and span[1] >= view.position:
             self._whole_from = self._root
-        unsent = (
-            self._account.outbox.line_of(row, view.me)
-            for row in self._account.outbox.rows(channel.name)
-        )
+        unsent = (row.line(view.me) for row in self._account.outbox.rows(channel.name))
         lines = self._account.thread(channel, self._root)
         lines += [line for line in unsent if line is not None and self._holds(channel, line)]
         self._publish(channel, TimelineChanged(channel.name, tuple(lines), reset=True))
@@ -349,17 +346,17 @@ class Publisher:
 
     def row_changed(self, row: OutboxRow) -> None:
         """Collect a new or changed row of the outbox."""
-        channel, outbox = self._account.ensure_channel(row.channel), self._account.outbox
-        if line := outbox.line_of(row, self._account.me):
+        channel = self._account.ensure_channel(row.channel)
+        if line := row.line(self._account.me):
             self.lines_changed(channel, [line])
-        self.line_changed(channel, outbox.target_of(row))
+        self.line_changed(channel, row.target)
         self.channel_changed(row.channel)
 
     def row_removed(self, row: OutboxRow) -> None:
         """Collect the removal of a row of the outbox."""
         channel = self._account.ensure_channel(row.channel)
         self.line_removed(channel, row.cid)
-        self.line_changed(channel, self._account.outbox.target_of(row))
+        self.line_changed(channel, row.target)
         self.channel_changed(row.channel)
 
     def line_removed(self, channel: Channel, cid: str) -> None:
@@ -404,7 +401,7 @@ class Publisher:
             if fold(line.author) == fold(view.me):
                 self._account.outbox.confirm(line.cid)
         rows = self._account.outbox.rows(channel.name)
-        waiting = [self._account.outbox.line_of(row, view.me) for row in rows]
+        waiting = [row.line(view.me) for row in rows]
         self._changes.pop(channel.name, None)
         gaps, is_complete = self._edges[channel.name] = self._edges_of(channel)
         shown = [*lines, *channel.ticks, *(line for line in waiting if line is not None)]
@@ -488,7 +485,7 @@ class Publisher:
         self._relisted = set()
         if not relisted and self._listed is not None:
             return
-        drafted = account.drafted()
+        drafted = account.outbox.drafted()
         unsent = drafted.union(account.outbox.channels())
         if not account.has_signed_in:
             unsent.add(

@@ -135,18 +135,16 @@ class Sender:
 
     def _confirmed(self, row: OutboxRow, ok: Ok) -> None:
         outbox, channel = self._account.outbox, self._account.ensure_channel(row.channel)
-        line = outbox.line_of(row, self._account.me)
-        target = outbox.target_of(row)
         if outbox.confirm(row.cid) is None:
             return  # its event arrived first
         self._account.touch(channel)
         self._publisher.channel_changed(row.channel)
         known = channel.view.line(ok.seq) if ok.seq else None
-        if target is not None:
-            self._publisher.line_changed(channel, target)
+        if row.target is not None:
+            self._publisher.line_changed(channel, row.target)
         elif known is not None:
             self._publisher.lines_changed(channel, [known])
-        elif line is not None:
+        elif line := row.line(self._account.me):
             self._sent_without_event(channel, replace(line, seq=ok.seq, ts=ok.ts or line.ts))
 
     def _sent_without_event(self, channel: Channel, line: Message) -> None:
@@ -160,15 +158,13 @@ class Sender:
     def _refused(self, row: OutboxRow, reason: str) -> None:
         """Mark a rejected message or edit as failed; remove any other row."""
         outbox, channel = self._account.outbox, self._account.ensure_channel(row.channel)
-        target = outbox.target_of(row)
-        keeps_text = outbox.has_text(row)
         try:
-            failed = outbox.fail(row.cid, reason) if keeps_text else outbox.confirm(row.cid)
+            failed = outbox.fail(row.cid, reason) if row.has_text else outbox.confirm(row.cid)
         except DiskError as exc:
             failed = outbox.keep_in_memory(row, f"{reason} ({exc})")
         self._account.touch(channel)
-        self._publisher.line_changed(channel, target)
-        line = outbox.line_of(failed, self._account.me) if failed and keeps_text else None
+        self._publisher.line_changed(channel, row.target)
+        line = failed.line(self._account.me) if failed and row.has_text else None
         self._publisher.channel_changed(row.channel)
         if line is not None:
             self._publisher.lines_changed(channel, [line])
