@@ -17,7 +17,15 @@ from websockets.sync.client import ClientConnection, connect
 
 from chat.protocol.values import Limits
 from chat.server.handlers.signin import hash_token
-from chat.store.operations import Commit, JoinChannel, Operation, Pending, SendMessage, SignIn, User
+from chat.store.operations import (
+    Commit,
+    JoinChannel,
+    Operation,
+    PendingCall,
+    SendMessage,
+    SignIn,
+    User,
+)
 from chat.store.store import Store
 from tests.benchmarks.generator import Generator, Load, Result, quantile
 from tests.benchmarks.peers import Peer, running
@@ -122,12 +130,12 @@ def fill(folder: Path, length: int) -> None:
 
     def submit(operation: Operation[Any]) -> None:
         room.acquire()
-        store.submit([Pending(operation, ignore, ignore)])
+        store.submit([PendingCall(operation, ignore, ignore)])
 
     store = Store.open(f"sqlite:///{folder}/chat.db", limits=Limits(), committed=committed)
     try:
         sign_in = SignIn("reader", None, hash_token(TOKEN))
-        store.submit([Pending(sign_in, lambda signed_in: users.put(signed_in.user), ignore)])
+        store.submit([PendingCall(sign_in, lambda signed_in: users.put(signed_in.user), ignore)])
         reader = users.get()
         submit(JoinChannel(reader, "#log"))
         for number in range(length):

@@ -23,7 +23,7 @@ from typing import Any
 
 from sqlalchemy import Engine, event
 
-from chat.protocol.items import Event
+from chat.protocol.items import EventFields
 from chat.server.channels import live
 from chat.server.cli import main
 from chat.server.subscriptions import Subscriptions
@@ -79,7 +79,7 @@ def _add_faults(control: _Control) -> None:
 def _acknowledge_without_commit() -> None:
     transact, turns = Writer._transact, count(1)
 
-    def sometimes(self: Writer, batch: Batch) -> list[Event]:
+    def sometimes(self: Writer, batch: Batch) -> list[EventFields]:
         if next(turns) % 40:
             return transact(self, batch)
         with self._connect().begin() as opened:
@@ -136,7 +136,7 @@ def _attach_without_the_missed() -> None:
 def _change_the_order() -> None:
     commit = Writer._commit
 
-    def reversed_batch(self: Writer, batch: Batch) -> list[Event]:
+    def reversed_batch(self: Writer, batch: Batch) -> list[EventFields]:
         return commit(self, batch[::-1])
 
     Writer._commit = reversed_batch  # type: ignore[method-assign]

@@ -29,7 +29,7 @@ from chat.store.operations import (
     Membership,
     Operation,
     PageRead,
-    Pending,
+    PendingCall,
     PinMessage,
     ReactToMessage,
     SendMessage,
@@ -114,7 +114,7 @@ class OpenStore:
     def submit(self, operations: Sequence[Operation[T]]) -> Callable[[], list[T | Failure]]:
         """Submit operations; return a function that waits for their results or failures."""
         told: SimpleQueue[T | Failure] = SimpleQueue()
-        self.store.submit([Pending(operation, told.put, told.put) for operation in operations])
+        self.store.submit([PendingCall(operation, told.put, told.put) for operation in operations])
         return lambda: [told.get(timeout=PATIENCE) for _ in operations]
 
     def outcome(self, operation: Operation[T]) -> T | Failure:
@@ -151,7 +151,7 @@ class OpenStore:
     def last_event(self) -> Event | None:
         """The last event of the last commit, or None if it has no events."""
         events = self.commits[-1].events
-        return events[-1] if events else None
+        return Event(**events[-1]) if events else None
 
     def join(self, user: User, channel: str) -> Membership:
         """Join or create a channel; return the membership."""

@@ -19,7 +19,7 @@ from tests.store.opened import OpenStore, sqlite_url
 WRITE = """
     import itertools, sys
     from chat.protocol.values import Limits
-    from chat.store.operations import Pending, SendMessage, SignIn
+    from chat.store.operations import PendingCall, SendMessage, SignIn
     from chat.store.store import Store
     import threading
 
@@ -31,7 +31,7 @@ WRITE = """
     signed_in = []
     room = threading.Semaphore(200)
     store = Store.open(sys.argv[1], limits=Limits(), committed=committed)
-    store.submit([Pending(SignIn("alice", b"t", b"t"), signed_in.append, print)])
+    store.submit([PendingCall(SignIn("alice", b"t", b"t"), signed_in.append, print)])
     while not signed_in:
         pass
     for number in itertools.count(int(sys.argv[2])):
@@ -39,7 +39,7 @@ WRITE = """
         text = f"message {number} " + "x" * (number % 700)
         send = SendMessage(signed_in[0].user, "#general", text, cid=str(number))
         tell = lambda appended, number=number: print(number, appended.seq, flush=True)
-        store.submit([Pending(send, tell, print)])
+        store.submit([PendingCall(send, tell, print)])
 """
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 
 from chat.errors import CommandError, ErrorCode
-from chat.protocol.items import Event
+from chat.protocol.items import EventFields
 from chat.protocol.limits import USUAL_LEVEL
 from chat.store.operations import (
     ChannelState,
@@ -63,7 +63,7 @@ def _claim(transaction: Transaction, operation: SignIn) -> SignedIn:
     event = _enter(transaction, general, user, MEMBER)
     preference = Preference(pinned=0, muted=False, level=USUAL_LEVEL)
     membership = Membership(
-        general.state(), MEMBER, read=event.seq, unread=0, mentions=0, preference=preference
+        general.state(), MEMBER, read=event["seq"], unread=0, mentions=0, preference=preference
     )
     return SignedIn(user, claimed=True, memberships=(membership,))
 
@@ -138,10 +138,10 @@ def open_direct(transaction: Transaction, user: User, name: str, *, is_hidden: b
     return channel
 
 
-def _enter(transaction: Transaction, channel: Channel, user: User, role: str) -> Event:
+def _enter(transaction: Transaction, channel: Channel, user: User, role: str) -> EventFields:
     """Append the join event, and set the read marker to it."""
     event = transaction.append(channel, user, "join")
-    transaction.add_member(channel, user, role, read=event.seq)
+    transaction.add_member(channel, user, role, read=event["seq"])
     return event
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, delete, insert
 from sqlalchemy.exc import DBAPIError
 
 from chat.errors import CommandError, StoreFault, StoreUnavailable
-from chat.protocol.items import Event
+from chat.protocol.items import EventFields
 from chat.protocol.values import Limits
 from chat.store.operations import (
     Batch,
@@ -177,7 +177,7 @@ class Writer:
         except Exception:
             log.exception("cannot deliver a commit")
 
-    def _commit(self, batch: Batch) -> list[Event]:
+    def _commit(self, batch: Batch) -> list[EventFields]:
         """Commit a batch in one transaction, or one operation at a time if that fails.
 
         Returns the appended events.
@@ -198,7 +198,7 @@ class Writer:
                 return []
         return [event for pending in batch for event in self._commit([pending])]
 
-    def _transact(self, batch: Batch) -> list[Event]:
+    def _transact(self, batch: Batch) -> list[EventFields]:
         transaction, connection = self._transaction, self._connect()
         self._unwritten = 0
         with connection.begin():

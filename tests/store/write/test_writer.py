@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 from chat.errors import CommandError, ErrorCode, StoreUnavailable
 from chat.protocol.values import Limits
-from chat.store.operations import Appended, Commit, JoinChannel, MarkRead, Pending, User
+from chat.store.operations import Appended, Commit, JoinChannel, MarkRead, PendingCall, User
 from chat.store.store import Store
 from tests.serving import eventually
 from tests.store.conftest import Backend
@@ -206,7 +206,7 @@ def test_failing_callback_does_not_stop_the_writer(
 
     store = Store.open(backend.fresh(tmp_path), limits=Limits(), committed=committed)
     for _ in range(2):
-        store.submit([Pending(MarkRead(User(1, "a"), "#general", 1), print, print)])
+        store.submit([PendingCall(MarkRead(User(1, "a"), "#general", 1), print, print)])
     eventually(lambda: sum(len(each.operations) for each in calls) == 2, "both operations")
     store.close()
     assert "cannot deliver a commit" in caplog.text
