@@ -71,7 +71,7 @@ SIMILAR_VARIABLE = 0.87
 def _split(value: object) -> object:
     """Read a list from a string with commas, from JSON, or from several of these."""
     if isinstance(value, str):
-        if value.lstrip().startswith("["):  # a list, or an IPv6 address as it stands in URLs
+        if value.lstrip().startswith("["):  # a JSON list, or an IPv6 address in brackets
             try:
                 return json.loads(value)
             except ValueError:
@@ -418,12 +418,12 @@ def _in_environment() -> Iterator[_Given]:
 
 def _in_json(table: str, value: str, variable: str) -> Iterator[_Given]:
     try:
-        held = json.loads(value)
+        content = json.loads(value)
     except ValueError:
-        held = None
-    if not isinstance(held, dict):
+        content = None
+    if not isinstance(content, dict):
         raise StartupError(f"{variable}: must be a JSON object; or set the {variable}__… variables")
-    for name, each in held.items():
+    for name, each in content.items():
         dotted = f"{table}.{name.replace('-', '_')}"
         if dotted not in _KNOWN:
             raise StartupError(f"{variable}: {name!r} is not a setting{_similar(dotted, _KNOWN)}")
@@ -434,23 +434,23 @@ def _in_file() -> Iterator[_Given]:
     file = config_file()
     try:
         written = file.read_text("utf-8-sig")
-        held = tomllib.loads(written)
+        content = tomllib.loads(written)
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as exc:
         raise StartupError(f"cannot read {file}: {exc.strerror or exc}") from None
     except ValueError as exc:
         raise StartupError(f"cannot read {file}: {exc}") from None
-    told: dict[str, str] = {}
-    for key, value in _flat(held):
+    spelled: dict[str, str] = {}
+    for key, value in _flat(content):
         name = key.replace("-", "_")
         if name in _TABLES:
             raise StartupError(f"{file}: {key} must be a table")
         if name not in _KNOWN:
             raise StartupError(f"{file}: {key} is not a setting{_similar(name, _KNOWN)}")
-        if name in told:
-            raise StartupError(f"{file}: {told[name]} and {key} are the same setting; keep one")
-        told[name] = key
+        if name in spelled:
+            raise StartupError(f"{file}: {spelled[name]} and {key} are the same setting; keep one")
+        spelled[name] = key
         yield _Given(name, value, f"{key} in {file}")
 
 
@@ -510,13 +510,13 @@ def _explain(fault: ErrorDetails, given: Mapping[str, _Given]) -> str:
         return f"{_flag(path)} is missing"
     if source is None:
         return reason
-    told = f"{source.where} {quoted_value(fault['input'])}: {reason}"
+    text = f"{source.where} {quoted_value(fault['input'])}: {reason}"
     if source.where == "CHAT_PORT" and str(source.value).startswith("tcp://"):
-        told += (
+        text += (
             ". Kubernetes sets this variable for a service called chat: set enableServiceLinks to "
             "false, or use --port"
         )
-    return told
+    return text
 
 
 # Flags
@@ -592,8 +592,8 @@ def _parser(kind: type[DataSettings], program: str) -> argparse.ArgumentParser:
 def _default(value: object) -> str:
     if value is None or value == []:
         return ""
-    told = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return f" (default: {told})".replace("%", "%%")
+    shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return f" (default: {shown})".replace("%", "%%")
 
 
 def _epilog(kind: type[DataSettings]) -> str:

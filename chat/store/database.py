@@ -96,9 +96,9 @@ class FileLock:
 
     def release(self) -> None:
         """Release the lock; idempotent. The lock file stays: removing it would be a race."""
-        for held in (self._guard, self._descriptor):
-            if held is not None:
-                os.close(held)
+        for descriptor in (self._guard, self._descriptor):
+            if descriptor is not None:
+                os.close(descriptor)
         self._guard = self._descriptor = None
 
 

@@ -46,7 +46,7 @@ __all__ = ["Announcer", "PlainView", "is_waiting"]
 _BACKLOG = 5
 _AT_ONCE = 20
 _NAMED_MAX = 5
-"""Most people named in a change of reactions."""
+"""Maximum number of people named in a change of reactions."""
 
 
 class Announcer:
@@ -239,16 +239,16 @@ class PlainView:
         self._end = end
         self._announcer = Announcer(self._title)
         self._opened: set[str] = set()
-        self._told_link: tuple[Link, str] | None = None
+        self._printed_link: tuple[Link, str] | None = None
         self._aside: str | None = ""
         self._is_peeking = False
-        self._told_aim: tuple[Aim, int | None] = (Aim.MESSAGE, None)
+        self._printed_aim: tuple[Aim, int | None] = (Aim.MESSAGE, None)
         self._thread_draft = ""
         """The open thread's draft, left unchanged: plain mode replies with `/reply`."""
         self._thread_head = 0
         """The channel's last number when the thread was opened."""
 
-    def tell(self, update: Update) -> None:
+    def take_update(self, update: Update) -> None:
         """Print an update of the core."""
         match update:
             case ConnectionChanged():
@@ -317,22 +317,22 @@ class PlainView:
     @property
     def is_online(self) -> bool:
         """Whether the server is connected."""
-        return self._told_link is not None and self._told_link[0] is Link.ONLINE
+        return self._printed_link is not None and self._printed_link[0] is Link.ONLINE
 
-    def _link(self, told: ConnectionChanged) -> list[str]:
-        known = (told.link, told.detail)
-        if known == self._told_link or told.link is Link.CONNECTING:
+    def _link(self, state: ConnectionChanged) -> list[str]:
+        known = (state.link, state.detail)
+        if known == self._printed_link or state.link is Link.CONNECTING:
             return []
-        self._told_link = known
-        self.refusal = told.detail if told.link in (Link.REFUSED, Link.STOPPED) else ""
-        match told.link:
+        self._printed_link = known
+        self.refusal = state.detail if state.link in (Link.REFUSED, Link.STOPPED) else ""
+        match state.link:
             case Link.ONLINE:
-                return [f"Connected to {printable_line(told.server)} as {told.user}."]
+                return [f"Connected to {printable_line(state.server)} as {state.user}."]
             case Link.WAITING:
-                return [f"Not connected: {told.detail}. Retrying automatically."]
-        if told.is_name_taken:
+                return [f"Not connected: {state.detail}. Retrying automatically."]
+        if state.is_name_taken:
             return []  # `ask_name` follows
-        return [f"Not connected: {told.detail}. Use /reconnect to retry."]
+        return [f"Not connected: {state.detail}. Use /reconnect to retry."]
 
     # The View port
 
@@ -478,9 +478,9 @@ class PlainView:
     def _tell_aim(self) -> None:
         draft = self._conversation.drafts.here
         aim = (draft.aim, draft.message.seq if draft.message else None)
-        if aim == self._told_aim:
+        if aim == self._printed_aim:
             return
-        self._told_aim = aim
+        self._printed_aim = aim
         cancel = "Ctrl+U then Enter cancels."
         if draft.aim is Aim.EDIT:
             self._say([f"Editing message {aim[1]}: Enter saves it, {cancel}"])

@@ -175,7 +175,7 @@ LEVELS = {
 
 
 def star(conversation: Conversation, info: ChannelInfo, is_starred: bool) -> None:
-    """Star or unstar a channel; starred channels stand first in the sidebar."""
+    """Star or unstar a channel; starred channels come first in the sidebar."""
     _check(info)
     last = max((each.pinned for each in conversation.state.channels.values()), default=0)
     if is_starred != bool(info.pinned):

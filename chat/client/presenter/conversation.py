@@ -207,7 +207,7 @@ def peek(conversation: Conversation, channel: str) -> None:
 
 
 Typing = Literal["both", "show", "tell", "off"]
-"""Which typing notices are used: show those of others, tell others of one's own."""
+"""The uses of typing indicators: show those of others, send one's own."""
 
 
 Handler = Callable[["Conversation", Invocation], None]
@@ -269,7 +269,7 @@ class Conversation:
             self.view.redraw()
 
     def _apply(self, update: Update) -> None:
-        self.view.tell(update)
+        self.view.take_update(update)
         read = self.state.info.read if self.state.info else 0
         user = self.state.user
         self.state.apply(update)

@@ -103,7 +103,7 @@ class Cores:
         until = monotonic() + within
         leaving = [*self._leaving, *(core for _, core in self._cores)]
         for core in leaving:
-            core.stop(0.0)  # all begin to stop before any is waited for
+            core.stop(0.0)  # all stop at the same time
         for core in leaving:
             core.stop(max(until - monotonic(), 0.0))
 
@@ -144,7 +144,7 @@ class Cores:
         return renamed
 
     def remove(self, settings: ClientSettings) -> bool:
-        """Stop one, and forget it; whether it will be absent the next time, too."""
+        """Stop a server's core and remove it; return False if the settings will add it again."""
         for each, core in self:
             if each is settings:
                 self._cores.remove((each, core))
@@ -194,7 +194,7 @@ Converse = Callable[[int, ClientSettings, Core], Conversation]
 
 
 class Workspace:
-    """All servers, in their order: one for each of `cores`, once they were taken."""
+    """All servers, in their order: one for each of `cores`, once `take` was called."""
 
     def __init__(self, cores: Cores, converse: Converse) -> None:
         self._cores = cores
@@ -229,7 +229,7 @@ class Workspace:
         return self._trail.recent()
 
     def at(self, key: int) -> WorkspaceServer | None:
-        """Return the server of that key; None: it is gone."""
+        """Return the server with that key; None if it was removed."""
         return self._servers.get(key)
 
     @property

@@ -1,7 +1,7 @@
 """Run the interface's requests: on disk, and on the server while connected.
 
-Everything runs in one event loop, and only tasks wait for the network. Whatever the user typed,
-moved or opened goes through the account first, and works offline; `Online` does the rest.
+Everything runs in one event loop, and only tasks wait for the network. Everything that the user
+types, moves or opens goes through the account first, and works offline; `Online` does the rest.
 """
 
 from __future__ import annotations

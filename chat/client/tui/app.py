@@ -47,7 +47,7 @@ __all__ = ["ChatApp", "key_rows"]
 _STOP_WITHIN = 3.0
 _THEME = "theme"
 _NOTICES_MAX = 3
-"""Most notifications at a time: more would cover the newest messages."""
+"""Maximum notifications at a time: more would cover the newest messages."""
 _NOTICE_ROOM = 8
 """Rows of the terminal per notification."""
 
@@ -269,7 +269,7 @@ class ChatApp(App[None]):
         if is_input:
             await self.pointer.settle()
         if is_input and isinstance(event, events.Key | events.Paste):
-            self._pace.give_way(monotonic())
+            self._pace.delay_for_key(monotonic())
             await self._in_turn.take(event)
         else:
             await super().on_event(event)

@@ -45,9 +45,11 @@ def backup(arguments: list[str]) -> int:
     from chat.store.maintenance.backup import back_up
 
     settings = load(BackupSettings, "chat-server backup", arguments)
-    held = back_up(settings.store_url, _absolute(settings.file))
+    holdings = back_up(settings.store_url, _absolute(settings.file))
     size = _absolute(settings.file).stat().st_size
-    tell(f"{settings.file}: {held}, {size:,} bytes. Messages deleted later remain in this backup")
+    tell(
+        f"{settings.file}: {holdings}, {size:,} bytes. Messages deleted later remain in this backup"
+    )
     return 0
 
 
@@ -84,8 +86,8 @@ def reindex(arguments: list[str]) -> int:
     from chat.store.maintenance.check import reindex as rebuild_index
 
     settings = load(ReindexSettings, "chat-server reindex", arguments)
-    held = rebuild_index(settings.store_url)
-    tell(f"{settings.database}: {held}; rebuilt the full-text index")
+    holdings = rebuild_index(settings.store_url)
+    tell(f"{settings.database}: {holdings}; rebuilt the full-text index")
     return 0
 
 

@@ -261,7 +261,7 @@ def reindex(url: str) -> Holdings:
             fts5.reset(connection)
             while not fts5.index_next(connection):
                 pass
-            held = holdings(connection)
+            counted = holdings(connection)
         with writer.connect() as connection:
             sqlite.truncate_wal(connection)  # remove the old index from the disk
     except DBAPIError as exc:
@@ -269,7 +269,7 @@ def reindex(url: str) -> Holdings:
     finally:
         writer.dispose()
         lock.release()
-    return held
+    return counted
 
 
 def holdings(connection: Connection) -> Holdings:

@@ -301,7 +301,7 @@ class FakeView:
     def close_thread(self) -> None:
         self.done.append(("close_thread",))
 
-    def tell(self, update: Update) -> None:
+    def take_update(self, update: Update) -> None:
         self.told.append(update)
 
     def step_back(self) -> None:

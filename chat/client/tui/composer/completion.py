@@ -29,7 +29,7 @@ class CompletionOffers:
         """Index of the selected candidate."""
         self._is_chosen = False
         self._row = 0
-        self._waved_away: tuple[int, int] | None = None
+        self._dismissed: tuple[int, int] | None = None
 
     def __bool__(self) -> bool:
         return self.found is not None
@@ -40,16 +40,16 @@ class CompletionOffers:
         return self.found is not None and (self._is_chosen or self.found.is_meant)
 
     @property
-    def begins_so(self) -> bool:
+    def is_prefix(self) -> bool:
         """Whether the first candidate starts with the typed word."""
         return self.found is not None and self.found.candidates[0].is_prefix
 
     def take_in(self, found: Completion | None, row: int) -> bool:
         """Set the completion for a word in `row`; return whether it changed."""
-        if found and self._waved_away == (row, found.start):
+        if found and self._dismissed == (row, found.start):
             found = None
         else:
-            self._waved_away = None
+            self._dismissed = None
         if found == self.found:
             return False
         self._row = row
@@ -70,14 +70,14 @@ class CompletionOffers:
             return None
         return self.found.candidates[index], (self._row, self.found.start)
 
-    def wave_away(self) -> None:
+    def dismiss(self) -> None:
         """Dismiss the completion of this word."""
         if self.found is not None:
-            self._waved_away = (self._row, self.found.start)
+            self._dismissed = (self._row, self.found.start)
 
-    def welcome(self) -> None:
+    def undismiss(self) -> None:
         """Allow completion of the dismissed word again."""
-        self._waved_away = None
+        self._dismissed = None
 
     def clear(self) -> bool:
         """Remove the completion; return whether there was one."""

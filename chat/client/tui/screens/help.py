@@ -122,7 +122,7 @@ class HelpScreen(ModalScreen[None]):
         self.set_focus(self.query_one(VerticalScroll))
 
     def action_toggle_names(self) -> None:
-        """Show the names of the keys, or hide them."""
+        """Show or hide the action names."""
         self._has_names = not self._has_names
         self._draw()
 
@@ -145,11 +145,11 @@ class HelpScreen(ModalScreen[None]):
 
     @on(events.DescendantFocus)
     def _draw_keys(self) -> None:
-        """Show the keys that work where the focus is."""
+        """Show the keys that work with the current focus."""
         field = self.query_one(Input)
         names = "hide" if self._has_names else "show"
-        way_out = "close filter" if field.display else "close"
-        keys = f"/ filter   n {names} action names   Esc {way_out}"
+        closing = "close filter" if field.display else "close"
+        keys = f"/ filter   n {names} action names   Esc {closing}"
         if field.has_focus:
             keys = "Type to filter   ↑ ↓ scroll   Enter back to the page   Esc close filter"
         self.query_one("#keys", Static).update(keys)

@@ -213,7 +213,7 @@ class Layout:
 
 
 def _headed(info: ChannelInfo | None) -> ChannelInfo | None:
-    """Return what the header shows of a channel: the same, whatever arrives in it."""
+    """Return the fields of a channel that the header shows; equal if the header need not change."""
     return info and replace(info, head=0, read=0, unread=0, mentions=0)
 
 

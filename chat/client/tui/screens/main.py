@@ -167,7 +167,7 @@ class MainScreen(Screen[None]):
         yield from self._layout.compose()
 
     def on_mount(self) -> None:
-        """Begin with the composer; before a channel is open its text is for who is in front."""
+        """Focus the composer; until a channel is open, its text belongs to the shown server."""
         for pane in (self.channel, self.thread):
             pane.composer.sources, pane.composer.look_up = self._sources, self.workspace.look_up
         self.channel.composer.load("", Subject(self.workspace.here.server, PaneKey("")))
@@ -178,7 +178,7 @@ class MainScreen(Screen[None]):
         self.set_interval(0.5, self._count_down)
         self._notifier.resume(lambda: self.conversation.view.redraw())
         self.conversation.view.redraw()
-        self.workspace.take_in()  # what is on disk: the first paint shows it
+        self.workspace.take_in()  # the stored state, for the first paint
         self.call_after_refresh(self._layout.add_thread)
 
     def _sources(self) -> Sources:
@@ -270,7 +270,7 @@ class MainScreen(Screen[None]):
         switch(self, Switcher(self.workspace, self.begin_command, keys_of_commands(self._keys)))
 
     def action_unread(self) -> None:
-        """Go where somebody waits."""
+        """Go to the next unread channel."""
         self.workspace.go_to_next_unread()
 
     def action_go(self, step: int) -> None:
@@ -278,15 +278,15 @@ class MainScreen(Screen[None]):
         self.workspace.go(step)
 
     def action_find(self, name: str) -> None:
-        """Go back, forward, to what is unread, to a mention."""
+        """Run a navigation command: back, forward, unread, mention, and others."""
         self._ways.find(name)
 
     def action_go_to(self, number: int) -> None:
-        """Go to the channel at a place of the list."""
+        """Go to the channel at a position in the sidebar."""
         self.workspace.go_to(number)
 
     def action_toggle_pane(self, pane: Pane) -> None:
-        """Show a list at the side, or hide it."""
+        """Show or hide the sidebar or the member list."""
         self._layout.toggle(pane)
 
     def action_focus_timeline(self) -> None:

@@ -160,7 +160,7 @@ class Picker(ModalScreen[str | None]):
         self.query_one(Input).placeholder = self._hint if is_over else _PAUSING
 
     def on_resize(self, event: events.Resize) -> None:
-        """Leave the list as much room as there is: what does not fit in is not reached."""
+        """Fit the list to the height, so that all rows can be reached."""
         is_low = event.size.height < _LOW
         self.set_class(is_low, "-low")
         around = _AROUND_LOW if is_low else _AROUND
@@ -174,13 +174,13 @@ class Picker(ModalScreen[str | None]):
         self.refill()
 
     def refill(self) -> None:
-        """Bring the rows up to date; the highlighted row stays so, wherever it is now."""
+        """Update the rows; the same row stays highlighted."""
         if self.is_mounted:
             option = self.query_one(OptionList).highlighted_option
             self._fill(self._chosen if option is None else option.id)
 
     def action_move(self, step: int) -> None:
-        """Choose another row."""
+        """Move the highlight."""
         rows = self.query_one(OptionList)
         if rows.option_count:
             last = rows.option_count - 1
@@ -194,7 +194,7 @@ class Picker(ModalScreen[str | None]):
 
     @on(OptionList.OptionHighlighted)
     def _highlighted(self, event: OptionList.OptionHighlighted) -> None:
-        # One that comes when the choice was made is of a list that nobody sees any more.
+        # Ignore events that arrive after the picker was closed.
         if self._moved is not None and event.option_id is not None and self.is_current:
             self._moved(event.option_id)
 
@@ -249,7 +249,7 @@ def pick(
     *,
     opens_by_itself: bool = False,
 ) -> Picker:
-    """Open a list; what is chosen goes to `then`, nothing if it is closed. See `Picker`."""
+    """Open a picker; `then` gets the key of the chosen row. See `Picker`."""
     picker = Picker(title, choices, find, hint, opens_by_itself=opens_by_itself)
 
     def chosen(key: str | None) -> None:
@@ -261,7 +261,7 @@ def pick(
 
 
 def pick_emoji(screen: Screen[Any], then: Callable[[str], object]) -> None:
-    """Choose an emoji by its name; those that people react with most come first."""
+    """Open a picker of emoji names; the most used ones come first."""
     known = all_names()
     names = dict.fromkeys((*OFTEN, *(each for each in known if "skin_tone" not in each)))
     choices = [Choice(name, name, known[name]) for name in names]
@@ -269,12 +269,12 @@ def pick_emoji(screen: Screen[Any], then: Callable[[str], object]) -> None:
 
 
 def pick_link(screen: Screen[Any], urls: Sequence[str], then: Callable[[str], object]) -> None:
-    """Choose one of a message's links."""
+    """Open a picker of a message's links."""
     pick(screen, "Open a link", [Choice(url, url) for url in urls], then)
 
 
 def pick_name(screen: Screen[Any], taken: str, server: str, then: Callable[[str], object]) -> None:
-    """Ask for another name in the place of one that is taken; `server` tells where, if needed."""
+    """Ask for a name instead of the taken one; name the `server` unless it is empty."""
 
     def offer(written: str) -> list[Choice]:
         if not written:
@@ -293,18 +293,18 @@ def pick_name(screen: Screen[Any], taken: str, server: str, then: Callable[[str]
 
 
 def confirm_deletion(screen: Screen[Any], message: Message, then: Callable[[], object]) -> None:
-    """Ask before a message is deleted."""
+    """Ask whether to delete a message."""
     ask(screen, "Delete this message? This cannot be undone.", message.text, then)
 
 
 def confirm_discard(screen: Screen[Any], message: Message, then: Callable[[], object]) -> None:
-    """Ask before a message that failed, or that waits, is discarded."""
+    """Ask whether to discard a failed or unsent message."""
     kind = "failed" if message.delivery is Delivery.FAILED else "unsent"
     ask(screen, f"Discard this {kind} message? This cannot be undone.", message.text, then)
 
 
 def confirm_paste(screen: Screen[Any], text: str, then: Callable[[], object]) -> None:
-    """Ask before a lot of text goes into the composer."""
+    """Ask whether to insert a large paste."""
     lines = text.removesuffix("\n").count("\n") + 1
     size = f"{len(text):,} characters"
     size = f"{lines:,} lines ({size})" if lines > 1 else size
@@ -322,7 +322,7 @@ def ask(
     then: Callable[[], object],
     otherwise: Callable[[], object] = lambda: None,
 ) -> None:
-    """Ask; `then` is called if the person agrees, `otherwise` if not."""
+    """Ask a yes/no question; call `then` for yes and `otherwise` for no."""
 
     def answered(is_agreed: bool | None) -> None:
         (then if is_agreed else otherwise)()
@@ -331,7 +331,7 @@ def ask(
 
 
 def switch(screen: Screen[Any], switcher: Switcher) -> None:
-    """Choose a channel, a person or a command."""
+    """Open the switcher: channels, people and commands."""
     title = "Go to a channel or person, or run a command"
     picker = Picker(title, [], switcher.find, look_up=switcher.look_up)
 

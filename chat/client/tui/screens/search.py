@@ -36,7 +36,7 @@ __all__ = ["SearchScreen"]
 
 _AUTHOR = 12
 _LEAD = 24
-"""Characters of a row before what was found."""
+"""Maximum characters of a row before the match."""
 _AHEAD = 10
 """Rows from the end of the list at which more results are requested."""
 _LOW = 20
@@ -99,7 +99,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
     HORIZONTAL_BREAKPOINTS = NARROW
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Close", show=False),
-        Binding("slash,alt+s", "refine", "Search for something else", show=False),
+        Binding("slash,alt+s", "refine", "Edit search", show=False),
     ]
 
     def __init__(self, finding: SearchSession, me: str) -> None:
@@ -111,7 +111,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
         self.is_by_key = False
 
     def compose(self) -> ComposeResult:
-        """Lay out the field, the list, the whole of one hit, and the keys."""
+        """Compose the field, the results, the full text of one result, and the keys."""
         with Vertical():
             yield Input(self._finding.query, placeholder=HINT, select_on_focus=False)
             yield Static(id="summary", markup=False)
@@ -121,26 +121,26 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
             yield Static(_KEYS, id="keys", markup=False)
 
     def on_mount(self) -> None:
-        """Show what was found, or let the person say what to look for."""
+        """Show the results, or focus the field if there are none."""
         self.call_after_refresh(self._show)
 
     def on_resize(self) -> None:
-        """Make the rows as wide as there is room; where that is low, the list comes first."""
+        """Fit the rows to the width; leave more room for the list in a low terminal."""
         self.set_class(self.size.height < _LOW, "-low")
         self.call_after_refresh(self._fill)
 
     def action_refine(self) -> None:
-        """Go to the field, and take what is in it for what is to be replaced."""
+        """Focus the field and select its text."""
         field = self.query_one(Input)
         field.focus()
         field.select_all()
 
     def on_mouse_down(self) -> None:
-        """Remember that the mouse is in use."""
+        """Note that the next choice is made with the mouse."""
         self.is_by_key = False
 
     def on_key(self, event: events.Key) -> None:
-        """Go from the field to the list; a letter typed in the list begins another query."""
+        """Move from the field to the list; a letter typed in the list starts a new query."""
         self.is_by_key = True
         field = self.query_one(Input)
         if event.key == "down" and field.has_focus and self._finding.hits:
@@ -154,7 +154,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
 
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:
-        """Show that the results are not those of the text in the field."""
+        """Dim the results if they do not match the text in the field."""
         is_outdated = bool(self._finding.hits) and event.value != self._finding.query
         self.set_class(is_outdated, "-outdated")
         self.query_one("#summary", Static).update(self._summary())
@@ -174,7 +174,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
         is_new, self._shown = hit is not self._shown, hit
         self._show_whole(hit, near or SearchContext())
         if near is None and is_new:
-            self.set_timer(_MOMENT, partial(self._stay, hit))
+            self.set_timer(_MOMENT, partial(self._load_context, hit))
         if chosen >= len(self._finding.hits) - _AHEAD and not self._finding.is_complete:
             self.run_worker(self._more())
 
@@ -184,13 +184,13 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
             hit = self._finding.hits[int(event.option_id)]
             self.dismiss((hit.channel, hit.seq))
 
-    def _stay(self, hit: Hit) -> None:
-        """Look up what stands around a hit that one stayed with for a moment."""
+    def _load_context(self, hit: Hit) -> None:
+        """Load the context of a result that is still selected."""
         if hit is self._shown:
-            self.run_worker(self._look_around(hit))
+            self.run_worker(self._fetch_context(hit))
 
-    async def _look_around(self, hit: Hit) -> None:
-        with suppress(ChatError):  # then it stands alone
+    async def _fetch_context(self, hit: Hit) -> None:
+        with suppress(ChatError):  # it is shown without context
             near = await self._finding.near(hit)
             if hit is self._shown:
                 self._show_whole(hit, near)
@@ -235,7 +235,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
             self.query_one("#text", Static).update("")
 
     def _show_whole(self, hit: Hit, near: SearchContext) -> None:
-        """Show where and when something was said, and all of it between what stands around it."""
+        """Show a message in full, with its channel, its time, and the messages around it."""
         when, text = local_time(hit.ts), self.query_one("#text", Static)
         width = self.query_one(VerticalScroll).scrollable_content_region.width
         place = f"{channel_title(hit.channel, self._me)}, {when.day} {when:%B %Y, %H:%M}"
@@ -272,7 +272,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
 
 
 def _beside(message: Message | None, width: int) -> Content:
-    """Return the line for what was said before or after; empty if that is not known."""
+    """Return the line for a message before or after the result; empty if there is none."""
     if message is None:
         return Content("")
     author = line(f"{message.author}: ", "$text-muted")
@@ -293,8 +293,8 @@ def _row(hit: Hit) -> Content:
 
 
 def _marked(hit: Hit, start: int, form: Callable[[str], str]) -> list[Content]:
-    """Return a snippet from `start` on, as it reads, with what was found standing out."""
-    written = _SIGNS.sub("?", hit.snippet)  # these two are ours
+    """Return a snippet from `start` on without Markdown, with the matches highlighted."""
+    written = _SIGNS.sub("?", hit.snippet)  # reserved for the markers
     signed = ""
     for first, last in zip(hit.marks[::2], hit.marks[1::2], strict=False):
         if start <= first <= last <= len(written):

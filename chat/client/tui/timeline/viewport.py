@@ -131,7 +131,7 @@ class Viewport:
         if len(log):
             self._splice("insert", 0, list(log))
 
-    # What comes in
+    # Changes
 
     def apply(self, done: Splices) -> None:
         """Apply a change of the log; the next `settle` updates the window."""
@@ -163,7 +163,7 @@ class Viewport:
         if before != key:
             self._touch({changed for changed in (before, key) if changed is not None})
 
-    # Where the window is
+    # Scroll position
 
     @property
     def anchor(self) -> tuple[Key, int] | None:
