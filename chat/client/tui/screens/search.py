@@ -44,6 +44,11 @@ _LOW = 20
 _FOUND, _END = "\ue000", "\ue001"
 """Markers around matches while Markdown is removed."""
 _SIGNS = re.compile(f"([{_FOUND}{_END}])")
+_CODE = re.compile(
+    r"^…? {0,3}(?:`{3}|~{3})[^`\n]*(?:\n|\Z)(.*?)(?:^ {0,3}(?:`{3}|~{3})[`~]* *(?:\n|\Z)|\Z)",
+    re.MULTILINE | re.DOTALL,
+)
+"""A block of code; the group is the code between the fences."""
 _MOMENT = 0.1
 """Seconds on a result before its context is requested."""
 _KEYS = "Enter open   ↑ ↓ select   / edit search   Esc close"
@@ -57,6 +62,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
     Args:
         finding: the latest search, possibly empty.
         me: the user's name.
+        server: the server's title; empty if it is the only server.
     """
 
     DEFAULT_CSS = """
@@ -102,8 +108,9 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
         Binding("slash,alt+s", "refine", "Edit search", show=False),
     ]
 
-    def __init__(self, finding: SearchSession, me: str) -> None:
+    def __init__(self, finding: SearchSession, me: str, server: str = "") -> None:
         super().__init__()
+        self._on_server = f" on {printable_line(server)}" if server else ""
         self._finding = finding
         self._me = me
         self._places: dict[int, int] = {}
@@ -244,7 +251,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
                 [
                     line(place, "$text-muted"),
                     _beside(near.before, width),
-                    Content.assemble(line(hit.author, "bold"), ": ", *_marked(hit, 0, str)),
+                    Content.assemble(line(hit.author, "bold"), ": ", *_marked(_as_read(hit), str)),
                     _beside(near.after, width),
                 ]
             )
@@ -255,20 +262,17 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
         if self.has_class("-outdated"):
             return f"Enter to search. Below: results for “{printable_line(self._finding.query)}”"
         if not self._finding.query:
-            return "Searches the channels you are in."
-        where = " on this computer (offline)" if self._finding.is_local else ""
-        if not count and where:
+            return f"Searches the channels you are in{self._on_server}."
+        where = " on this computer (offline)" if self._finding.is_local else self._on_server
+        if not count and self._finding.is_local:
             return f"No results{where}"
         if not count:
-            return "No message has all these words. `thr*` finds words that begin with thr."
-        messages = "1 message" if count == 1 else f"{count:,} messages"
-        if where:
-            return f"{messages}{where}"
-        return (
-            f"{messages}, newest first"
-            if self._finding.is_complete
-            else f"First {messages}; there are more"
-        )
+            return f"No message{where} has all these words. `thr*` finds words that begin with thr."
+        messages = f"1 message{where}" if count == 1 else f"{count:,} messages{where}"
+        if self._finding.is_local:
+            return messages
+        is_all = self._finding.is_complete
+        return f"{messages}, newest first" if is_all else f"First {messages}; there are more"
 
 
 def _beside(message: Message | None, width: int) -> Content:
@@ -281,27 +285,37 @@ def _beside(message: Message | None, width: int) -> Content:
 
 def _row(hit: Hit) -> Content:
     author = elide(line(hit.author, "bold"), _AUTHOR)
-    first = max((hit.marks[0] if hit.marks else 0) - _LEAD, 0)
-    lead = "…" if first and not hit.snippet.startswith("…", first) else ""
+    text = _as_read(hit)
+    first = max(text.find(_FOUND) - _LEAD, 0)
+    if first:  # begin with a whole word
+        first = text.find(" ", first, text.find(_FOUND)) + 1 or first
+    lead = "…" if first else ""
     return Content.assemble(
         (f"{time_or_day(hit.ts, datetime.now(local_zone())):>9} ", "$text-muted"),
         author,
         " " * (_AUTHOR + 1 - author.cell_length),
         lead,
-        *_marked(hit, first, printable_line),
+        *_marked(text[first:], printable_line),
     )
 
 
-def _marked(hit: Hit, start: int, form: Callable[[str], str]) -> list[Content]:
-    """Return a snippet from `start` on without Markdown, with the matches highlighted."""
-    written = _SIGNS.sub("?", hit.snippet)  # reserved for the markers
-    signed = ""
+def _as_read(hit: Hit) -> str:
+    """Return a snippet without Markdown's markers and fences, its matches between `_SIGNS`."""
+    written = _SIGNS.sub("?", hit.snippet)  # a message may contain them
+    signed, start = "", 0
     for first, last in zip(hit.marks[::2], hit.marks[1::2], strict=False):
         if start <= first <= last <= len(written):
             signed += f"{written[start:first]}{_FOUND}{written[first:last]}{_END}"
             start = last
+    pieces = _CODE.split(signed + written[start:])
+    pieces[::2] = map(plain_text, pieces[::2])  # the others are code
+    return "".join(pieces).strip("\n")
+
+
+def _marked(text: str, form: Callable[[str], str]) -> list[Content]:
+    """Return a text with its matches highlighted."""
     parts, style = [], ""
-    for piece in _SIGNS.split(plain_text(signed + written[start:])):
+    for piece in _SIGNS.split(text):
         if piece in (_FOUND, _END):
             style = "bold $text-accent" if piece == _FOUND else ""
         else:
