@@ -103,8 +103,7 @@ class ChatApp(App[None]):
         & Sidebar { border-right: solid $foreground; }
         & MemberList { border-left: solid $foreground; }
         & #thread { border-left: solid $foreground; }
-        & #thread.-stacked { border-left: none; border-top: solid $foreground; }
-        & #thread.-stacked #thread-title { background: $surface; }
+        & #thread.-stacked { border-left: none; }
     }
     """
     ENABLE_COMMAND_PALETTE = False  # the switcher has the commands

@@ -161,7 +161,8 @@ class ScreenView:
             place = self._places.pop(key.channel, None)
             self._timeline.show(log, user, read=read, place=place)
         else:
-            self._layout.show_thread(channel_title(key.channel, user))
+            server = self._workspace.title_beside(self._server_key)
+            self._layout.show_thread(channel_title(key.channel, user), server)
             self._layout.thread.timeline.show(log, user, read=read, thread=key.thread)
             self._layout.thread.write()
 
@@ -220,7 +221,8 @@ class ScreenView:
                 if results.is_by_key:  # a click leaves the focus in the composer
                     self._timeline.focus()
 
-        results = SearchScreen(finding, state.user)
+        server = self._workspace.title_beside(self._server_key)
+        results = SearchScreen(finding, state.user, server)
         self._screen.app.push_screen(results, chosen)
 
     def redraw(self) -> None:
