@@ -17,14 +17,8 @@ from chat.client.model.fold import message_of
 from chat.client.model.log_view import EMPTY_PAGE_PAUSE, PAGE_PAUSE, Change
 from chat.client.model.notifications import NotificationRules
 from chat.client.model.state import Message, Notice, NotificationDue, Update
-from chat.client.network.backoff import Backoff
-from chat.client.network.session import (
-    PAUSE_MAX,
-    Session,
-    ask_with_retries,
-    refusal_of,
-    retry_delay,
-)
+from chat.client.network.backoff import PAUSE_MAX, Backoff
+from chat.client.network.session import Session, ask_with_retries, refusal_of
 from chat.client.storage.account import Account
 from chat.client.sync.publisher import PAGE, Publisher
 from chat.client.sync.server_prefs import MarkerSync, PreferenceSync
@@ -46,7 +40,7 @@ from chat.protocol.frames import (
 )
 from chat.protocol.items import Event, Item
 from chat.protocol.values import CHANNELS_MAX
-from chat.text import fold
+from chat.text import fold, is_direct
 
 __all__ = ["ChannelSync"]
 
@@ -153,10 +147,17 @@ class ChannelSync:
             _log.warning("cannot follow a channel: %s", error.code)
             self._forget(channel)
 
+    async def join_direct(self, name: str) -> None:
+        """Join a new direct channel before the first send to it, so that no event is missed."""
+        if is_direct(name) and not self._account.ensure_channel(name).is_member:
+            answer = await self.ask(Join(channel=name))
+            if answer.channel != name:
+                self._account.ensure_channel(name).is_member = True  # known with another spelling
+
     async def _join_after(self, channel: Channel, refusal: ErrorFrame) -> None:
         """Join a channel that the server could not resume, after the requested delay."""
         try:
-            await asyncio.sleep(retry_delay(refusal_of(refusal), Backoff(RESUME_AFTER)))
+            await asyncio.sleep(Backoff(RESUME_AFTER).after(refusal_of(refusal)))
             if not channel.is_attached:
                 await self.join(channel)
         finally:

@@ -178,11 +178,11 @@ class Core:
 
     def retry(self, cid: str) -> None:
         """Send a failed message again."""
-        self._post(lambda engine: engine.retry(cid))
+        self._post(lambda engine: engine.sender.retry(cid))
 
     def discard(self, cid: str) -> None:
         """Discard an unsent message."""
-        self._post(lambda engine: engine.discard(cid))
+        self._post(lambda engine: engine.sender.discard(cid))
 
     def save_draft(self, channel: str, text: str) -> None:
         """Store a draft on disk; an empty text removes it."""
@@ -306,7 +306,7 @@ class Core:
         if self._failure and "text" in given:
             raise Offline(self._failure)
         row = new_row({"type": kind, "channel": channel, **given})
-        self._post(lambda engine: engine.write(row))
+        self._post(lambda engine: engine.sender.write(row))
         return row.cid
 
     def _run_async(self, work: Callable[[Engine], Coroutine[Any, Any, T]]) -> Future[T]:

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from chat.client.config.settings import ClientSettings
 from chat.client.model.channel import Channel
 from chat.client.model.preferences import PreferenceChange
-from chat.client.model.records import DiskError, OutboxRow
 from chat.client.model.state import LAST_CHANNEL, Link, Message, Notice, Update
 from chat.client.network.backoff import Backoff
 from chat.client.network.errors import Offline
 from chat.client.storage.account import Account
 from chat.client.sync.local_state import LocalState
 from chat.client.sync.publisher import PAGE, Publisher
+from chat.client.sync.sender import Sender
 from chat.client.sync.tasks import Tasks
 from chat.errors import ChatError
 
@@ -75,6 +75,7 @@ class Engine:
         self._when_idle: list[Callable[[], None]] = []
         self._tasks = Tasks(self._task_failed, self._task_ended)
         self._local = LocalState(settings, put, changed=self._flush_soon)
+        self.sender = Sender(self._local, self._tasks)
 
     @property
     def account(self) -> Account:
@@ -114,7 +115,7 @@ class Engine:
                 Online,  # lazy: takes 0.2 s, and the first page does not need it
             )
 
-            self._online = Online(self._local, self._tasks, self._backoff)
+            self._online = Online(self._local, self.sender, self._tasks, self._backoff)
             await self._online.connector.run()
         except Exception as exc:
             _log.exception("the client's core failed")
@@ -175,46 +176,7 @@ class Engine:
         self.publisher.publish_all()
         self.publisher.flush()
 
-    # Writing
-
-    def write(self, row: OutboxRow) -> None:
-        """Add a row to the outbox, then send it."""
-        self._show_and_send(self.account.outbox.add(row))
-
-    def retry(self, cid: str) -> None:
-        """Send a failed row again."""
-        try:
-            row = self.account.outbox.retry(cid)
-        except DiskError as exc:
-            self._put(Notice(str(exc), "error"))
-            return
-        if row is not None:
-            self._changed(row)
-
-    def _changed(self, row: OutboxRow) -> None:
-        if row.line(self.account.me) is None:
-            self.publisher.line_removed(self.account.ensure_channel(row.channel), row.cid)
-        self._show_and_send(row)
-
-    def _show_and_send(self, row: OutboxRow) -> None:
-        self.publisher.row_changed(row)
-        self._send(row)
-
-    def _send(self, row: OutboxRow) -> None:
-        if self._live is not None:
-            self._live.sender.send(row.channel)
-
-    def discard(self, cid: str) -> None:
-        """Discard a row."""
-        row = self.account.outbox.get(cid)
-        if row is None:
-            return
-        try:
-            self.account.outbox.discard(row)
-        except DiskError as exc:
-            self._put(Notice(f"Cannot discard the message now: {exc}", "error"))
-        else:
-            self.publisher.row_removed(row)
+    # Drafts and preferences
 
     def save_pref(self, key: str, value: str, number: int) -> None:
         """Store a preference of the interface; `number` counts the saves."""
@@ -378,12 +340,12 @@ class Engine:
         """Apply changes by other clients, and retry failed writes, every `LOOK_EVERY` seconds."""
         self._look_timer = self._loop.call_later(LOOK_EVERY, self._look_at_file)
         for row in self._local.offer_again():
-            self._send(row)
+            self.sender.send(row.channel)
         gone, changed, has_more = self.account.merge_other_clients()
         for row in gone:
             self.publisher.row_removed(row)
         for row in changed:
-            self._changed(row)
+            self.sender.changed(row)
         if has_more:
             self._local.publish_saved()
             self.publisher.publish_list()
