@@ -148,9 +148,9 @@ def check_text(value: str, limit: int) -> str:
         TooLong: more characters than `limit`.
         ValueError: a character is forbidden, or none is visible; its message is for users.
     """
-    _check_length(value, limit)
-    if value.isascii() and value.isprintable() and value and not value.isspace():
+    if len(value) <= limit and value.isascii() and value.isprintable() and value.strip():
         return value
+    _check_length(value, limit)
     if found := _FORBIDDEN.search(value):
         raise ValueError(f"contains the character U+{ord(found[0]):04X}, which is not allowed")
     return _check_visible(value)
@@ -158,9 +158,9 @@ def check_text(value: str, limit: int) -> str:
 
 def check_line(value: str, limit: int) -> str:
     """Return `value` if it is a valid line (such as an id): no control characters."""
-    _check_length(value, limit)
-    if value.isascii() and value.isprintable():
+    if len(value) <= limit and value.isascii() and value.isprintable():
         return value
+    _check_length(value, limit)
     if found := _FORBIDDEN_IN_LINE.search(value):
         raise ValueError(f"contains the character U+{ord(found[0]):04X}, which is not allowed")
     return value

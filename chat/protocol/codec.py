@@ -26,6 +26,7 @@ __all__ = ["decode_command", "decode_frame", "encode", "encode_fields", "json_sc
 
 _COMMANDS: TypeAdapter[Command] = TypeAdapter(Command)
 _FRAMES: TypeAdapter[ServerFrame] = TypeAdapter(ServerFrame)
+_decode_command = _COMMANDS.validator.validate_json  # `TypeAdapter.validate_json` adds 0.4 µs
 _TAG_ERRORS = ("union_tag_invalid", "union_tag_not_found")
 
 # Accepts values that pydantic refuses: control characters, lone surrogates, numbers of any length.
@@ -51,9 +52,10 @@ def decode_command(data: bytes | str, limits: Limits) -> Command:
         FrameError: the frame is invalid; it has the field and the command's id if known.
     """
     try:
-        return _COMMANDS.validate_json(data, context=limits)
+        command: Command = _decode_command(data, context=limits)
     except ValidationError as exc:
         raise _frame_error(exc, data) from None
+    return command
 
 
 def decode_frame(data: bytes | str) -> ServerFrame | None:

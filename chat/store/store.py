@@ -22,7 +22,7 @@ from chat.store.schema import metadata, tokens, users
 from chat.store.search.search import index_unavailable
 from chat.store.sqlite import engine as sqlite
 from chat.store.sqlite.housekeeping import INDEX_AFTER
-from chat.store.write.writer import CLOSED, PROBE_EVERY, Writer
+from chat.store.write.writer import CLOSED, GATHER, PROBE_EVERY, Writer
 from chat.text import fold
 
 __all__ = ["Store", "issue_token"]
@@ -89,6 +89,7 @@ class Store:
         clock_ms: Callable[[], int] = _wall_clock_ms,
         index_after: float = INDEX_AFTER,
         probe_every: float = PROBE_EVERY,
+        gather: float = GATHER,
     ) -> Self:
         """Open the database; create or migrate it if necessary.
 
@@ -100,6 +101,8 @@ class Store:
             index_after: seconds from a commit to the indexing of its messages; `search` also finds
                 messages that are not indexed yet.
             probe_every: seconds between write attempts while writes fail.
+            gather: seconds between the starts of two commits while operations arrive in quick
+                succession.
 
         Raises:
             StartupError: the address is wrong, the file or folder cannot be written, is damaged, no
@@ -107,7 +110,9 @@ class Store:
                 unharmed.
         """
         database = open_database(url, clock_ms)
-        writer = Writer(database.writer, limits, committed, clock_ms, index_after, probe_every)
+        writer = Writer(
+            database.writer, limits, committed, clock_ms, index_after, probe_every, gather
+        )
         return cls(database, writer, limits)
 
     def read(self, query: Callable[[Reader], T]) -> Future[T]:

@@ -40,7 +40,7 @@ from chat.store.operations import (
 from chat.store.read.reader import Reader
 from chat.store.sqlite.housekeeping import INDEX_AFTER
 from chat.store.store import Store
-from chat.store.write.writer import PROBE_EVERY
+from chat.store.write.writer import GATHER, PROBE_EVERY
 from tests.serving import PATIENCE, eventually
 
 T = TypeVar("T")
@@ -66,6 +66,7 @@ class OpenStore:
         clock_ms: Callable[[], int] | None = None,
         index_after: float = INDEX_AFTER,
         probe_every: float = PROBE_EVERY,
+        gather: float = GATHER,
     ) -> None:
         self.url = url
         self.commits: list[Commit] = []
@@ -80,6 +81,7 @@ class OpenStore:
             clock_ms=clock_ms or (lambda: next(self._seconds) * 1_000),
             index_after=index_after,
             probe_every=probe_every,
+            gather=gather,
         )
 
     @property
