@@ -47,9 +47,11 @@ __all__ = ["ChatApp", "key_rows"]
 _STOP_WITHIN = 3.0
 _THEME = "theme"
 _NOTICES_MAX = 3
-"""Maximum notifications at a time: more would cover the newest messages."""
-_NOTICE_ROOM = 8
+"""Most notifications at a time: more would leave little room for the conversation."""
+_NOTICE_ROOM = 12
 """Rows of the terminal per notification."""
+_READ_PER_SECOND = 15
+"""Characters that a person reads in a second."""
 
 
 class ChatApp(App[None]):
@@ -74,15 +76,9 @@ class ChatApp(App[None]):
         scrollbar-corner-color: $surface;
     }
     App:ansi * { scrollbar-color: ansi_bright_black; scrollbar-color-hover: ansi_bright_black; }
-    /* At the top, so that notifications do not cover the composer. */
-    ToastRack {
-        dock: top;
-        align: right top;
-        margin: 1 0 0 0;
-        max-height: 50%;
-        overflow: hidden hidden;
-    }
-    Toast { padding: 0 1; margin-top: 0; background: $panel; max-width: 70%; }
+    /* Over the status bar; `Layout.make_room` moves the conversation above further rows. */
+    ToastRack { margin: 0; max-height: 50%; overflow: hidden hidden; }
+    Toast { width: 100%; max-width: 100%; padding: 0 1; margin-top: 0; background: $panel; }
     .text-area--cursor {
         color: $input-cursor-foreground;
         background: $input-cursor-background;
@@ -235,7 +231,9 @@ class ChatApp(App[None]):
         timeout: float | None = None,
         markup: bool = False,
     ) -> None:
-        """Show a notification as plain text, without markup."""
+        """Show a notification as plain text, without markup, long enough to read it."""
+        if timeout is None:
+            timeout = max(self.NOTIFICATION_TIMEOUT, len(message) / _READ_PER_SECOND)
         super().notify(
             printable(message),
             title=printable_line(title),

@@ -81,6 +81,7 @@ class Layout:
         self.thread = ConversationPane((self._thread_header,), has_vi=has_vi, id="thread")
         self.thread.display = False
         self._work = Container(self.channel, id="work")
+        self._body = Horizontal(id="body")
         self._wanted: dict[Pane, bool | None] = {"sidebar": None, "members": None}
         """Whether each pane is displayed; None: depending on the width."""
         self._is_wide = False
@@ -88,7 +89,7 @@ class Layout:
 
     def compose(self) -> ComposeResult:
         """Compose the widgets, except the thread pane."""
-        with Horizontal(id="body"):
+        with self._body:
             yield self.sidebar
             yield self._work
             yield self.members
@@ -140,6 +141,11 @@ class Layout:
         for part in (self._work, self.thread):
             part.set_class(not self._is_wide, "-stacked")
         self.members.display = members and not self.thread.display
+
+    def make_room(self, rows: int) -> None:
+        """Leave rows free above the status bar."""
+        if self._body.styles.margin.bottom != rows:
+            self._body.styles.margin = (0, 0, rows, 0)
 
     # Contents; each widget repaints only changes
 

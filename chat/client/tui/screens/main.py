@@ -16,6 +16,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.geometry import Size
 from textual.screen import Screen
+from textual.widgets._toast import Toast
 
 from chat.client.config.settings import ClientSettings
 from chat.client.presenter import commands, conversation
@@ -176,6 +177,7 @@ class MainScreen(Screen[None]):
         self.watch(self.channel.timeline, "below", self._show_below)
         self.watch(self.app, "app_focus", self._look)
         self.set_interval(0.5, self._count_down)
+        self.screen_layout_refresh_signal.subscribe(self, self._make_room, immediate=True)
         self._notifier.resume(lambda: self.conversation.view.redraw())
         self.conversation.view.redraw()
         self.workspace.take_in()  # the stored state, for the first paint
@@ -248,6 +250,11 @@ class MainScreen(Screen[None]):
         pane = self.pane
         pane.write()
         pane.composer.take_paste(sendable(event.text))
+
+    def _make_room(self, _: Screen[None]) -> None:
+        """Move the conversation above notifications; their last row covers the status bar."""
+        rows = sum(toast.region.height for toast in self.query(Toast))
+        self._layout.make_room(max(0, min(rows, self.size.height // 2) - 1))
 
     def _show_below(self, below: int | None) -> None:
         self._layout.typing.below = below
