@@ -265,7 +265,7 @@ class PlainView:
     def mark_printed_as_read(self) -> None:
         """Mark the printed messages of the current channel as read."""
         if current := self._state.current:
-            self._conversation.seen(current, self._announcer.last(current))
+            self._conversation.reading.seen(current, self._announcer.last(current))
 
     @property
     def _conversation(self) -> Conversation:

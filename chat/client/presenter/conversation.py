@@ -129,7 +129,7 @@ def _mark_shown(here: Conversation, channel: str) -> None:
     """Mark the messages that show after a jump; marking was held during it."""
     seq = here.view.showing()
     if seq is not None and channel == here.state.current:
-        here.seen(channel, seq)
+        here.reading.seen(channel, seq)
 
 
 def show_unread(conversation: Conversation) -> None:
@@ -416,11 +416,6 @@ class Conversation:
     def _put_away(self) -> None:
         self.threads.close()
         self.drafts.put_away()
-
-    def seen(self, channel: str, seq: int) -> None:
-        """Mark a channel as read up to `seq`, if it is the shown one."""
-        if channel == self.state.current:
-            self.reading.seen(channel, seq)
 
     # Requests of the user.
 

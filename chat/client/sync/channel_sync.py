@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import TypeVar
 
 from chat.client.model.channel import Channel
@@ -29,7 +28,6 @@ from chat.protocol.frames import (
     ErrorFrame,
     Heads,
     Joined,
-    Page,
     Preferences,
     PresenceFrame,
     Read,
@@ -372,10 +370,27 @@ class ChannelSync:
         """Load missing replies of the open thread, if it belongs to this channel."""
         threads = self._publisher.threads
         if channel.is_attached and threads.wants(channel):
-            self._tasks.start(threads.load(channel, partial(self._thread_page, channel.name)))
+            self._tasks.start(self._read_thread(channel))
 
-    async def _thread_page(self, name: str, root: int, before: int | None) -> Page:
-        return await self.ask(History(channel=name, thread=root, before=before, limit=PAGE))
+    async def _read_thread(self, channel: Channel) -> None:
+        """Load the newest page of the open thread, or the one before the known part."""
+        view, threads = channel.view, self._publisher.threads
+        root, before = threads.page_requested()
+        view.page_requested()
+        try:
+            page = await self.ask(
+                History(channel=channel.name, thread=root, before=before, limit=PAGE)
+            )
+            if page.epoch == view.epoch:
+                threads.apply(channel, root, page)
+                self._account.touch(channel)
+        except CommandError as error:
+            self._put(Notice(f"Cannot load the thread: {error.message}", "warning"))
+            if error.code == ErrorCode.NO_SUCH_MESSAGE:
+                threads.missing(channel, root)
+        finally:
+            view.page_received()
+            threads.page_received()
 
     # Asking
 

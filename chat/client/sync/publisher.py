@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,14 +20,12 @@ from chat.client.model.state import (
     ChannelRemoved,
     ChannelsChanged,
     Message,
-    Notice,
     ThreadChanged,
     TimelineChanged,
     TypingChanged,
     Update,
 )
 from chat.client.storage.account import Account
-from chat.errors import CommandError, ErrorCode
 from chat.text import GENERAL, fold
 
 if TYPE_CHECKING:
@@ -211,43 +209,34 @@ class ThreadPublisher:
         """Whether the server may have missing parts of the thread."""
         return self.shows(channel) and not self._is_loading and self._whole_from != self._root
 
-    async def load(
-        self, channel: Channel, read: Callable[[int, int | None], Awaitable[Page]]
-    ) -> None:
-        """Load the newest page of the thread, or the one before the known part.
-
-        Args:
-            channel: the thread's channel.
-            read: requests a page of the thread with this root, before a seq if one is given.
-        """
-        view, root, before = channel.view, self._root, self._whole_from
+    def page_requested(self) -> tuple[int, int | None]:
+        """Return the root of the thread, and the seq to read before: None for its newest page."""
         self._is_loading = True
-        view.page_requested()
-        try:
-            page = await read(root, before)
-            if page.epoch == view.epoch and (self._channel, self._root) == (channel.name, root):
-                self._loaded(channel, page)
-                self._account.touch(channel)
-        except CommandError as error:
-            self._put(Notice(f"Cannot load the thread: {error.message}", "warning"))
-            if error.code == ErrorCode.NO_SUCH_MESSAGE:
-                nothing = TimelineChanged(channel.name)
-                self._put(ThreadChanged(channel.name, self._asked, root, nothing, is_missing=True))
-                self.close()
-        finally:
-            view.page_received()
-            self._is_loading = False
-            self._changes.has_edges = True
-            self.flush()
+        return self._root, self._whole_from
 
-    def _loaded(self, channel: Channel, page: Page) -> None:
+    def page_received(self) -> None:
+        """Publish the loaded page, or that none came."""
+        self._is_loading = False
+        self._changes.has_edges = True
+        self.flush()
+
+    def apply(self, channel: Channel, root: int, page: Page) -> None:
+        """Collect a page, if the thread of `root` is still open."""
+        if not self.shows(channel) or self._root != root:
+            return
         lines = channel.view.apply_thread(page)
-        root = next((item.thread for item in page.items if item.thread), self._root)
-        if root != self._root:  # `seq` was an uncached reply
-            self._open(channel, root)
+        true_root = next((item.thread for item in page.items if item.thread), root)
+        if true_root != root:  # `root` was an uncached reply
+            self._open(channel, true_root)
         if page.items:
-            self._whole_from = root if page.complete else page.items[0].seq
+            self._whole_from = true_root if page.complete else page.items[0].seq
         self.lines_changed(channel, lines)
+
+    def missing(self, channel: Channel, root: int) -> None:
+        """Publish that the server has no such thread, and close it."""
+        nothing = TimelineChanged(channel.name)
+        self._put(ThreadChanged(channel.name, self._asked, root, nothing, is_missing=True))
+        self.close()
 
     # Within
 

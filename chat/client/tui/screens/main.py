@@ -378,7 +378,7 @@ class MainScreen(Screen[None]):
         # Use the current seq: the event may stem from another channel.
         seq, channel = self.channel.timeline.seen, self.conversation.state.current
         if event.thread is None and seq is not None and channel is not None:
-            self.conversation.seen(channel, seq)
+            self.conversation.reading.seen(channel, seq)
 
     @on(LinkClicked)
     def _link(self, event: LinkClicked) -> None:
