@@ -36,6 +36,7 @@ __all__ = [
     "check_name",
     "check_text",
     "check_topic",
+    "counted",
     "direct_channel",
     "emoji_form",
     "fold",
@@ -64,7 +65,8 @@ _NAME = re.compile(r"[A-Za-z0-9_.\-]+")
 # C0 without \t and \n, DEL, C1, lone surrogates.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _FORBIDDEN_IN_LINE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
-_MENTION = re.compile(r"(?<![A-Za-z0-9_.\-@/])@([A-Za-z0-9_.\-]+)")
+# It begins with a literal, which the engine finds three times as fast as a condition.
+_MENTION = re.compile(r"@(?<![A-Za-z0-9_.\-@/]@)([A-Za-z0-9_.\-]+)")
 
 # Characters that control a terminal, or that reorder or hide text: C0, DEL, C1, lone surrogates,
 # line and paragraph separators, bidi controls, zero-width and invisible format characters, tags,
@@ -146,21 +148,21 @@ def check_text(value: str, limit: int) -> str:
         TooLong: more characters than `limit`.
         ValueError: a character is forbidden, or none is visible; its message is for users.
     """
-    _check_length(value, limit)
-    if value.isascii() and value.isprintable() and value and not value.isspace():
+    if len(value) <= limit and value.isascii() and value.isprintable() and value.strip():
         return value
+    _check_length(value, limit)
     if found := _FORBIDDEN.search(value):
-        raise ValueError(f"holds the character U+{ord(found[0]):04X}, which is not allowed")
+        raise ValueError(f"contains the character U+{ord(found[0]):04X}, which is not allowed")
     return _check_visible(value)
 
 
 def check_line(value: str, limit: int) -> str:
     """Return `value` if it is a valid line (such as an id): no control characters."""
-    _check_length(value, limit)
-    if value.isascii() and value.isprintable():
+    if len(value) <= limit and value.isascii() and value.isprintable():
         return value
+    _check_length(value, limit)
     if found := _FORBIDDEN_IN_LINE.search(value):
-        raise ValueError(f"holds the character U+{ord(found[0]):04X}, which is not allowed")
+        raise ValueError(f"contains the character U+{ord(found[0]):04X}, which is not allowed")
     return value
 
 
@@ -209,7 +211,9 @@ def check_name(value: str, limit: int = NAME_MAX) -> str:
     """Return `value` if it is a valid user name: 1 to `limit` ASCII letters, digits, `_ - .`."""
     _check_length(value, limit)
     if not _NAME.fullmatch(value):
-        raise ValueError("must be ASCII letters, digits, '_', '-' or '.', and not empty")
+        raise ValueError(
+            "must contain only ASCII letters, digits, '_', '-' or '.', and not be empty"
+        )
     return value
 
 
@@ -236,7 +240,7 @@ def direct_channel(names: Iterable[str]) -> str:
     unique = {fold(name): name for name in names}
     if not 2 <= len(unique) <= DIRECT_MAX:
         refusal = ValueError if len(unique) < 2 else TooLong
-        raise refusal(f"a direct channel has 2 to {DIRECT_MAX} different participants")
+        raise refusal(f"must name 2 to {DIRECT_MAX} different people")
     return "@" + ",".join(unique[key] for key in sorted(unique))
 
 
@@ -326,6 +330,11 @@ def printable(value: str) -> str:
     if _NEEDS_JOINING.search(value):
         value = _JOINED.sub(lambda match: match[1] or "", value)
     return _MARKS_FLOOD.sub(_thin_marks, value)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 channel`, `2,000 channels`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def is_number(value: str) -> bool:

@@ -90,6 +90,7 @@ async def test_the_examples_of_the_server_page_print_what_it_says(
     server = start_server(data=tmp_path / "chat-server")
     async with Peer.signed_in(server.url, "alice") as alice:
         await alice.join("#general")
+        await alice.join("#tea")
     commands = dict(examples(SERVER))
     running = ("chat-server", "curl http://127.0.0.1:3000/healthz")
     for command, output in commands.items():

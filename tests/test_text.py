@@ -19,6 +19,7 @@ from chat.text import (
     check_line,
     check_name,
     check_text,
+    counted,
     direct_channel,
     emoji_form,
     fold,
@@ -166,7 +167,7 @@ def test_text_is_let_in_unchanged_or_not_at_all(text: str, limit: int) -> None:
     )
     if forbidden or len(text) > limit or is_blank(text):
         with pytest.raises(
-            ValueError, match=r"characters long|holds the character|no visible characters"
+            ValueError, match=r"characters long|contains the character|no visible characters"
         ):
             check_text(text, limit)
     else:
@@ -324,3 +325,10 @@ def test_the_form_of_an_emoji_is_final(text: str) -> None:
 )
 def test_what_is_blank(text: str, expected: bool) -> None:
     assert is_blank(text) is expected
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "0 events"), (1, "1 event"), (2_000, "2,000 events")]
+)
+def test_counted_uses_the_singular_only_for_one(number: int, text: str) -> None:
+    assert counted(number, "event") == text

@@ -107,8 +107,8 @@ def check_terminal() -> None:
     # Textual draws on standard error; the first run's questions go to standard output.
     if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         raise StartupError(
-            "no terminal for the screens. Send a message with "
-            "chat-client send '#general' TEXT, or use lines instead of screens with --plain"
+            "standard input, output and error must be a terminal. Use --plain, or send a message "
+            "with chat-client send '#general' TEXT"
         )
 
 
@@ -136,10 +136,10 @@ def prepare(settings: ClientSettings) -> ClientSettings:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="chat-client",
-        description="A terminal chat that keeps everything you type.",
+        description="A terminal chat client that never loses a message.",
         epilog="Without a screen: chat-client send, tail, export (each with --help). "
-        f"Settings can also be variables CHAT_NAME, or be in {config_file()}, which also "
-        "takes [keys] and [themes].",
+        "Settings can also be set as environment variables (such as CHAT_NAME) or in "
+        f"{config_file()}, which also holds [keys] and [themes].",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"chat-client {__version__}")

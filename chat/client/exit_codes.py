@@ -29,7 +29,7 @@ MEANINGS = {
     ExitCode.DONE: "done; from `send`: the server has every message on its disk",
     ExitCode.FAULT: "internal error, protocol violation by the server, or "
     "standard output that cannot be written",
-    ExitCode.USAGE: "invalid flags, or it cannot start with them",
+    ExitCode.USAGE: "invalid flags or settings",
     ExitCode.REFUSED: (
         "rejected permanently: the name, the channel, or the text; from `tail` "
         "and `export` also: the log was replaced"
@@ -39,7 +39,7 @@ MEANINGS = {
         "been stored: retry with the same `--cid` to store it once"
     ),
     ExitCode.QUEUED: (
-        "as 4, with `--queue`: the unconfirmed message is in the outbox; the "
+        "like 4, but `--queue` kept the message in the outbox; the "
         "next `chat-client` of that name sends it"
     ),
     ExitCode.INTERRUPTED: "interrupted (Ctrl+C)",

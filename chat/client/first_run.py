@@ -13,7 +13,7 @@ from chat.client.config.settings import ClientSettings, check_url, with_remember
 from chat.client.storage.known_servers import DEFAULT_URL
 from chat.errors import StartupError
 from chat.program import tell
-from chat.text import check_name
+from chat.text import check_name, printable_line
 
 __all__ = ["with_name"]
 
@@ -32,7 +32,10 @@ def with_name(settings: S) -> S:
         return known
     is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     if is_terminal:
-        tell("Welcome. The first user of a name owns it. Use --demo to try it without a server.\n")
+        tell(
+            "Welcome. The first user of a name owns it. Use --demo to try the client without a "
+            "server.\n"
+        )
     name = _ask_name()
     url = known.url
     if url == DEFAULT_URL and "url" not in settings.given:
@@ -47,11 +50,12 @@ def _ask_name() -> str:
     """Ask for a name until it is valid."""
     while True:
         try:
-            return check_name(input("Your name: ").strip())
+            name = input("Your name: ").strip()
+            return check_name(name)
         except EOFError:
             raise StartupError("no name given; use --name NAME") from None
         except ValueError as exc:
-            tell(f"A name {exc}.")
+            tell(f"“{printable_line(name)}” {exc}.")
 
 
 def _ask_url(default: str) -> str:

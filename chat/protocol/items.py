@@ -7,7 +7,7 @@ or a deletion is absent, and `erased` is set.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypedDict
 
 from pydantic import ConfigDict, Field
 
@@ -30,7 +30,7 @@ from chat.protocol.values import (
     Word,
 )
 
-__all__ = ["Event", "Item", "Kind"]
+__all__ = ["Event", "EventFields", "Item", "Kind"]
 
 Kind = Annotated[
     Literal[
@@ -109,3 +109,28 @@ class _EventHead(Wire):
 
 class Event(_Body, _EventHead):
     """An event as it is delivered live: the same bytes for every recipient."""
+
+
+class _EventStart(TypedDict):
+    type: Literal["event"]
+    channel: str
+    seq: int
+    mid: str
+    ts: int
+    author: str
+    kind: str
+
+
+class EventFields(_EventStart, total=False):
+    """The fields of an `Event` that are not empty, for `codec.encode_fields`."""
+
+    text: str
+    me: bool
+    reply_to: int
+    thread: int
+    mentions: tuple[str, ...]
+    target: int
+    emoji: str
+    remove: bool
+    topic: str
+    cid: str

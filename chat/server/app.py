@@ -352,7 +352,7 @@ class App:
             return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping.\n")
         if path == CHAT_PATH and (advice := self._origin_refusal(request)) is not None:
             return connection.respond(
-                HTTPStatus.FORBIDDEN, f"Web pages of this origin may not connect; {advice}.\n"
+                HTTPStatus.FORBIDDEN, f"Web pages from this origin may not connect; {advice}.\n"
             )
         return None
 
@@ -371,7 +371,7 @@ class App:
         if origin not in refused and len(refused) < REFUSED_ORIGINS_MAX:
             refused.add(origin)
             shown = (printable_line(text)[:200] for text in (origin, host, advice))
-            log.warning("refused a web page of %s (Host: %s); %s", *shown)
+            log.warning("rejected a web page from %s (Host: %s); %s", *shown)
         return advice
 
     def _health(self) -> Response:

@@ -71,7 +71,7 @@ SIMILAR_VARIABLE = 0.87
 def _split(value: object) -> object:
     """Read a list from a string with commas, from JSON, or from several of these."""
     if isinstance(value, str):
-        if value.lstrip().startswith("["):  # a list, or an IPv6 address as it stands in URLs
+        if value.lstrip().startswith("["):  # a JSON list, or an IPv6 address in brackets
             try:
                 return json.loads(value)
             except ValueError:
@@ -202,18 +202,18 @@ class ServerSettings(DataSettings):
     host: _Strings = Field(
         default=["127.0.0.1", "::1"],
         min_length=1,
-        description="address to listen on; may be given repeatedly",
+        description="address to listen on; can be repeated",
     )
     port: int = Field(3000, ge=0, le=65_535, description="port to listen on; 0 picks a free one")
     server_name: Annotated[str, AfterValidator(_printable)] = Field(
-        "chat", min_length=1, max_length=64, description="name of the server that people see"
+        "chat", min_length=1, max_length=64, description="name of the server, shown to users"
     )
     public_url: Annotated[
         list[Annotated[str, AfterValidator(check_public_url)]], BeforeValidator(_split)
     ] = Field(
         default=[],
-        description="address that people use, if it is not this machine's, as behind a proxy: "
-        "wss://chat.example.org; web pages from there may connect; may be given repeatedly",
+        description="public URL of the server, for example behind a proxy: "
+        "wss://chat.example.org; web pages from this host may connect; can be repeated",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="lowest level that is logged to standard error"
@@ -225,7 +225,7 @@ class ServerSettings(DataSettings):
     ] = Field(
         default=[],
         description="origin of web pages that may connect, such as https://chat.example.org, or "
-        "null; may be given repeatedly",
+        "null; can be repeated",
     )
     heartbeat: float = Field(20.0, ge=0.1, le=300, description="seconds between two heartbeats")
     hello_timeout: _Seconds = Field(
@@ -234,23 +234,30 @@ class ServerSettings(DataSettings):
     sign_in_patience: _Seconds = Field(
         7.0,
         gt=0,
-        description="maximum seconds that a sign-in waits in the queue; a longer wait is refused "
+        description="maximum seconds that a sign-in waits in the queue; a longer wait is rejected "
         "with a time to reconnect",
     )
     connections: int | None = Field(
-        None, ge=1, description="all connections (default: as many as open files allow)"
+        None,
+        ge=1,
+        description="maximum connections in total (default: as many as open files allow)",
     )
     address_connections: int = Field(
-        100, ge=1, description="connections of one address (IPv6: of one /64 network)"
+        100, ge=1, description="maximum connections per address (IPv6: per /64 network)"
     )
-    address_rate: float = Field(10.0, gt=0, description="new connections of one address per second")
-    address_burst: int = Field(200, ge=1, description="new connections of one address at once")
+    address_rate: float = Field(
+        10.0, gt=0, description="new connections per address and second, after the burst"
+    )
+    address_burst: int = Field(
+        200, ge=1, description="maximum burst of new connections per address"
+    )
     address_people: int = Field(
         50,
         ge=1,
-        description="people behind one address: it may send as much as they may together",
+        description="number of users expected behind one address; multiplies the address's "
+        "rate limit",
     )
-    person_connections: int = Field(100, ge=1, description="connections of one person")
+    person_connections: int = Field(100, ge=1, description="maximum connections per user")
     registration: Literal["open", "invite", "closed"] = Field(
         "open",
         description="who may take a new name: everybody (open), holders of an invitation "
@@ -261,22 +268,22 @@ class ServerSettings(DataSettings):
     ] = Field(
         default=[],
         description="name that nobody may take, besides admin, system, server, everyone, all, "
-        "here, channel and deleted-NUMBER; may be given repeatedly",
+        "here, channel and deleted-NUMBER; can be repeated",
     )
     sign_ups: int = Field(
         30,
         ge=1,
-        description="new names of one address at once, and again every 10 minutes; names taken "
-        "with an invitation do not count",
+        description="maximum new names per address in 10 minutes; names taken with an "
+        "invitation do not count",
     )
     trusted_proxy: _Networks = Field(
         default=[],
         description="address or network of a proxy, whose X-Forwarded-For names the client's "
-        "address; may be given repeatedly",
+        "address; can be repeated",
     )
     exempt_address: _Networks = Field(
         default=[IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")],
-        description="address or network without limits per address; may be given repeatedly",
+        description="address or network without limits per address; can be repeated",
     )
     close_timeout: float = Field(
         2.0, gt=0, le=4, description="seconds before a closing connection is cut"
@@ -288,10 +295,13 @@ class ServerSettings(DataSettings):
         30.0, gt=0, description="seconds before a client that reads nothing is disconnected"
     )
     queue_bytes: int = Field(
-        1_048_576, ge=65_536, description="bytes that may wait for one slow client"
+        1_048_576, ge=65_536, description="maximum bytes queued for one slow client"
     )
     resume_window: int = Field(
-        1_000, ge=0, description="a client that missed more events gets the newest page instead"
+        1_000,
+        ge=0,
+        description="maximum number of missed events to replay; a client that missed more gets the "
+        "newest page",
     )
     limits: LimitSettings = Field(default_factory=LimitSettings)
 
@@ -308,7 +318,7 @@ class ServerSettings(DataSettings):
 
 
 class TokenSettings(DataSettings):
-    """Issue another token for a name, for a second device or after the first is lost."""
+    """Issue a new token for a name, for a second device or after the first is lost."""
 
     positional = "name"
     name: str = Field(description="the name")
@@ -322,7 +332,7 @@ class BackupSettings(DataSettings):
 
 
 class RestoreSettings(DataSettings):
-    """Replace the database by a backup and keep the old one; the server must not run."""
+    """Replace the database with a backup and keep the old one; stop the server first."""
 
     positional = "file"
     file: _Path = Field(description="a backup made by `chat-server backup`")
@@ -425,12 +435,12 @@ def _in_environment() -> Iterator[_Given]:
 
 def _in_json(table: str, value: str, variable: str) -> Iterator[_Given]:
     try:
-        held = json.loads(value)
+        content = json.loads(value)
     except ValueError:
-        held = None
-    if not isinstance(held, dict):
+        content = None
+    if not isinstance(content, dict):
         raise StartupError(f"{variable}: must be a JSON object; or set the {variable}__… variables")
-    for name, each in held.items():
+    for name, each in content.items():
         dotted = f"{table}.{name.replace('-', '_')}"
         if dotted not in _KNOWN:
             raise StartupError(f"{variable}: {name!r} is not a setting{_similar(dotted, _KNOWN)}")
@@ -441,23 +451,23 @@ def _in_file() -> Iterator[_Given]:
     file = config_file()
     try:
         written = file.read_text("utf-8-sig")
-        held = tomllib.loads(written)
+        content = tomllib.loads(written)
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as exc:
         raise StartupError(f"cannot read {file}: {exc.strerror or exc}") from None
     except ValueError as exc:
         raise StartupError(f"cannot read {file}: {exc}") from None
-    told: dict[str, str] = {}
-    for key, value in _flat(held):
+    spelled: dict[str, str] = {}
+    for key, value in _flat(content):
         name = key.replace("-", "_")
         if name in _TABLES:
             raise StartupError(f"{file}: {key} must be a table")
         if name not in _KNOWN:
             raise StartupError(f"{file}: {key} is not a setting{_similar(name, _KNOWN)}")
-        if name in told:
-            raise StartupError(f"{file}: {told[name]} and {key} are the same setting; keep one")
-        told[name] = key
+        if name in spelled:
+            raise StartupError(f"{file}: {spelled[name]} and {key} are the same setting; keep one")
+        spelled[name] = key
         yield _Given(name, value, f"{key} in {file}")
 
 
@@ -517,13 +527,13 @@ def _explain(fault: ErrorDetails, given: Mapping[str, _Given]) -> str:
         return f"{_flag(path)} is missing"
     if source is None:
         return reason
-    told = f"{source.where} {quoted_value(fault['input'])}: {reason}"
+    text = f"{source.where} {quoted_value(fault['input'])}: {reason}"
     if source.where == "CHAT_PORT" and str(source.value).startswith("tcp://"):
-        told += (
+        text += (
             ". Kubernetes sets this variable for a service called chat: set enableServiceLinks to "
             "false, or use --port"
         )
-    return told
+    return text
 
 
 # Flags
@@ -599,14 +609,14 @@ def _parser(kind: type[DataSettings], program: str) -> argparse.ArgumentParser:
 def _default(value: object) -> str:
     if value is None or value == []:
         return ""
-    told = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return f" (default: {told})".replace("%", "%%")
+    shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return f" (default: {shown})".replace("%", "%%")
 
 
 def _epilog(kind: type[DataSettings]) -> str:
     variables = (
-        f"Each flag can also be a variable (CHAT_PORT, CHAT_LIMITS__TEXT) or a line in\n"
-        f"{config_file()}."
+        f"Each flag can also be set as an environment variable (such as CHAT_PORT or\n"
+        f"CHAT_LIMITS__TEXT) or in {config_file()}."
     )
     if kind is not ServerSettings:
         return variables

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from chat.errors import CommandError, ErrorCode, StoreFault, StoreUnavailable
 from chat.server.transport.connection import Connection
@@ -16,7 +16,7 @@ from chat.store.operations import User
 from chat.store.read.reader import Reader
 from chat.store.store import Store
 
-__all__ = ["ReadBatcher", "ReadingSession", "Reads", "Turns"]
+__all__ = ["ReadBatcher", "Reads", "Turns"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -26,17 +26,6 @@ BATCH_MAX = 16
 """Reads in one snapshot. In a larger batch, a short read waits too long for the others."""
 INTERNAL_ERROR = "internal server error; see the server's log"
 UNREADABLE = "the server cannot read its disk; try again later"
-
-
-class ReadingSession(Protocol):
-    """A signed-in session that reads."""
-
-    connection: Connection
-    id: str
-
-    @property
-    def user(self) -> User:
-        """The person."""
 
 
 class Reads:
@@ -50,22 +39,22 @@ class Reads:
         self._person_turns = Turns()
         self._search_turns = Turns()
 
-    async def log(self, session: ReadingSession, query: Query[T]) -> T:
+    async def log(self, connection: Connection, user: User, query: Query[T]) -> T:
         """Run `query`; each session, and each person, has one such read at a time.
 
         A read starts once most of the session's outlet is drained, so a peer that does not read
         causes no reads.
         """
-        await self._session_turns.take(session.id)
+        await self._session_turns.take(connection)
         try:
-            await session.connection.outlet.drain()
-            return await _in_turn(self._person_turns, session.user.id, self._history, query)
+            await connection.outlet.drain()
+            return await _in_turn(self._person_turns, user.id, self._history, query)
         finally:
-            self._session_turns.end(session.id)
+            self._session_turns.end(connection)
 
-    async def search(self, session: ReadingSession, query: Query[T]) -> T:
+    async def search(self, user: User, query: Query[T]) -> T:
         """Run a slow `query`, which delays other searches only; each person has one at a time."""
-        return await _in_turn(self._search_turns, session.user.id, self._searches, query)
+        return await _in_turn(self._search_turns, user.id, self._searches, query)
 
     async def welcome(self, query: Query[T]) -> T:
         """Run `query` in the thread that is reserved for sign-ins."""

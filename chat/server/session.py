@@ -19,15 +19,14 @@ from chat.server.refusals import as_refusal, error_frame
 from chat.server.subscriptions import Subscriptions
 from chat.server.transport.connection import Connection
 from chat.server.transport.outbound import text_frame
-from chat.server.writes import Write
+from chat.server.writes import Answered, Write
 from chat.store.operations import Failure, User
 
 __all__ = ["Handler", "Session", "Table"]
 
 log = logging.getLogger(__name__)
 
-Answer = ServerFrame | Write[Any] | Coroutine[Any, Any, ServerFrame | None] | None
-Handler = Callable[["Session", Any], Answer]
+Handler = Callable[["Session", Any], Answered | Write[Any]]
 """Returns the answer of a command, with the command's id, or raises `CommandError`.
 
 A handler that reads is a coroutine function. A handler that writes returns a `Write`, so that
@@ -142,31 +141,34 @@ class Session:
         try:
             if not self.is_signed_in and not isinstance(command, Hello):
                 raise CommandError(ErrorCode.NOT_SIGNED_IN, "not signed in; send hello first")
-            self._dispatch_answer(command.id, self._table[command.type](self, command))
+            answer = self._table[command.type](self, command)
         except CommandError as error:
             self.refuse(command.id, error)
-
-    def _dispatch_answer(self, command_id: str | None, answer: Answer) -> None:
-        """Send a handler's answer, run its read, or submit its write."""
+            return
         if isinstance(answer, Write):
-            write = answer
+            answer.submitter = self
+            answer.command_id = command.id
+            self.context.writes.submit(answer)
+        else:
+            self._dispatch_answer(command.id, answer)
 
-            def refused(failure: Failure) -> None:
-                if write.refused is not None:
-                    write.refused()
-                self.refuse(command_id, failure)
+    def settle(self, write: Write[Any]) -> None:
+        """Answer the command of a write: its outcome is known."""
+        if write.failure is None:
+            self._dispatch_answer(write.command_id, write.answer(write.result))
+        else:
+            if write.refused is not None:
+                write.refused()
+            self.refuse(write.command_id, write.failure)
 
-            self.context.writes.submit(
-                write.operation,
-                lambda result: self._dispatch_answer(command_id, write.answer(result)),
-                refused,
-            )
-        elif isinstance(answer, CoroutineType):
+    def _dispatch_answer(self, command_id: str | None, answer: Answered) -> None:
+        """Send a handler's answer, or run its read."""
+        if isinstance(answer, CoroutineType):
             reading: Coroutine[Any, Any, ServerFrame | None] = answer
             task = self.run(self._answer_read(command_id, reading))
             task.add_done_callback(lambda _: reading.close())  # if cancelled before its first step
         elif answer is not None:
-            self.answer(cast("ServerFrame", answer))
+            self.answer(cast("ServerFrame | bytes", answer))
 
     async def _answer_read(
         self, command_id: str | None, reading: Coroutine[Any, Any, ServerFrame | None]
@@ -195,14 +197,15 @@ class Session:
 
     # Out
 
-    def answer(self, frame: ServerFrame) -> None:
-        """Send the answer of a command; `frame` has the command's id."""
+    def answer(self, frame: ServerFrame | bytes) -> None:
+        """Send the answer of a command: a frame with the command's id, or the encoded frame."""
         outlet = self.connection.outlet
         outlet.pending_answers -= 1
         if self._is_reading_paused and outlet.pending_answers <= self._pending_max // 4:
             self._is_reading_paused = False
             self.connection.resume_reading()
-        self.send(frame)
+        if not self.is_closed:
+            outlet.send(text_frame(frame if isinstance(frame, bytes) else encode(frame)))
 
     def refuse(self, command_id: str | None, failure: Failure) -> None:
         """Answer a command with an error."""

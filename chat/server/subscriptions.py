@@ -49,7 +49,6 @@ class Recipient(Protocol):
     """The session that subscriptions belong to."""
 
     connection: Connection
-    id: str
 
     def send(self, frame: ServerFrame) -> None:
         """Send a frame; do nothing if the session is over."""
@@ -71,7 +70,6 @@ class Subscriptions:
     """
 
     def __init__(self, session: Recipient, user: User, context: ServerContext) -> None:
-        self.id = session.id
         self.user = user
         self.connection = session.connection
         self.channels: dict[str, LiveChannel] = {}
@@ -286,7 +284,9 @@ class Subscriptions:
                 return refusal
 
         return await self._context.reads.log(
-            self, lambda reader: [view(reader, *each) for each in wanted]
+            self.connection,
+            self.user,
+            lambda reader: [view(reader, *each) for each in wanted],
         )
 
     async def _join(

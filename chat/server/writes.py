@@ -4,28 +4,59 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from chat.errors import StoreUnavailable
 from chat.protocol.frames import ServerFrame
-from chat.store.operations import Failure, Operation, Pending
+from chat.store.operations import Failure, Operation, Pending, PendingCall
 from chat.store.store import Store
 
-__all__ = ["Write", "Writes"]
+__all__ = ["Answered", "Submitter", "Write", "Writes"]
 
 T = TypeVar("T")
 
+Answered = ServerFrame | bytes | Coroutine[Any, Any, ServerFrame | None] | None
+"""The answer of a command: a frame, an encoded frame, or a read that returns a frame.
 
-@dataclass(slots=True, eq=False)
-class Write(Generic[T]):
-    """A handler's operation, and how to answer the command after the commit."""
+None: the handler has sent the answer.
+"""
 
-    operation: Operation[T]
-    answer: Callable[[T], ServerFrame | Coroutine[Any, Any, ServerFrame | None] | None]
-    """Called with the operation's result, after the events of the commit were sent."""
-    refused: Callable[[], None] | None = None
-    """Called before a refusal is sent."""
+
+class Submitter(Protocol):
+    """The session that submits a write."""
+
+    def settle(self, write: Write[Any]) -> None:
+        """Answer the command of a write: its outcome is known."""
+
+
+class Write(Pending[T]):
+    """A handler's operation, and how to answer its command after the commit.
+
+    Args:
+        operation: the operation.
+        answer: called with its result, after the events of the commit were sent.
+        refused: called before a refusal is sent.
+    """
+
+    __slots__ = ("answer", "command_id", "refused", "submitter")
+
+    submitter: Submitter
+    """Set with `command_id` when the session submits the write."""
+    command_id: str | None
+
+    def __init__(
+        self,
+        operation: Operation[T],
+        answer: Callable[[T], Answered],
+        refused: Callable[[], None] | None = None,
+    ) -> None:
+        super().__init__(operation)
+        self.answer = answer
+        self.refused = refused
+
+    def settle(self) -> None:
+        """See `Pending`."""
+        self.submitter.settle(self)
 
 
 class Writes:
@@ -36,19 +67,11 @@ class Writes:
         self._store = store
         self._pending: list[Pending[Any]] = []
 
-    def submit(
-        self,
-        operation: Operation[T],
-        done: Callable[[T], None],
-        failed: Callable[[Failure], None],
-    ) -> None:
-        """Queue an operation for the writer.
-
-        `done` or `failed` is called on the event loop, after the events of the commit were sent.
-        """
+    def submit(self, pending: Pending[Any]) -> None:
+        """Queue an operation; it is settled after the events of its commit were sent."""
         if not self._pending:
             self._loop.call_soon(self._submit)
-        self._pending.append(Pending(operation, done, failed))
+        self._pending.append(pending)
 
     async def commit(self, operation: Operation[T]) -> T:
         """Submit an operation and wait for its result. Costs a task; `submit` does not.
@@ -67,7 +90,7 @@ class Writes:
             if not committed.cancelled():
                 committed.set_exception(failure)
 
-        self.submit(operation, done, failed)
+        self.submit(PendingCall(operation, done, failed))
         return await committed
 
     def _submit(self) -> None:
@@ -81,4 +104,5 @@ class Writes:
             self._store.submit(batch)
         except StoreUnavailable as closed:  # the server is stopping
             for pending in batch:
-                pending.failed(closed)
+                pending.failure = closed
+                pending.settle()

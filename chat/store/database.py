@@ -65,7 +65,7 @@ class FileLock:
         try:
             descriptor = files.open_or_create(path)
         except OSError as exc:
-            raise StartupError(f"{path}: {exc.strerror or exc}") from None
+            raise StartupError(f"cannot open {path}: {exc.strerror or exc}") from None
         lock = cls(descriptor)
         try:
             _lock(descriptor)
@@ -89,7 +89,7 @@ class FileLock:
         try:
             self._guard = os.open(database, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
         except OSError as exc:
-            raise StartupError(f"{database}: {exc.strerror or exc}") from None
+            raise StartupError(f"cannot open {database}: {exc.strerror or exc}") from None
         try:
             _lock_whole(self._guard)
         except OSError:
@@ -97,9 +97,9 @@ class FileLock:
 
     def release(self) -> None:
         """Release the lock; idempotent. The lock file stays: removing it would be a race."""
-        for held in (self._guard, self._descriptor):
-            if held is not None:
-                os.close(held)
+        for descriptor in (self._guard, self._descriptor):
+            if descriptor is not None:
+                os.close(descriptor)
         self._guard = self._descriptor = None
 
 
@@ -181,7 +181,7 @@ def open_database(url: str, clock_ms: Callable[[], int]) -> Database:
     try:
         files.make_folder(path.parent)
     except OSError as exc:
-        raise StartupError(f"{path.parent}: {exc.strerror or exc}") from None
+        raise StartupError(f"cannot create {path.parent}: {exc.strerror or exc}") from None
     engine.check_is_writable(path)
     lock = FileLock.take(path)
     try:
@@ -248,7 +248,7 @@ def _create(path: Path) -> None:
         if not path.exists():
             os.close(files.create(path))
     except OSError as exc:
-        raise StartupError(f"{path}: {exc.strerror or exc}") from None
+        raise StartupError(f"cannot create {path}: {exc.strerror or exc}") from None
 
 
 def _make_current(

@@ -71,7 +71,7 @@ def open_or_create(path: Path) -> int:
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
         os.close(descriptor)
-        raise OSError("it is not a regular file with one name; remove it")
+        raise OSError("it is not a regular file, or it has hard links; remove it")
     return descriptor
 
 

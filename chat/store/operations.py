@@ -2,8 +2,8 @@
 
 An operation carries names as the user typed them. The store resolves them, checks permissions
 inside the transaction, and returns the operation's result or the reason for its failure. The server
-converts results to frames. Only `Event` and `Item` are shared with the protocol, because they are
-the entries of a log.
+converts results to frames. Only `EventFields` and `Item` are shared with the protocol, because
+they are the entries of a log.
 
 Operations and results are not changed after construction. The classes used for each message are
 not `frozen`: creating a frozen instance takes four times as long, 5 % of the cost of a message.
@@ -11,12 +11,13 @@ not `frozen`: creating a frozen instance takes four times as long, 5 % of the co
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from chat.errors import CommandError, StoreUnavailable
-from chat.protocol.items import Event, Item
+from chat.protocol.items import EventFields, Item
 
 __all__ = [
     "Append",
@@ -40,6 +41,7 @@ __all__ = [
     "Operation",
     "PageRead",
     "Pending",
+    "PendingCall",
     "PinMessage",
     "Prefer",
     "Preference",
@@ -75,27 +77,48 @@ class ChannelOperation(Operation[Result_co]):
     channel: str
 
 
-@dataclass(slots=True, eq=False)
-class Pending(Generic[Result]):
-    """A submitted operation and its callbacks.
+class Pending(ABC, Generic[Result]):
+    """A submitted operation, later with its outcome.
 
-    The writer sets `result` or `failure` but calls no callback: the receiver of the commit calls
-    `settle`, in its own thread.
+    The writer sets `result` or `failure`. The receiver of the commit calls `settle`, in its own
+    thread.
     """
 
-    operation: Operation[Result]
-    done: Callable[[Result], None]
-    failed: Callable[[Failure], None]
-    result: Result = field(init=False)
+    __slots__ = ("failure", "operation", "result")
+
+    result: Result
     """Set when the commit is on disk, unless `failure` is set."""
-    failure: Failure | None = field(default=None, init=False)
+
+    def __init__(self, operation: Operation[Result]) -> None:
+        self.operation = operation
+        self.failure: Failure | None = None
+
+    @abstractmethod
+    def settle(self) -> None:
+        """Pass on the result or the failure."""
+
+
+class PendingCall(Pending[Result]):
+    """A submitted operation with a callback for each outcome."""
+
+    __slots__ = ("_done", "_failed")
+
+    def __init__(
+        self,
+        operation: Operation[Result],
+        done: Callable[[Result], None],
+        failed: Callable[[Failure], None],
+    ) -> None:
+        super().__init__(operation)
+        self._done = done
+        self._failed = failed
 
     def settle(self) -> None:
         """Call `done` with the result, or `failed` with the failure."""
         if self.failure is None:
-            self.done(self.result)
+            self._done(self.result)
         else:
-            self.failed(self.failure)
+            self._failed(self.failure)
 
 
 Batch = Sequence[Pending[Any]]
@@ -144,7 +167,7 @@ class Commit:
     included. A commit of another process comes without events and operations.
     """
 
-    events: Sequence[Event]
+    events: Sequence[EventFields]
     operations: Batch
     audit: Sequence[AuditEntry] = ()
 

@@ -42,7 +42,9 @@ def channel_key(channel: str) -> str:
             text that is not a channel name.
     """
     if is_builtin(channel):
-        raise CommandError(ErrorCode.FORBIDDEN, f"{channel} is built in and stores nothing")
+        raise CommandError(
+            ErrorCode.FORBIDDEN, f"{channel} is a built-in channel and stores nothing"
+        )
     try:
         # Accept names of any length: a channel created under a longer limit stays reachable.
         return fold(

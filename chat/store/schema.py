@@ -17,7 +17,7 @@ A change here needs a migration (`migrations/versions`) and a new `REVISION`; a 
 
 from __future__ import annotations
 
-import re
+from contextlib import suppress
 
 from sqlalchemy import (
     BigInteger,
@@ -451,7 +451,7 @@ def newest_ts(of: FromClause) -> ColumnElement[int]:
 
 
 _HEX, _TEXT = b"\0", b"\1"
-_HEX_DIGITS = re.compile("(?:[0-9a-f]{2}){8,32}")
+_HEX_MIN = 16
 
 
 def pack_cid(cid: str) -> bytes:
@@ -459,8 +459,11 @@ def pack_cid(cid: str) -> bytes:
 
     Packing preserves the order, so cids that begin with a timestamp are stored in its order.
     """
-    if _HEX_DIGITS.fullmatch(cid):
-        return _HEX + bytes.fromhex(cid)
+    if cid.isalnum() and len(cid) >= _HEX_MIN:
+        with suppress(ValueError):
+            packed = _HEX + bytes.fromhex(cid)
+            if unpack_cid(packed) == cid:  # no capital letters
+                return packed
     return _TEXT + cid.encode()
 
 

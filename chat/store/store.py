@@ -32,7 +32,7 @@ from chat.store.search.search import index_unavailable
 from chat.store.sqlite import engine as sqlite
 from chat.store.sqlite.housekeeping import INDEX_AFTER
 from chat.store.write.transaction import Transaction
-from chat.store.write.writer import CLOSED, PROBE_EVERY, Writer, decide
+from chat.store.write.writer import CLOSED, GATHER, PROBE_EVERY, Writer, decide
 
 __all__ = ["Store", "execute", "look"]
 
@@ -113,6 +113,7 @@ class Store:
         index_after: float = INDEX_AFTER,
         probe_every: float = PROBE_EVERY,
         audit_every: float = AUDIT_EVERY,
+        gather: float = GATHER,
     ) -> Self:
         """Open the database; create or migrate it if necessary.
 
@@ -125,6 +126,8 @@ class Store:
                 messages that are not indexed yet.
             probe_every: seconds between write attempts while writes fail.
             audit_every: seconds between looks for audit entries of other processes.
+            gather: seconds between the starts of two commits while operations arrive in quick
+                succession.
 
         Raises:
             StartupError: the address is wrong, the file or folder cannot be written, is damaged, no
@@ -133,7 +136,9 @@ class Store:
         """
         database = open_database(url, clock_ms)
         feed = AuditFeed(database.readers, committed, audit_every)
-        writer = Writer(database.writer, limits, feed.committed, clock_ms, index_after, probe_every)
+        writer = Writer(
+            database.writer, limits, feed.committed, clock_ms, index_after, probe_every, gather
+        )
         return cls(database, writer, limits, clock_ms, feed)
 
     def read(self, query: Callable[[Reader], T]) -> Future[T]:
@@ -258,7 +263,8 @@ class _Reading:
                     connection.execute(select(literal(1)).select_from(table).limit(1)).all()
         except FileNotFoundError:
             self.failed(
-                "the database file was removed or replaced; new messages are lost at shutdown"
+                "the database file was removed or replaced: messages stored from now on will be "
+                "lost when the server stops; put the file back"
             )
         except DBAPIError as exc:
             self.failed(sqlite.reason_of(exc))

@@ -22,7 +22,7 @@ from chat.store.operations import (
     Commit,
     JoinChannel,
     Operation,
-    Pending,
+    PendingCall,
     SendMessage,
     User,
 )
@@ -130,12 +130,12 @@ def fill(folder: Path, length: int) -> None:
 
     def submit(operation: Operation[Any]) -> None:
         room.acquire()
-        store.submit([Pending(operation, ignore, ignore)])
+        store.submit([PendingCall(operation, ignore, ignore)])
 
     store = Store.open(f"sqlite:///{folder}/chat.db", limits=Limits(), committed=committed)
     try:
         sign_in = SignIn("reader", None, hash_token(TOKEN))
-        store.submit([Pending(sign_in, lambda signed_in: users.put(signed_in.user), ignore)])
+        store.submit([PendingCall(sign_in, lambda signed_in: users.put(signed_in.user), ignore)])
         reader = users.get()
         submit(JoinChannel(reader, "#log"))
         for number in range(length):

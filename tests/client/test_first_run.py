@@ -82,10 +82,10 @@ def test_the_first_run_on_a_terminal_continues_to_the_screens(
     assert (
         terminal.output.decode().replace("\r\n", "\n")
         == f"""\
-Welcome. The first user of a name owns it. Use --demo to try it without a server.
+Welcome. The first user of a name owns it. Use --demo to try the client without a server.
 
 Your name: a b
-A name must be ASCII letters, digits, '_', '-' or '.', and not empty.
+“a b” must contain only ASCII letters, digits, '_', '-' or '.', and not be empty.
 Your name: alice
 Server [{DEFAULT}]: {server.url}
 
@@ -117,7 +117,7 @@ async def test_plain_mode_accepts_another_name_and_sends_waiting_messages(
             first.send(b"first words\n")
             first.wait(lambda: b"saved on this computer" in first.output, "it waits")
             first.send(b"/quit\n")
-            first.wait(lambda: b"1 message is not sent yet" in first.output, "it is counted")
+            first.wait(lambda: b"1 message has not been sent yet" in first.output, "it is counted")
         finally:
             first.close()
         second = RawTerminal(tmp_path, *command)
@@ -152,6 +152,8 @@ async def test_messages_typed_under_a_taken_name_are_counted_after_a_rename(
             terminal.wait(lambda: b"saved on this computer" in terminal.output, "it waits")
             assert other.run("send", "#general", "hello").returncode == 0
             terminal.send(b"/quit\n")
-            terminal.wait(lambda: b"1 message is not sent yet" in terminal.output, "it is counted")
+            terminal.wait(
+                lambda: b"1 message has not been sent yet" in terminal.output, "it is counted"
+            )
         finally:
             terminal.close()

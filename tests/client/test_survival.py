@@ -636,7 +636,9 @@ def test_the_outbox_of_a_damaged_file_is_recovered_and_sent(
     fake.start()
     screen = open_client(fake.url, data=data)
     screen.open()
-    screen.wait(lambda: any("the damaged file is" in notice.text for notice in screen.notices))
+    screen.wait(
+        lambda: any("the damaged file was kept as" in notice.text for notice in screen.notices)
+    )
     screen.wait(lambda: bool(screen.texts()) and not screen.pending())
     texts = [entry.text.split(" x")[0] for entry in fake.logs["#general"].events if entry.text]
     typed = [f"typed {number}" for number in range(40)]

@@ -30,7 +30,7 @@ from chat.store.operations import (
     Membership,
     Operation,
     PageRead,
-    Pending,
+    PendingCall,
     PinMessage,
     ReactToMessage,
     SendMessage,
@@ -40,7 +40,7 @@ from chat.store.operations import (
 from chat.store.read.reader import Reader
 from chat.store.sqlite.housekeeping import INDEX_AFTER
 from chat.store.store import Store
-from chat.store.write.writer import PROBE_EVERY
+from chat.store.write.writer import GATHER, PROBE_EVERY
 from tests.serving import PATIENCE, eventually
 
 T = TypeVar("T")
@@ -66,6 +66,7 @@ class OpenStore:
         clock_ms: Callable[[], int] | None = None,
         index_after: float = INDEX_AFTER,
         probe_every: float = PROBE_EVERY,
+        gather: float = GATHER,
     ) -> None:
         self.url = url
         self.commits: list[Commit] = []
@@ -80,6 +81,7 @@ class OpenStore:
             clock_ms=clock_ms or (lambda: next(self._seconds) * 1_000),
             index_after=index_after,
             probe_every=probe_every,
+            gather=gather,
         )
 
     @property
@@ -114,7 +116,7 @@ class OpenStore:
     def submit(self, operations: Sequence[Operation[T]]) -> Callable[[], list[T | Failure]]:
         """Submit operations; return a function that waits for their results or failures."""
         told: SimpleQueue[T | Failure] = SimpleQueue()
-        self.store.submit([Pending(operation, told.put, told.put) for operation in operations])
+        self.store.submit([PendingCall(operation, told.put, told.put) for operation in operations])
         return lambda: [told.get(timeout=PATIENCE) for _ in operations]
 
     def outcome(self, operation: Operation[T]) -> T | Failure:
@@ -151,7 +153,7 @@ class OpenStore:
     def last_event(self) -> Event | None:
         """The last event of the last commit, or None if it has no events."""
         events = self.commits[-1].events
-        return events[-1] if events else None
+        return Event(**events[-1]) if events else None
 
     def join(self, user: User, channel: str) -> Membership:
         """Join or create a channel; return the membership."""

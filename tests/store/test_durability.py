@@ -20,7 +20,7 @@ WRITE = """
     import itertools, sys
     from chat.protocol.values import Limits
     from chat.store.accounts import SignIn
-    from chat.store.operations import Pending, SendMessage
+    from chat.store.operations import PendingCall, SendMessage
     from chat.store.store import Store
     import threading
 
@@ -32,7 +32,7 @@ WRITE = """
     signed_in = []
     room = threading.Semaphore(200)
     store = Store.open(sys.argv[1], limits=Limits(), committed=committed)
-    store.submit([Pending(SignIn("alice", b"t", b"t"), signed_in.append, print)])
+    store.submit([PendingCall(SignIn("alice", b"t", b"t"), signed_in.append, print)])
     while not signed_in:
         pass
     for number in itertools.count(int(sys.argv[2])):
@@ -40,7 +40,7 @@ WRITE = """
         text = f"message {number} " + "x" * (number % 700)
         send = SendMessage(signed_in[0].user, "#general", text, cid=str(number))
         tell = lambda appended, number=number: print(number, appended.seq, flush=True)
-        store.submit([Pending(send, tell, print)])
+        store.submit([PendingCall(send, tell, print)])
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chat.errors import CommandError, StoreUnavailable
-from chat.protocol.items import Event
+from chat.protocol.codec import encode, encode_fields
+from chat.protocol.items import Event, EventFields
 from chat.store.accounts import SignedIn
 from chat.store.operations import (
     Appended,
@@ -98,13 +100,20 @@ def test_store_matches_the_model(
             outcomes = store.together(commit)
             for outcome, prediction in zip(outcomes, predicted, strict=True):
                 assert told(outcome) in (prediction, None)
-            events = store.commits[-1].events
+            events = [validated(fields) for fields in store.commits[-1].events]
             new = [each[1] for each in predicted if isinstance(each, tuple) and each[0] == "new"]
             assert [event.seq for event in events] == new
             for event in events:
                 live[event.channel].append(event)
         for channel, log in model.logs.items():
             check_channel(store, channel, live[channel], log)
+
+
+def validated(fields: EventFields) -> Event:
+    """Return the event; it must have no other fields on the wire."""
+    event = Event(**fields)
+    assert json.loads(encode(event)) == json.loads(encode_fields(fields))
+    return event
 
 
 def check_channel(store: OpenStore, channel: str, live: list[Event], log: Log) -> None:

@@ -116,6 +116,13 @@ class RawTerminal:
             assert time.monotonic() < deadline, f"{what}\n{self.output[-2000:]!r}"
             self._read(0.05)
 
+    def wait_until_quiet(self) -> None:
+        """Read until the program has written nothing for a moment: its frame is complete."""
+        deadline = time.monotonic() + PATIENCE
+        while select.select([self._master], [], [], 0.3)[0]:
+            assert time.monotonic() < deadline, "the program keeps writing"
+            self._read(0)
+
     def line_modes(self) -> int:
         """Return the terminal's local modes, such as `termios.ECHO`."""
         modes: int = termios.tcgetattr(self._master)[3]

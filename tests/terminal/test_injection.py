@@ -248,9 +248,12 @@ def ask(terminal: RawTerminal, reader: Reader, server: HostileServer) -> None:
 
 
 def close_the_list(terminal: RawTerminal, reader: Reader) -> None:
+    """Press Escape, alone: with a key right after it, it would be Alt and that key."""
+    terminal.wait_until_quiet()  # opening the list draws the status bar, too
     reader.begin()
     terminal.send(b"\x1b")
-    reader.wait_for("online")  # only a lone ESC is the key Escape, so the next key comes after it
+    reader.wait_for("online")
+    terminal.wait_until_quiet()
 
 
 def leave(terminal: RawTerminal) -> None:

@@ -109,7 +109,7 @@ def words(value: object) -> tuple[str, ...]:
         raise ValueError("must be words separated by commas")
     found = tuple(word for each in given if (word := text(each).strip()))
     if len(found) > _WORDS_MAX or any(len(word) > _WORD_MAX for word in found):
-        raise ValueError(f"at most {_WORDS_MAX} words of {_WORD_MAX} characters each")
+        raise ValueError(f"must have at most {_WORDS_MAX} words of at most {_WORD_MAX} characters")
     return found
 
 

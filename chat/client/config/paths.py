@@ -35,7 +35,7 @@ class ClientPaths:
     @property
     def tokens(self) -> TokenStore:
         """The tokens."""
-        from chat.client.storage.tokens import TokenStore  # asked for by who connects
+        from chat.client.storage.tokens import TokenStore  # created by the caller that connects
 
         return TokenStore(self.data / "tokens")
 

@@ -200,13 +200,13 @@ class ClientSettings:
         _url,
         "Address of the server: ws://host:port, or wss:// for a secure connection; without a "
         "scheme, wss:// is used, and ws:// on this machine. Separate several addresses of one "
-        "server by commas (default: the server that you last used with this name, else the last "
+        "server with commas (default: the server that you last used with this name, else the last "
         f"one that you used, else {DEFAULT_URL}).",
     )
     servers: tuple[Server, ...] = option(
         (),
         _servers,
-        "Further servers, each a table with a `url` and your `name` there (in the file only).",
+        "Further servers, each a table with a `url` and your `name` there (in client.toml only).",
         in_file_only=True,
     )
     data: Path = option(
@@ -217,7 +217,8 @@ class ClientSettings:
     token_file: Path | None = option(
         None,
         path,
-        "File with a token from the server's operator; it is stored, so give it once.",
+        "File with a token from the server's operator. The client stores the token: use this flag "
+        "only once.",
     )
     invite_file: Path | None = option(
         None,
@@ -238,7 +239,8 @@ class ClientSettings:
     same_server: bool = option(
         False,
         on_or_off,
-        "The address is a new one of a known server; without this, it gets its own token.",
+        "Treat this address as a server you already use. Without this flag, it counts as a new "
+        "server with its own token.",
     )
     emoji_names: bool = option(
         False,
@@ -258,13 +260,13 @@ class ClientSettings:
     joins: Joins = option(
         "spoken",
         one_of(Joins),
-        "Which joins and leaves to show: of authors of loaded messages, of everybody, or none.",
+        "Joins and leaves to show: spoken (of authors of loaded messages), all, or none.",
         choices=Joins,
     )
     typing: Typing = option(
         "both",
         one_of(Typing),
-        "Typing indicators: show those of others, send yours, both, or neither.",
+        "Typing indicators: show (those of others), tell (send yours), both, or off.",
         choices=Typing,
     )
     notify: Way = option(
@@ -284,12 +286,13 @@ class ClientSettings:
     notify_command: tuple[str, ...] = option(
         (),
         command,
-        "Program for notify=command, with its arguments; it gets NOTIFY_TITLE and NOTIFY_TEXT.",
+        "Program for notify=command, with its arguments; it receives NOTIFY_TITLE and NOTIFY_TEXT "
+        "as environment variables.",
     )
     editing: Editing = option(
         "plain",
         one_of(Editing),
-        "Editing mode of the composer: default, or vi (the status line shows vi's mode).",
+        "Editing mode of the composer: plain, or vi (the status bar shows the vi mode).",
         choices=Editing,
     )
     log_file: Path | None = option(None, path, "File to write a log to (default: none).")
@@ -297,13 +300,13 @@ class ClientSettings:
     keys: dict[str, str] = option(
         dict,
         _keys,
-        "Your key bindings, by action name; the help lists the names (in the file only).",
+        "Your key bindings, by action name; the help lists the names (in client.toml only).",
         in_file_only=True,
     )
     themes: dict[str, dict[str, str | bool]] = option(
         dict,
         _themes,
-        "Your own colors: a table for each theme, see /theme (in the file only).",
+        "Your own colors: a table for each theme, see /theme (in client.toml only).",
         in_file_only=True,
     )
     given: frozenset[str] = field(default=frozenset(), repr=False, compare=False, kw_only=True)
@@ -430,7 +433,7 @@ def load_as(kind: type[S], flags: dict[str, Any]) -> S:
             raise _setting_error(where[name], shown, exc) from None
     settings = kind(**values, given=frozenset(values))
     if settings.notify == "command" and not settings.notify_command:
-        reason = "notify=command needs a program here"
+        reason = "notify=command needs a program"
         raise StartupError(f"{where.get('notify_command', 'notify_command')}: {reason}")
     return settings
 

@@ -36,7 +36,7 @@ def demo(settings: ClientSettings) -> Iterator[ClientSettings]:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
         if not url:
-            raise StartupError("the demo's server does not start; is chat-server installed?")
+            raise StartupError("the demo server did not start; is chat-server installed?")
         yield settings.but(url=url, servers=(), data=folder / "you", name=settings.name or "you")
     finally:
         process.communicate(timeout=_CLEAN_UP_WITHIN)

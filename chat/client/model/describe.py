@@ -32,7 +32,7 @@ def describe(message: Message) -> str:
         case "join" | "leave" as kind:
             return f"{author} {'joined' if kind == 'join' else 'left'}"
         case "role":
-            return f"{author} made {printable_line(message.user or '')} {text}"
+            return f"{author} changed {printable_line(message.user or '')}'s role to {text}"
         case "tick":
             return text
     return f"{author}: {printable_line(message.kind)}"
@@ -46,16 +46,16 @@ def describe_entry(channel: str, entry: Item | Event) -> str:
     match entry.kind:
         case "edit":
             text = "" if entry.text is None else f": {_set_in(entry.text)}"
-            return f"{author} edited {entry.target}{text}"
+            return f"{author} edited message {entry.target}{text}"
         case "delete":
-            return f"{author} deleted {entry.target}"
+            return f"{author} deleted message {entry.target}"
         case "react":
             emoji = printable_line(entry.emoji or "")
             if entry.remove:
-                return f"{author} removed {emoji} from {entry.target}"
-            return f"{author} reacted {emoji} to {entry.target}"
+                return f"{author} removed {emoji} from message {entry.target}"
+            return f"{author} reacted with {emoji} to message {entry.target}"
         case "pin":
-            return f"{author} {'unpinned' if entry.remove else 'pinned'} {entry.target}"
+            return f"{author} {'unpinned' if entry.remove else 'pinned'} message {entry.target}"
     return f"{author}: {printable_line(entry.kind)}"
 
 
@@ -76,7 +76,7 @@ def _set_in(text: str) -> str:
 def _notes(message: Message) -> str:
     notes = []
     if message.reply_to is not None:
-        notes.append(f"replies to {message.reply_to}")
+        notes.append(f"reply to message {message.reply_to}")
     if message.edited:
         notes.append("edited")
     if message.pinned:

@@ -173,7 +173,9 @@ class LogView:
         before = self.position
         change = self._apply_page(page.items, page.complete, page.head)
         if self.position == before and not page.complete:
-            raise BrokenLog(f"{self.channel}: a page does not go before {before}")
+            raise BrokenLog(
+                f"{self.channel}: the server sent a page that does not advance past {before}"
+            )
         if page.complete:  # a higher head reported before was wrong
             self.head = max((self.position, *self._buffered))
         return change
@@ -181,7 +183,9 @@ class LogView:
     def apply_before(self, page: Page, before: int) -> Change:
         """Apply the answer to `history before`: older lines as of the page's head."""
         if not page.items and not page.complete:
-            raise BrokenLog(f"{self.channel}: an empty page that is not the last one")
+            raise BrokenLog(
+                f"{self.channel}: the server sent an empty page before the end of the log"
+            )
         self._check_order(page.items, 1, before - 1)
         for item in page.items:
             self._apply_entry(item)
@@ -296,9 +300,13 @@ class LogView:
         known = [item for item in items if item.seq <= self.position]
         change = self._advance(items[len(known) :])
         if complete and self.position < head:
-            raise BrokenLog(f"{self.channel}: the log ends at {self.position}, its head is {head}")
+            raise BrokenLog(
+                f"{self.channel}: the log ends at {self.position}, but its head is {head}"
+            )
         if not complete and not items:
-            raise BrokenLog(f"{self.channel}: an empty page that is not the last one")
+            raise BrokenLog(
+                f"{self.channel}: the server sent an empty page before the end of the log"
+            )
         again = tuple(line for item in known for line in self._apply_entry(item))
         return replace(change, lines=_in_order((*again, *change.lines)))
 
@@ -330,7 +338,7 @@ class LogView:
                 self._recent.append(entry)
                 self._recent_weight += _weight_of(entry)
                 if len(self._recent) > _RECENT_MAX or self._recent_weight > _RECENT_WEIGHT:
-                    raise BrokenLog(f"{self.channel}: too many changes before a page arrives")
+                    raise BrokenLog(f"{self.channel}: too many changes while a page was loading")
             return self._fold(entry)
         if entry.kind not in SHOWN_KINDS:
             return ()

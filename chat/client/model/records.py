@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 from chat.client.model.preferences import DEFAULT_PREFERENCE, Preference
+from chat.client.model.state import Delivery, Message
 from chat.errors import ChatError
 
 __all__ = ["ChannelRecord", "DamagedFile", "DiskError", "OutboxRow"]
@@ -31,6 +35,51 @@ class OutboxRow:
     ts: int
     state: str = "pending"
     reason: str = ""
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether the server has rejected the command, or the disk has refused it."""
+        return self.state == "failed"
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The fields of the command; not to be changed."""
+        return _fields(self.command)
+
+    @property
+    def target(self) -> int | None:
+        """The seq of the message that the command changes; None if it changes none."""
+        target: int | None = self.fields.get("seq")
+        return target
+
+    @property
+    def has_text(self) -> bool:
+        """Whether the row contains text that the user typed."""
+        return "text" in self.fields
+
+    def line(self, me: str) -> Message | None:
+        """Return the line of a message or of a failed edit; None for other rows."""
+        fields = self.fields
+        if fields["type"] != "send" and not (fields["type"] == "edit" and self.is_failed):
+            return None
+        return Message(
+            channel=self.channel,
+            seq=None,
+            cid=self.cid,
+            author=me,
+            ts=self.ts,
+            text=fields["text"],
+            me=fields.get("me", False),
+            reply_to=fields.get("reply_to"),
+            delivery=Delivery.FAILED if self.is_failed else Delivery.PENDING,
+            reason=self.reason,
+        )
+
+
+@lru_cache(maxsize=1_024)
+def _fields(command: str) -> dict[str, Any]:
+    fields: dict[str, Any] = json.loads(command)
+    return fields
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,7 +125,7 @@ def _moment(key: str) -> Callable[[str, str, datetime], tuple[str, int]]:
 
 def _has(value: str, _me: str, _now: datetime) -> tuple[str, str]:
     if value.lower() not in ("link", "links"):
-        raise ValueError(f"has:{value} is not supported. Use has:link")
+        raise SearchError(f"has:{value} is not supported. Use has:link.")
     return "has", "link"
 
 

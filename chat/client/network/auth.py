@@ -287,7 +287,7 @@ class Identity:
         if self._has_file:
             return (
                 f"the server does not accept the token in {settings.token_file} for the name "
-                f"{name}. Ask the server's operator for another (chat-server token {name})"
+                f"{name}. Ask the server's operator for a new one (chat-server token {name})"
             )
         if was_signed_in(self.account):
             return (

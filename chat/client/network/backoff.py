@@ -5,7 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-__all__ = ["Backoff"]
+from chat.errors import CommandError
+
+__all__ = ["PAUSE_MAX", "Backoff"]
+
+PAUSE_MAX = 60.0
+"""Maximum seconds that a server can ask a client to wait."""
 
 LEAST = 0.1
 """Seconds; the shortest delay."""
@@ -47,6 +52,10 @@ class Backoff:
         clients away gets fewer and fewer connections.
         """
         return max(self.next(), self._chance(0, min(window, 3600.0)))
+
+    def after(self, error: CommandError) -> float:
+        """Return the delay before a rejected command is sent again."""
+        return max(0.05, self.next(), min(error.retry_after or 0.0, PAUSE_MAX))
 
     def reset(self) -> None:
         """Return to the first window."""

@@ -12,10 +12,10 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from chat.client.model.state import Link
-from chat.client.network.backoff import Backoff
+from chat.client.network.backoff import PAUSE_MAX, Backoff
 from chat.client.network.connection import Connection, ConnectionLost, NoConnection, open_connection
 from chat.client.network.errors import Unanswered
-from chat.client.network.session import PAUSE_MAX, Session
+from chat.client.network.session import Session
 from chat.client.storage.known_servers import urls_of
 from chat.errors import ChatError, CloseCode, CommandError, ErrorCode, FrameError
 from chat.protocol.commands import Hello

@@ -9,19 +9,22 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
+from pydantic import Field, TypeAdapter, ValidationError
+
+from chat.client.model.records import OutboxRow
 from chat.client.network.backoff import Backoff
 from chat.client.network.connection import Connection, ConnectionLost
 from chat.client.network.errors import Offline, Unanswered
 from chat.errors import CommandError, ErrorCode, FrameError
 from chat.protocol.codec import decode_frame, encode
-from chat.protocol.commands import AnsweredBy, BaseCommand, Hello
-from chat.protocol.frames import Bye, ErrorFrame, ServerFrame, Welcome
+from chat.protocol.commands import AnsweredBy, BaseCommand, Delete, Edit, Hello, Pin, React, Send
+from chat.protocol.frames import Bye, ErrorFrame, Ok, ServerFrame, Welcome
 from chat.protocol.values import Limits
 from chat.text import printable_line
 
-__all__ = ["PAUSE_MAX", "Session", "ask_with_retries", "refusal_of", "retry_delay"]
+__all__ = ["Session", "ask_with_retries", "refusal_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -29,10 +32,11 @@ HELLO_TIMEOUT = 20.0
 ANSWER_TIMEOUT = 30.0
 SILENT_HEARTBEATS = 3
 SILENCE_MAX = 900.0
-PAUSE_MAX = 60.0
-"""Maximum seconds that a server can ask a client to wait."""
 
 _Answer = TypeVar("_Answer")
+_Writing = Send | Edit | Delete | React | Pin
+"""A command that appends to a log."""
+_WRITING: TypeAdapter[_Writing] = TypeAdapter(Annotated[_Writing, Field(discriminator="type")])
 
 
 class Session:
@@ -128,7 +132,7 @@ class Session:
         if len(data) > self.limits.frame:
             raise CommandError(
                 ErrorCode.TOO_LONG,
-                f"it has {len(data):,} bytes; the server accepts {self.limits.frame:,}",
+                f"message too large: {len(data):,} bytes, limit {self.limits.frame:,}",
             )
         if self.is_over:
             raise Offline("not connected")
@@ -149,6 +153,19 @@ class Session:
         if isinstance(frame, ErrorFrame):
             raise refusal_of(frame)
         return frame
+
+    def command_of(self, row: OutboxRow) -> AnsweredBy[Ok]:
+        """Return the command of an outbox row.
+
+        Raises:
+            ValueError: the server would reject it; the message says why.
+        """
+        try:
+            return _WRITING.validate_python(row.fields, context=self.limits)
+        except ValidationError as exc:
+            fault = exc.errors(include_url=False, include_context=False, include_input=False)[0]
+            field = fault["loc"][-1] if fault["loc"] else "it"
+            raise ValueError(f"{field} {fault['msg'].removeprefix('Value error, ')}") from None
 
     async def close(self) -> None:
         """End the session, and close the connection."""
@@ -204,12 +221,7 @@ async def ask_with_retries(session: Session, command: AnsweredBy[_Answer]) -> _A
         except CommandError as error:
             if not error.code.retryable:
                 raise
-            await asyncio.sleep(retry_delay(error, backoff))
-
-
-def retry_delay(error: CommandError, backoff: Backoff) -> float:
-    """Return the seconds to wait before a rejected command is sent again."""
-    return max(0.05, backoff.next(), min(error.retry_after or 0.0, PAUSE_MAX))
+            await asyncio.sleep(backoff.after(error))
 
 
 def refusal_of(frame: ErrorFrame) -> CommandError:

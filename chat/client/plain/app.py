@@ -46,7 +46,7 @@ class LineNotifier:
         self._lines = lines
         self._way = way
         self._command = tuple(command)
-        self._is_told = False
+        self._has_reported_failure = False
         """Whether the failure of the program was printed."""
         self.run_in_background = beside
 
@@ -59,8 +59,8 @@ class LineNotifier:
 
     async def _run(self, notification: Notification) -> None:
         fault = await run_command(self._command, notification)
-        if fault and not self._is_told:
-            self._is_told = True
+        if fault and not self._has_reported_failure:
+            self._has_reported_failure = True
             self._lines.say([fault])
 
 

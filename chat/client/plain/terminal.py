@@ -53,15 +53,15 @@ _PASTE_BEGINS, _PASTE_ENDS = "\x1b[200~", "\x1b[201~"
 _UNFIT = ("Cc", "Cs")
 """Unicode categories that are not text: controls and surrogates."""
 _PASTE_MAX = 1_000_000
-"""Most characters of a paste; more than any server accepts in a message."""
+"""Maximum characters of a paste; more than any server accepts in a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Echo:
-    """Text to print after the typed line; with `anew`, the whole line is printed again."""
+    """Text to print after the typed line; with `reprint`, the whole line is printed again."""
 
     text: str
-    anew: bool = False
+    reprint: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +128,11 @@ class Editor:
                 return self._erased()
             case "\x15":  # Ctrl+U
                 self.text = ""
-                return Echo("", anew=True)
+                return Echo("", reprint=True)
             case "\x17":  # Ctrl+W
                 self.text = self.text.rstrip().rpartition(" ")[0]
                 self.text += " " if self.text else ""
-                return Echo("", anew=True)
+                return Echo("", reprint=True)
         if unicodedata.category(char) in _UNFIT:
             return None
         self.text += char
@@ -143,7 +143,7 @@ class Editor:
             return None
         last, self.text = self.text[-1], self.text[:-1]
         # Only ASCII has a certain width in all terminals.
-        return Echo(_ERASE) if last.isascii() and last.isprintable() else Echo("", anew=True)
+        return Echo(_ERASE) if last.isascii() and last.isprintable() else Echo("", reprint=True)
 
     def _swallow(self, char: str) -> Done | None:
         """Skip a key's escape sequence: `ESC x`, `ESC O x`, `ESC [ … letter`."""
@@ -219,7 +219,7 @@ def _agreed(texts: Sequence[str]) -> int:
 _STDIN = 0
 _DRAFT_AFTER = 0.5
 """Seconds between a key press and the saving of the draft."""
-_PASTED = "Pasted {}. Enter sends it as one message, Ctrl+U discards it."
+_PASTED = "Pasted {}. Enter sends {} as one message, Ctrl+U discards {}."
 _MARK_PASTES, _LEAVE_PASTES = "\x1b[?2004h", "\x1b[?2004l"
 
 
@@ -394,8 +394,8 @@ class Typed(Lines):
 
     def say(self, lines: Iterable[str]) -> None:
         """Print lines, then the typed text again."""
-        if told := [printable(line) for line in lines]:
-            self._begin_again("".join(f"{line}\n" for line in told))
+        if texts := [printable(line) for line in lines]:
+            self._begin_again("".join(f"{line}\n" for line in texts))
 
     def ask(self, question: str, then: Callable[[str], None], *, is_hidden: bool) -> bool:
         """Ask for one line."""
@@ -428,7 +428,7 @@ class Typed(Lines):
         loop = asyncio.get_running_loop()
         self._take_keys()
         loop.add_reader(_STDIN, self._read)
-        loop.add_signal_handler(signal.SIGCONT, self._take_keys)  # the shell had it meanwhile
+        loop.add_signal_handler(signal.SIGCONT, self._take_keys)
 
     def close(self) -> None:
         """Stop reading and restore the terminal."""
@@ -458,7 +458,7 @@ class Typed(Lines):
 
     def _ask_terminal(self, sequence: str) -> None:
         """Send a mode sequence to the input terminal; standard output may be elsewhere."""
-        if os.environ.get("TERM", "dumb") == "dumb":  # it would print the question
+        if os.environ.get("TERM", "dumb") == "dumb":
             return
         with suppress(OSError):
             if sys.stdout.isatty():
@@ -482,7 +482,7 @@ class Typed(Lines):
 
     def _do(self, done: Done) -> None:
         match done:
-            case Echo(text, anew=False):
+            case Echo(text, reprint=False):
                 self._echo(text)
                 if self._question is None:
                     self.look_up(self.text, lambda: None)
@@ -491,7 +491,8 @@ class Typed(Lines):
             case TabPressed():
                 self._complete()
             case Pasted(lines):
-                self.say([_PASTED.format("1 line" if lines == 1 else f"{lines} lines")])
+                what, them = ("1 line", "it") if lines == 1 else (f"{lines} lines", "them")
+                self.say([_PASTED.format(what, them, them)])
             case Submitted(text):
                 self._print("\n")
                 self._is_begun = False

@@ -46,7 +46,7 @@ __all__ = ["Announcer", "PlainView", "is_waiting"]
 _BACKLOG = 5
 _AT_ONCE = 20
 _NAMED_MAX = 5
-"""Most people named in a change of reactions."""
+"""Maximum number of people named in a change of reactions."""
 
 
 class Announcer:
@@ -177,7 +177,7 @@ def _said(place: str, line: Message) -> str:
     author = printable_line(line.author)
     if text.startswith(f"{author}:"):
         return f"{author} in {place}{text.removeprefix(author)}"
-    return f"{text}, in {place}"
+    return f"In {place}, {text}"
 
 
 def _passages(place: str, lines: list[Message]) -> list[str]:
@@ -205,7 +205,7 @@ def _changed(place: str, line: Message, old: Message) -> list[str]:
             f"{printable_line(emoji)} {people(names[:_NAMED_MAX], count)}"
             for emoji, names, count in counted_reactions(line)
         )
-        return [f"Reactions to {line.seq} in {place}: {marks or 'none'}."]
+        return [f"Reactions to message {line.seq} in {place}: {marks or 'none'}."]
     return []
 
 
@@ -239,16 +239,16 @@ class PlainView:
         self._end = end
         self._announcer = Announcer(self._title)
         self._opened: set[str] = set()
-        self._told_link: tuple[Link, str] | None = None
+        self._printed_link: tuple[Link, str] | None = None
         self._aside: str | None = ""
         self._is_peeking = False
-        self._told_aim: tuple[Aim, int | None] = (Aim.MESSAGE, None)
+        self._printed_aim: tuple[Aim, int | None] = (Aim.MESSAGE, None)
         self._thread_draft = ""
         """The open thread's draft, left unchanged: plain mode replies with `/reply`."""
         self._thread_head = 0
         """The channel's last number when the thread was opened."""
 
-    def tell(self, update: Update) -> None:
+    def take_update(self, update: Update) -> None:
         """Print an update of the core."""
         match update:
             case ConnectionChanged():
@@ -265,7 +265,7 @@ class PlainView:
     def mark_printed_as_read(self) -> None:
         """Mark the printed messages of the current channel as read."""
         if current := self._state.current:
-            self._conversation.seen(current, self._announcer.last(current))
+            self._conversation.reading.seen(current, self._announcer.last(current))
 
     @property
     def _conversation(self) -> Conversation:
@@ -317,22 +317,22 @@ class PlainView:
     @property
     def is_online(self) -> bool:
         """Whether the server is connected."""
-        return self._told_link is not None and self._told_link[0] is Link.ONLINE
+        return self._printed_link is not None and self._printed_link[0] is Link.ONLINE
 
-    def _link(self, told: ConnectionChanged) -> list[str]:
-        known = (told.link, told.detail)
-        if known == self._told_link or told.link is Link.CONNECTING:
+    def _link(self, state: ConnectionChanged) -> list[str]:
+        known = (state.link, state.detail)
+        if known == self._printed_link or state.link is Link.CONNECTING:
             return []
-        self._told_link = known
-        self.refusal = told.detail if told.link in (Link.REFUSED, Link.STOPPED) else ""
-        match told.link:
+        self._printed_link = known
+        self.refusal = state.detail if state.link in (Link.REFUSED, Link.STOPPED) else ""
+        match state.link:
             case Link.ONLINE:
-                return [f"Connected to {printable_line(told.server)} as {told.user}."]
+                return [f"Connected to {printable_line(state.server)} as {state.user}."]
             case Link.WAITING:
-                return [f"Not connected: {told.detail}. Retrying automatically."]
-        if told.ways:
+                return [f"Not connected: {state.detail}. Retrying automatically."]
+        if state.ways:
             return []  # `ask_sign_in` follows
-        return [f"Not connected: {told.detail}. Use /reconnect to retry."]
+        return [f"Not connected: {state.detail}. Use /reconnect to retry."]
 
     # The View port
 
@@ -437,7 +437,10 @@ class PlainView:
 
     def show_unread(self) -> None:
         """Refuse: unread messages are already printed."""
-        raise Refused("Plain mode marks messages as read when it prints them: nothing is unread.")
+        raise Refused(
+            "Plain mode marks messages as read when it prints them, so this channel has no unread "
+            "messages."
+        )
 
     def list_unread(self, found: Mapping[Location, Unread]) -> None:
         """Print the unread messages."""
@@ -470,14 +473,14 @@ class PlainView:
         is_peeking = self._conversation.reading.is_peeking
         if is_peeking != self._is_peeking:
             self._is_peeking = is_peeking
-            self._say(["Peeking: messages here stay unread." if is_peeking else "Peek is off."])
+            self._say(["Peek is on: messages here stay unread." if is_peeking else "Peek is off."])
 
     def _tell_aim(self) -> None:
         draft = self._conversation.drafts.here
         aim = (draft.aim, draft.message.seq if draft.message else None)
-        if aim == self._told_aim:
+        if aim == self._printed_aim:
             return
-        self._told_aim = aim
+        self._printed_aim = aim
         cancel = "Ctrl+U then Enter cancels."
         if draft.aim is Aim.EDIT:
             self._say([f"Editing message {aim[1]}: Enter saves it, {cancel}"])
@@ -523,13 +526,13 @@ class PlainView:
         if not self._lines.copy(text):
             raise Refused("Cannot copy: the output is not a terminal with a clipboard.")
         self._beside(_in_thread(desktop.copy_to_clipboard, text))
-        self._say(["Copied"])
+        self._say(["Copied."])
 
     def open_links(self, urls: Sequence[str]) -> None:
         """Open a link in the browser; print it without a desktop, or if there are several."""
         match urls:
             case []:
-                self._say(["This message has no link"])
+                self._say(["This message has no link."])
             case [url] if is_web_link(url) and can_open():
                 self._beside(_in_thread(webbrowser.open, url))
                 self._say([f"Opening {printable_line(url)}"])
@@ -558,7 +561,7 @@ class PlainView:
     def turned_back(self, channel: str, reason: str) -> None:
         """Print why a join was refused, and stop reading piped input."""
         self._say([reason])
-        self._lines.stop(f"{self._title(channel)}: {reason}; the text for it was not sent")
+        self._lines.stop(f"{self._title(channel)}: {reason}; your text was not sent")
 
     def say(self, text: str, severity: Severity = "information") -> None:
         """Print a message."""

@@ -26,8 +26,8 @@ def report_unsent(count: int, texts: Sequence[str]) -> None:
         texts: texts that could not be saved, printed so that the user can copy them.
     """
     if count:
-        what, them = ("1 message is", "it") if count == 1 else (f"{count} messages are", "them")
-        tell(f"{what} not sent yet; the next chat-client sends {them}.")
+        what, them = ("1 message has", "it") if count == 1 else (f"{count} messages have", "them")
+        tell(f"{what} not been sent yet; the next chat-client sends {them}.")
     if texts:
         tell("Cannot write to the disk. This text was neither sent nor saved:")
         for text in texts:

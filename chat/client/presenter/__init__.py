@@ -1,1 +1,1 @@
-"""What both interfaces share: conversations, slash commands, completion, several servers."""
+"""Logic of both interfaces: conversations, slash commands, completion, several servers."""

@@ -105,7 +105,7 @@ def list_pins(conversation: Conversation, channel: str) -> None:
             add = conversation.view.list_rows("Pinned", go, "Use /unpin NUMBER to unpin one")
             add(map(_pin_choice, pins))
         else:
-            conversation.view.say("No pinned messages here")
+            conversation.view.say("No pinned messages here.")
 
     _list(conversation, work())
 
@@ -176,13 +176,13 @@ LEVELS = {
 
 
 def star(conversation: Conversation, info: ChannelInfo, is_starred: bool) -> None:
-    """Star or unstar a channel; starred channels stand first in the sidebar."""
+    """Star or unstar a channel; starred channels come first in the sidebar."""
     _check(info)
     last = max((each.pinned for each in conversation.state.channels.values()), default=0)
     if is_starred != bool(info.pinned):
         place = min(last + 1, PLACE_MAX) if is_starred else 0
         conversation.core.prefer(info.name, PreferenceChange(pinned=place))
-    conversation.view.say(f"{title_of(info)} {'starred' if is_starred else 'unstarred'}")
+    conversation.view.say(f"{title_of(info)} {'starred' if is_starred else 'unstarred'}.")
 
 
 def move(conversation: Conversation, info: ChannelInfo, step: int) -> None:
@@ -203,7 +203,7 @@ def mute(conversation: Conversation, info: ChannelInfo, is_muted: bool) -> None:
     _check(info)
     conversation.core.prefer(info.name, PreferenceChange(muted=is_muted))
     what = "muted; mentions still notify you" if is_muted else "unmuted"
-    conversation.view.say(f"{title_of(info)} {what}")
+    conversation.view.say(f"{title_of(info)} {what}.")
 
 
 def notify(conversation: Conversation, info: ChannelInfo, level: str) -> None:
@@ -219,7 +219,7 @@ def notify(conversation: Conversation, info: ChannelInfo, level: str) -> None:
 
 def _check(info: ChannelInfo) -> None:
     if info.builtin:
-        raise Refused(f"{info.name} exists only in this session and has no settings.")
+        raise Refused(f"{info.name} is a built-in channel and stores nothing; it has no settings.")
 
 
 _DAY = 24 * 60
@@ -378,10 +378,10 @@ def _mark(conversation: Conversation, asked: Invocation) -> None:
         case "":
             info = targets.here(conversation)
             mark(conversation, info.name)
-            conversation.view.say(f"{title_of(info)} marked as read")
+            conversation.view.say(f"{title_of(info)} marked as read.")
         case "all":
             conversation.workspace.mark_all()
-            conversation.view.say("All channels marked as read")
+            conversation.view.say("All channels marked as read.")
         case other:
             raise Refused(f"“{other}” is not valid. Use /mark or /mark all.")
 
@@ -445,7 +445,7 @@ def _dnd(conversation: Conversation, asked: Invocation) -> None:
             raise Refused(f"“{other}” is not valid. Use on, off, or 1 to 1440 minutes.")
     conversation.notifier.be_quiet(minutes, conversation.view.redraw)
     note = conversation.notifier.note
-    conversation.view.say(f"Notifications are off ({note})" if note else "Notifications are on")
+    conversation.view.say(f"Notifications are off ({note})." if note else "Notifications are on.")
 
 
 @_handles("away", "busy")

@@ -6,7 +6,7 @@ It decides which channel is shown and when a message counts as read. Its `View` 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
@@ -118,7 +118,7 @@ async def _jump(here: Conversation, channel: str, seq: int) -> None:
     with here.reading.held(channel), here.telling():
         here.open_channel(channel)
         is_loaded = await answer(here.core.reach(channel, seq))
-        here.take_in(here.core.drain())
+        here.take_in()
         if channel == here.state.current and not (is_loaded and here.view.choose(seq)):
             here.view.say(
                 "This message is not on this computer and cannot be loaded now.", "warning"
@@ -130,7 +130,7 @@ def _mark_shown(here: Conversation, channel: str) -> None:
     """Mark the messages that show after a jump; marking was held during it."""
     seq = here.view.showing()
     if seq is not None and channel == here.state.current:
-        here.seen(channel, seq)
+        here.reading.seen(channel, seq)
 
 
 def show_unread(conversation: Conversation) -> None:
@@ -143,7 +143,7 @@ async def _show_unread(here: Conversation) -> None:
     with here.reading.held(channel or ""), here.telling():
         if channel and first is not None:
             await answer(here.core.reach(channel, first))
-            here.take_in(here.core.drain())
+            here.take_in()
         here.view.show_unread()
     _mark_shown(here, channel or "")
 
@@ -162,7 +162,7 @@ async def _show_unread_on_arrival(here: Conversation, channel: str, hold: ExitSt
     with hold, here.telling():
         if (first := here.view.unread_from()) is not None:
             await answer(here.core.reach(channel, first))
-            here.take_in(here.core.drain())
+            here.take_in()
         if channel == here.state.current:
             with suppress(Refused):  # the unread messages are the user's own
                 here.view.show_unread()
@@ -208,7 +208,7 @@ def peek(conversation: Conversation, channel: str) -> None:
 
 
 Typing = Literal["both", "show", "tell", "off"]
-"""Which typing notices are used: show those of others, tell others of one's own."""
+"""The uses of typing indicators: show those of others, send one's own."""
 
 
 _CREDENTIALS = {
@@ -269,30 +269,35 @@ class Conversation:
 
     # Updates from the core.
 
-    def take_in(self, updates: Iterable[Update]) -> None:
-        """Apply updates to the state and show them."""
+    def take_in(self) -> None:
+        """Apply the core's updates to the state and show them."""
+        updates = self.core.drain()
         for update in updates:
-            self.view.tell(update)
-            read = self.state.info.read if self.state.info else 0
-            user = self.state.user
-            self.state.apply(update)
-            if isinstance(update, TimelineChanged):
-                self._apply_lines(update)
-            elif isinstance(update, ThreadChanged):
-                self.threads.apply(update)
-            elif isinstance(update, ChannelsChanged | ChannelChanged | ChannelRemoved):
-                self._settle()
-                if self.state.info is not None and self.state.info.read < read:
-                    self._show_channel()  # a marker falls only if the log was replaced
-            elif isinstance(update, ConnectionChanged):
-                if self.state.user != user:
-                    self._show_channel()  # the user's own messages are those of the new name
-                self._ask_sign_in()
-            elif isinstance(update, NotificationDue) and self.status != "busy":
-                self.notifier.take(update, partial(self._is_seen, update))
-            elif isinstance(update, Notice):
-                self.view.say(update.text, severity_of(update.severity))
-        self.view.redraw()
+            self._apply(update)
+        if updates:
+            self.view.redraw()
+
+    def _apply(self, update: Update) -> None:
+        self.view.take_update(update)
+        read = self.state.info.read if self.state.info else 0
+        user = self.state.user
+        self.state.apply(update)
+        if isinstance(update, TimelineChanged):
+            self._apply_lines(update)
+        elif isinstance(update, ThreadChanged):
+            self.threads.apply(update)
+        elif isinstance(update, ChannelsChanged | ChannelChanged | ChannelRemoved):
+            self._settle()
+            if self.state.info is not None and self.state.info.read < read:
+                self._show_channel()  # a marker falls only if the log was replaced
+        elif isinstance(update, ConnectionChanged):
+            if self.state.user != user:
+                self._show_channel()  # the user's own messages are those of the new name
+            self._ask_sign_in()
+        elif isinstance(update, NotificationDue) and self.status != "busy":
+            self.notifier.take(update, partial(self._is_seen, update))
+        elif isinstance(update, Notice):
+            self.view.say(update.text, severity_of(update.severity))
 
     def _apply_lines(self, change: TimelineChanged) -> None:
         log = self.state.log(change.channel)
@@ -443,11 +448,6 @@ class Conversation:
         self.threads.close()
         self.drafts.put_away()
 
-    def seen(self, channel: str, seq: int) -> None:
-        """Mark a channel as read up to `seq`, if it is the shown one."""
-        if channel == self.state.current:
-            self.reading.seen(channel, seq)
-
     # Requests of the user.
 
     def dismiss(self, key: PaneKey) -> None:
@@ -512,7 +512,7 @@ class Conversation:
     def _say_there(self, channel: str, words: str) -> None:
         if words:
             self.core.send(channel, words)
-        self.take_in(self.core.drain())
+        self.take_in()
 
     def _arrive(self, channel: str) -> None:
         """Show a joined channel, unless the user opened another one meanwhile."""

@@ -32,13 +32,13 @@ __all__ = [
 ]
 
 SHOWN_MAX = 50_000
-"""Most characters of a message that are laid out: 0.1 s of the screens' thread."""
+"""Maximum characters of a message to lay out; they take the screens' thread 0.1 s."""
 _GIST = 400
-"""Characters of a message that are enough to tell which one it is."""
+"""Characters of a message that `gist` reads."""
 
 
 class Mark(IntFlag):
-    """How a span of text is marked; they add up."""
+    """Formatting of a span of text; flags can be combined."""
 
     NONE = 0
     BOLD = 1
@@ -49,11 +49,11 @@ class Mark(IntFlag):
     MENTION = 32
     ME = 64  # a mention of the reader
     CHANNEL = 128
-    ASIDE = 256  # not typed by the author: where a link leads
+    ASIDE = 256  # added to the author's text: the target of a link
 
 
 class Span(NamedTuple):
-    """Text with its marks; a link has its `url`."""
+    """Text with its formatting; a link has its `url`."""
 
     text: str
     marks: Mark = Mark.NONE
@@ -61,7 +61,7 @@ class Span(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Consecutive lines of one kind; `info` is what follows a fence, the code's language."""
+    """Consecutive lines of one kind; `info` is the language after the opening fence of code."""
 
     kind: Literal["text", "quote", "code"]
     text: str
@@ -74,9 +74,9 @@ _BLANKS = re.compile(r"\n(?:[ ]*\n){3,}")
 
 
 def blocks(text: str) -> list[Block]:
-    """Cut a message into text, quotes and fenced code; a fence left open ends with the message.
+    """Split a message into text, quotes and fenced code; an unclosed fence ends with the message.
 
-    What lies beyond `SHOWN_MAX` characters is left out.
+    Text beyond `SHOWN_MAX` characters is omitted.
     """
     found: list[Block] = []
     kind: Literal["text", "quote"] = "text"
@@ -142,14 +142,14 @@ class _Part:
 
 
 def inline(text: str, user: str = "") -> list[Span]:
-    """Find the marks in text, line breaks included; mentions of `user`, the reader, stand out."""
+    """Parse the formatting of a text, line breaks included; mark mentions of `user`, the reader."""
     parts = _scan(text, fold(user))
     _pair(parts)
     return _sweep(parts)
 
 
 def gist(text: str) -> str:
-    """Return how a message begins, as it reads: its own words before quotes and code, no marks."""
+    """Return the start of a message as plain text; skip quotes and code if it has other text."""
     found = blocks(text[:_GIST])
     begins = next((block for block in found if block.kind == "text"), found[0] if found else None)
     if begins is None:
@@ -160,12 +160,12 @@ def gist(text: str) -> str:
 
 
 def plain_text(text: str) -> str:
-    """Return text as it reads, without the marks within its lines."""
+    """Return the text without inline Markdown characters."""
     return "".join(span.text for span in inline(text) if Mark.ASIDE not in span.marks)
 
 
 def _scan(text: str, user: str) -> list[_Part]:
-    """Cut text into spans and runs of emphasis characters, from left to right."""
+    """Split text into spans and runs of emphasis characters, from left to right."""
     parts: list[_Part] = []
     ticks = _tick_runs(text)
     position = plain = 0
@@ -192,7 +192,7 @@ def _scan(text: str, user: str) -> list[_Part]:
 
 
 def _special(kind: str, match: re.Match[str], user: str) -> tuple[list[_Part], int]:
-    """Return the parts of an escape, link, mention or channel, and where it ends."""
+    """Return the parts of an escape, link, mention or channel, and its end."""
     whole, start = match[0], match.start()
     if kind == "escape":
         return [_Part(whole[1])], match.end()
@@ -213,10 +213,10 @@ def _special(kind: str, match: re.Match[str], user: str) -> tuple[list[_Part], i
 
 
 def _link(url: str, label: str = "") -> list[_Part]:
-    """Return a link, and where it leads unless that is plain: no label may pass for an address.
+    """Return a link and, unless the label is the address, its target: a label must not mislead.
 
-    A label that looks like an address itself is followed by the whole target, every other one by
-    the host; so is an address with a user's name, `https://good.example@bad.example`.
+    A label that looks like another address is followed by the whole target, any other label by
+    the host. An address with a user name (`https://good.example@bad.example`) also gets its host.
     """
     label = label or url
     parts = [_Part(label, Mark.LINK, url)]
@@ -233,12 +233,12 @@ _LIKE_ADDRESS = re.compile(r":/|@|[^\s.。][.。][^\W\d_]")
 
 
 def _bare(address: str) -> str:
-    """Return what tells an address from others: not its scheme, nor a slash at its end."""
+    """Return an address without its scheme and its final slash, for comparison."""
     return _SCHEME.sub("", address.strip()).removesuffix("/")
 
 
 def _tick_runs(text: str) -> dict[int, list[int]]:
-    """Return where the runs of backticks begin, by length."""
+    """Return the positions of the runs of backticks by length, the last position first."""
     runs: dict[int, list[int]] = {}
     for match in re.finditer("`+", text):
         runs.setdefault(len(match[0]), []).append(match.start())
@@ -248,7 +248,7 @@ def _tick_runs(text: str) -> dict[int, list[int]]:
 
 
 def _closing_ticks(runs: dict[int, list[int]], length: int, after: int) -> int:
-    """Return where the next run of the same length begins, or -1; forgets what lies before."""
+    """Return the position of the next run of the same length, or -1; drop earlier positions."""
     positions = runs.get(length, [])
     while positions and positions[-1] < after:
         positions.pop()
@@ -267,7 +267,7 @@ def _is_punctuation(char: str) -> bool:
 
 
 def _run(text: str, start: int, end: int) -> _Part:
-    """Return a run of emphasis characters (CommonMark's rules of what may open and close)."""
+    """Return a run of emphasis characters; CommonMark's rules say whether it may open or close."""
     before = text[start - 1] if start else " "
     after = text[end] if end < len(text) else " "
     left = not after.isspace() and (
@@ -285,9 +285,9 @@ def _run(text: str, start: int, end: int) -> _Part:
 
 
 def _pair(parts: list[_Part]) -> None:
-    """Match runs that open with runs that close; what is left of a run stays text."""
+    """Match opening and closing runs; unmatched characters of a run stay text."""
     openers: list[_Part] = []
-    floor: dict[str, int] = {}  # below this nothing of the character can be found
+    floor: dict[str, int] = {}  # by character: lower openers do not match
     for part in parts:
         if not (part.opens or part.closes):
             continue
@@ -323,7 +323,7 @@ def _join(opener: _Part, closer: _Part) -> None:
 
 
 def _sweep(parts: list[_Part]) -> list[Span]:
-    """Give each span the marks that are open around it, and join neighbors that are alike."""
+    """Apply the matched emphasis to each span, and join adjacent spans with equal formatting."""
     spans = enumerate(_marked(parts))
     alike = groupby(spans, lambda each: (each[1].marks, each[0] if each[1].url else -1))
     found: list[Span] = []
@@ -349,6 +349,6 @@ def _marked(parts: list[_Part]) -> Iterator[Span]:
 
 
 def links_of(text: str) -> list[str]:
-    """Return the links of a message as it is shown, each once; code has none."""
+    """Return the addresses of the links in a message, each once; code has no links."""
     spans = (span for block in blocks(text) if block.kind != "code" for span in inline(block.text))
     return list(dict.fromkeys(span.url for span in spans if span.url))

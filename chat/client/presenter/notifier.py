@@ -24,7 +24,7 @@ _QUIET, _ON = "quiet-until", "on"
 
 
 class NotificationSink(Protocol):
-    """How notifications reach the person."""
+    """Shows notifications to the user."""
 
     def notify(self, notification: Notification) -> None:
         """Show a notification in the configured way."""
@@ -75,13 +75,13 @@ class Notifier:
     @property
     def is_quiet(self) -> bool:
         """Whether "do not disturb" is on, set here or in another client on the same file."""
-        self._take_up()
+        self._load()
         return self._quiet_until > self._clock()
 
     @property
     def note(self) -> str:
         """The status text of "do not disturb"; empty if it is off."""
-        self._take_up()
+        self._load()
         left = self._quiet_until - self._clock()
         if left <= 0:
             return ""
@@ -90,9 +90,9 @@ class Notifier:
         return f"do not disturb until {datetime.now(local_zone()) + timedelta(seconds=left):%H:%M}"
 
     def be_quiet(self, minutes: float | None, changed: Callable[[], None]) -> None:
-        """Do not disturb for some minutes, from now on (None), or no more (0).
+        """Turn on "do not disturb" for some minutes or without an end (None); 0 turns it off.
 
-        `changed` is called when that begins, and when it ends by itself.
+        `changed` is called now, and when the minutes are over.
         """
         seconds = _FOREVER if minutes is None else minutes * 60
         end = _ON if minutes is None else f"{int(self._now() + seconds)} {int(seconds)}"
@@ -102,26 +102,26 @@ class Notifier:
         changed()
 
     def resume(self, changed: Callable[[], None]) -> None:
-        """Go on not disturbing, if that was asked for before the program ended.
+        """Restore "do not disturb" from the stored preference.
 
-        From now on the same is taken up from other clients on the file. `changed` is called when
-        it ends by itself.
+        `changed` is called if it is on, and when it ends. Later changes by other clients on the
+        same file are applied too.
         """
         self._changed = changed
         if self.is_quiet:
             changed()
 
-    def _take_up(self) -> None:
-        """Take up what is kept, if another client or another start of the program changed it.
+    def _load(self) -> None:
+        """Apply the stored preference if another client, or an earlier run, has changed it.
 
-        However wrong the clock was then or is now, it lasts no longer than was asked for.
+        It never lasts longer than the user asked for, even if a clock was wrong.
         """
         kept = self._preferences.pref(_QUIET)
         if kept == self._known:
             return
         self._known = kept
         end, _, asked = kept.partition(" ")
-        most = int(asked) if asked.isdecimal() else _DAY  # an older client kept only the end
+        most = int(asked) if asked.isdecimal() else _DAY  # older clients store only the end
         left = min(int(end) - self._now(), most) if end.isdecimal() else 0.0
         self._be_quiet(_FOREVER if kept == _ON else max(left, 0.0), self._changed)
 
@@ -131,23 +131,23 @@ class Notifier:
             self._sink.run_in_background(_after(seconds, changed))
 
     def take(self, due: NotificationDue, is_seen: Callable[[], bool]) -> None:
-        """Notify the person, now or together with what comes soon, unless they see the message."""
+        """Notify the user of a message, now or merged with the next ones, unless it is visible."""
         if not self.is_quiet and not is_seen():
             self._burst.add(due, is_seen)
-            self._tell()
+            self._notify()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         notification = self._burst.take(self._clock())
         if notification is not None and not self.is_quiet:
             self._sink.notify(notification)
         wait = self._burst.wait(self._clock())
         if wait is not None and not self._is_waiting:
             self._is_waiting = True
-            self._sink.run_in_background(_after(wait, self._tell_rest))
+            self._sink.run_in_background(_after(wait, self._notify_waiting))
 
-    def _tell_rest(self) -> None:
+    def _notify_waiting(self) -> None:
         self._is_waiting = False
-        self._tell()
+        self._notify()
 
 
 async def _after(seconds: float, act: Callable[[], None]) -> None:

@@ -27,7 +27,7 @@ from chat.text import fold, is_direct
 __all__ = ["ConversationState", "OpenThread", "title_of", "why_refused"]
 
 _SPEAKING = 400
-"""The newest messages whose authors come first in name completion."""
+"""Number of newest messages whose authors come first in name completion."""
 _LOOKED_UP_MAX = 2_000
 
 

@@ -22,7 +22,7 @@ __all__ = ["Switcher"]
 _SIGNS = "#@/"
 _WORD = re.compile(r"\w+")
 _WORDS_FROM = 3
-"""Least letters to search the help of commands; fewer match nearly all of them."""
+"""Minimum letters to search the help of commands; fewer match nearly all of them."""
 
 
 @dataclass(frozen=True, slots=True)

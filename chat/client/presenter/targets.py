@@ -93,7 +93,9 @@ def _number(conversation: Conversation, number: int) -> int:
     info = here(conversation)
     line = conversation.state.log(info.name).line(number)
     if line is not None and line.kind != "message":
-        raise Refused(f"{number} is not a message but the “{line.kind}” event of {line.author}.")
+        raise Refused(
+            f"Number {number} is not a message. It is a “{line.kind}” event by {line.author}."
+        )
     if info.head and not 0 < number <= info.head and line is None:
         raise Refused(f"There is no message {number} in {info.name}: the newest is {info.head}.")
     return number

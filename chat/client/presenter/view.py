@@ -65,7 +65,7 @@ class View(Protocol):
     def open_links(self, urls: Sequence[str]) -> None:
         """Open a link in the browser; with several, open a picker."""
 
-    def tell(self, update: Update) -> None:
+    def take_update(self, update: Update) -> None:
         """Receive an update from the core, before it is applied to the state."""
 
     def show_help(self) -> None:

@@ -104,7 +104,7 @@ class Cores:
         until = monotonic() + within
         leaving = [*self._leaving, *(core for _, core in self._cores)]
         for core in leaving:
-            core.stop(0.0)  # all begin to stop before any is waited for
+            core.stop(0.0)  # all stop at the same time
         for core in leaving:
             core.stop(max(until - monotonic(), 0.0))
 
@@ -145,7 +145,7 @@ class Cores:
         return renamed
 
     def remove(self, settings: ClientSettings) -> bool:
-        """Stop one, and forget it; whether it will be absent the next time, too."""
+        """Stop a server's core and remove it; return False if the settings will add it again."""
         for each, core in self:
             if each is settings:
                 self._cores.remove((each, core))
@@ -195,7 +195,7 @@ Converse = Callable[[int, ClientSettings, Core], Conversation]
 
 
 class Workspace:
-    """All servers, in their order: one for each of `cores`, once they were taken."""
+    """All servers, in their order: one for each of `cores`, once `take` was called."""
 
     def __init__(self, cores: Cores, converse: Converse) -> None:
         self._cores = cores
@@ -230,7 +230,7 @@ class Workspace:
         return self._trail.recent()
 
     def at(self, key: int) -> WorkspaceServer | None:
-        """Return the server of that key; None: it is gone."""
+        """Return the server with that key; None if it was removed."""
         return self._servers.get(key)
 
     @property
@@ -270,8 +270,7 @@ class Workspace:
     def take_in(self) -> None:
         """Apply the pending updates of all cores."""
         for server in self:
-            if updates := server.conversation.core.drain():
-                server.conversation.take_in(updates)
+            server.conversation.take_in()
 
     def close(self) -> None:
         """Save all drafts before the program ends."""
@@ -304,8 +303,8 @@ class Workspace:
         url, taken = server.settings.url, server.settings.name
         if not server.may_rename:
             raise Refused(
-                f"Cannot rename: the name {taken} is not taken. Use /connect {url} NAME to "
-                "use another name as well."
+                f"Your name {taken} is not taken. To use another name as well, use "
+                f"/connect {url} NAME."
             )
         try:
             check_name(name)
@@ -339,7 +338,7 @@ class Workspace:
         del self._servers[leaving.key]
         is_forgotten = self._cores.remove(leaving.settings)
         self.front.conversation.view.redraw()
-        again = "" if is_forgotten else " Your settings name it: the next start adds it again."
+        again = "" if is_forgotten else " It is in your settings, so it returns at the next start."
         self.front.conversation.view.say(f"Removed {title}.{again}")
 
     def show(self, server: str) -> None:
@@ -417,7 +416,7 @@ class Workspace:
             ordered = sorted(found.items(), key=lambda each: urgency(each[1]))
             self.front.conversation.view.list_unread(dict(ordered))
         else:
-            self.front.conversation.view.say("No unread messages")
+            self.front.conversation.view.say("No unread messages.")
 
     def mark(self, location: Location) -> None:
         """Mark a channel as read."""
@@ -488,7 +487,7 @@ class Workspace:
         """Show the most urgent unread channel; when none is left, return to the start."""
         location = self._tour.next(self.entries(), self.here)
         if location is None:
-            self.front.conversation.view.say("No unread messages")
+            self.front.conversation.view.say("No unread messages.")
             return
         self._is_jumping = True
         try:
@@ -509,7 +508,7 @@ class Workspace:
             if seq is not None:
                 self.jump(entry.location, seq)
                 return
-        self.front.conversation.view.say("No more mentions loaded")
+        self.front.conversation.view.say("No more mentions loaded.")
 
     def jump(self, location: Location, seq: int) -> None:
         """Open a channel and scroll to one of its messages."""

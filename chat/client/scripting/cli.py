@@ -30,7 +30,7 @@ from chat.errors import ChatError, CommandError, StartupError
 from chat.program import tell
 from chat.protocol.items import Event, Item
 from chat.protocol.limits import FOLDED_KINDS
-from chat.text import is_builtin, is_direct, printable
+from chat.text import is_builtin, printable
 
 __all__ = ["COMMANDS", "main"]
 
@@ -94,7 +94,10 @@ def _send_parser() -> Parser:
         "--lines", action="store_true", help="send each line of the input as a message"
     )
     parser.add_argument(
-        "--cid", default="", metavar="ID", help="id of the message; sent again, it is stored once"
+        "--cid",
+        default="",
+        metavar="ID",
+        help="message ID; a message sent again with the same ID is stored only once",
     )
     parser.add_argument(
         "--queue",
@@ -143,9 +146,12 @@ async def _send_lines(client: ScriptClient, outgoing: Outgoing) -> None:
 
 
 def _tail_parser() -> Parser:
-    parser = _parser("tail", "Print the newest entries of a channel, and follow it.")
+    parser = _parser(
+        "tail",
+        "Print the newest events of a channel; with --follow, print new ones as they arrive.",
+    )
     parser.add_argument(
-        "-n", "--count", type=_count, metavar="COUNT", help="number of entries (default: 10)"
+        "-n", "--count", type=_count, metavar="COUNT", help="number of events (default: 10)"
     )
     parser.add_argument(
         "--since",
@@ -155,7 +161,9 @@ def _tail_parser() -> Parser:
             "ago (10m, 2h)"
         ),
     )
-    parser.add_argument("-f", "--follow", action="store_true", help="follow new entries")
+    parser.add_argument(
+        "-f", "--follow", action="store_true", help="print new events as they arrive"
+    )
     return _with_json(parser)
 
 
@@ -184,7 +192,7 @@ async def _tail(settings: PipeSettings, asked: argparse.Namespace) -> int:
 
 
 def _export_parser() -> Parser:
-    return _with_json(_parser("export", "Print all entries of a channel."))
+    return _with_json(_parser("export", "Print all events of a channel."))
 
 
 async def _export(settings: PipeSettings, asked: argparse.Namespace) -> int:
@@ -206,8 +214,7 @@ def _channel(client: ScriptClient, word: str) -> str:
     try:
         return client.channel(word)
     except ValueError as exc:
-        reason = f"{exc}" if is_direct(word) else f"a channel {exc}"
-        raise StartupError(f"{word!r}: {reason}") from None
+        raise StartupError(f"“{word}” {exc}") from None
 
 
 def _everything(entry: Item | Event) -> bool:
@@ -230,7 +237,7 @@ def _printer(
 
 
 def _with_json(parser: Parser) -> Parser:
-    parser.add_argument("--json", action="store_true", help="print one JSON object for each entry")
+    parser.add_argument("--json", action="store_true", help="print one JSON object for each event")
     return parser
 
 

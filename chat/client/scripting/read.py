@@ -95,7 +95,8 @@ class LogReader:
             self._not_before = start.ts
         if after > joined.head:
             raise LogReplaced(
-                f"{joined.channel} ends at {joined.head}: {after} belongs to another log"
+                f"{joined.channel} ends at number {joined.head}; number {after} is from a "
+                "replaced log"
             )
         self._view = LogView(joined.channel, client.user)
         self._view.restore(joined.epoch, after, None, Coverage())
@@ -105,7 +106,7 @@ class LogReader:
             if self._is_page_empty:
                 raise BrokenLog(
                     f"{joined.channel}: the log ends at {self._view.position}, "
-                    f"its head is {joined.head}"
+                    f"but its head is {joined.head}"
                 )
         self._not_before = 0
 
@@ -177,7 +178,7 @@ class LogReader:
             if page.complete:
                 return 0
             if not page.items or (before is not None and page.items[0].seq >= before):
-                raise BrokenLog(f"{joined.channel}: a page that goes no further")
+                raise BrokenLog(f"{joined.channel}: the server sent a page that does not advance")
             before = page.items[0].seq
 
     def _show_change(self, change: Change) -> None:

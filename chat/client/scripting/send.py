@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from chat.client.model.records import OutboxRow
 from chat.client.scripting.client import ScriptClient
 from chat.client.storage.outbox import new_row
-from chat.client.sync.sender import command_of
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.commands import Join
 
@@ -35,9 +34,9 @@ async def deliver(client: ScriptClient, row: OutboxRow) -> int:
     Raises:
         CommandError: it was rejected.
     """
-    await client.session()  # `limits` are known from then on
+    session = await client.session()
     try:
-        command = command_of(row, client.limits)
+        command = session.command_of(row)
     except ValueError as exc:
         raise CommandError(ErrorCode.INVALID, str(exc)) from None
     try:

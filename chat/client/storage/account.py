@@ -1,15 +1,14 @@
-"""One account (a name on one server): its channels, outbox, drafts, and its two files.
+"""One account (a name on one server): its outbox, and its channels with the cached lines.
 
 Changes, including drafts, are collected in memory and written at most `FLUSH_DELAY` later
 (`sync/engine.py`); only sent messages are written at once. The cache is written before the outbox,
-so a line is stored before its row goes.
+so a line is stored before its row goes. A damaged cache is deleted; its lines are loaded again.
 """
 
 from __future__ import annotations
 
 import logging
 import sqlite3
-import time
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from pathlib import Path
@@ -22,16 +21,14 @@ from chat.client.model.records import ChannelRecord, DamagedFile, DiskError, Out
 from chat.client.model.state import LAST_CHANNEL, SERVER_NAME, Message
 from chat.client.storage.cache_db import CacheDb
 from chat.client.storage.database import delete_database
-from chat.client.storage.outbox import Outbox
+from chat.client.storage.outbox import CACHE, OPENING, OUTBOX, Outbox
 from chat.client.storage.outbox_db import (
-    OutboxContent,
     OutboxDb,
     ReadMarker,
-    SavedTexts,
     preference_change_from,
     preference_values,
 )
-from chat.client.storage.recovery import adopt, read_damaged, set_aside, unsent
+from chat.client.storage.recovery import one_file
 from chat.errors import StartupError
 from chat.text import is_direct
 
@@ -46,12 +43,7 @@ FILE_MAX = 2 * 1024**3
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-OPENING = 2.0
-"""Seconds to wait at the start for another program that has locked a file."""
-_OUTBOX, _CACHE = "outbox.db", "cache.db"
-_IN_MEMORY = "What you type is kept in memory and sent when the file is writable again."
-_ADOPT_AFTER = 5_000
-"""Milliseconds after which a row that another client has not sent is sent by this one."""
+_IN_MEMORY = "Your text is kept in memory and is sent when the file is writable again."
 _COUNTED_MAX = 1_000
 _THREAD_MAX = 500
 _HELLO_LIMITS = "hello-limits"
@@ -88,28 +80,18 @@ class Account:
         self._file_max = file_max
         self.me = me
         self.path = path
-        self._adopt = tuple(adopt)
         self._tell_changed = changed
         self._report = report
         self.is_unwritable = False
         """Whether a file is not writable; its changes are still in memory."""
-        self._has_recent_rows = False
-        """Whether the outbox has recent rows that another client may be sending now."""
         self._cache_damage: DamagedFile | None = None
         self._reset_channels: set[str] = set()
         self._changed_elsewhere: set[str] = set()
         self._dirty: set[str] = set()
-        self.outbox = Outbox(self._replace_outbox)
         self.channels: dict[str, Channel] = {}
-        self.drafts, self.prefs, self._preference_changes = (
-            SavedTexts("draft"),
-            SavedTexts("pref"),
-            SavedTexts("wish"),
-        )
-        self._saved_texts = self.drafts, self.prefs, self._preference_changes
-        self._marks: dict[str, ReadMarker] = {}
-        """The read markers in the outbox's file."""
-        self.outbox.file = self._open_outbox(OPENING)
+        self.outbox = Outbox(path, adopted=adopt, report=report)
+        if self.outbox.unwritable:
+            self._report_disk_error(self.outbox.unwritable)
         self._cache, records = self._open_cache(0.0 if self.is_unwritable else OPENING)
         self.has_signed_in = False
         """Whether this name has ever signed in; until then only `#general` is listed."""
@@ -117,76 +99,8 @@ class Account:
 
     # Opening
 
-    def _open_outbox(self, timeout: float) -> OutboxDb:
-        path = self.path / _OUTBOX
-        try:
-            file = OutboxDb(path, timeout=timeout)
-            try:
-                file.outbox()
-                file.marks()
-                for texts in self._saved_texts:
-                    file.saved_texts(texts.kind)
-            except DamagedFile:
-                file.close()
-                raise
-        except DamagedFile as exc:
-            file = self._replaced_outbox(exc, timeout, exists=True)
-        except DiskError as exc:
-            self._report_disk_error(exc)
-            return OutboxDb(path, unwritable=str(exc))
-        self._adopt_others(file)
-        return file
-
-    def _adopt_others(self, outbox: OutboxDb) -> None:
-        """Take over the files of older clients and of the accounts to adopt."""
-        old: list[tuple[Path, Path | None]] = [(_one_file(self.path), self.path / _CACHE)]
-        for other in self._adopt:
-            old += [(other / _OUTBOX, None), (_one_file(other), None)]
-        for path, cache in old:
-            try:
-                damage = adopt(outbox, path, cache)
-            except DiskError as exc:
-                self._report_disk_error(exc)
-            else:
-                if damage:
-                    _log.error("%s", damage)
-                    self._report(damage)
-        for other in self._adopt:
-            if other.is_dir() and not (other / _OUTBOX).exists():
-                with suppress(OSError):
-                    delete_database(other / _CACHE)
-                    other.rmdir()
-
-    def _replaced_outbox(self, damage: DamagedFile, timeout: float, *, exists: bool) -> OutboxDb:
-        """Create a new file for the outbox; an existing one is damaged and is renamed.
-
-        The new file gets the rows in memory, and all that can be read from the damaged file.
-        """
-        path = self.path / _OUTBOX
-        found = OutboxContent()
-        message = f"{damage}; a new file was created with the unsent messages"
-        if exists:
-            try:
-                aside = set_aside(path)
-            except OSError as exc:
-                raise DiskError(f"{path} is damaged and cannot be renamed: {exc.strerror}") from exc
-            found, is_whole = read_damaged(aside)
-            rest = "" if is_whole else "; some of it could not be read"
-            message = f"{damage}; recovered {unsent(found)}; the damaged file is {aside}{rest}"
-        file = OutboxDb(path, timeout=timeout)
-        unsaved, confirmed = self.outbox.unsaved, self.outbox.confirmed
-        known = [row for row in self.outbox.all() if row.cid not in unsaved]
-        texts = {each.kind: each.all() for each in self._saved_texts}
-        file.add(OutboxContent(known, texts, self._marks))
-        found.rows = [row for row in found.rows if row.cid not in confirmed]
-        file.add(found)
-        self._has_recent_rows = True
-        _log.error("%s", message)
-        self._report(message)
-        return file
-
     def _open_cache(self, timeout: float) -> tuple[CacheDb, list[ChannelRecord]]:
-        path = self.path / _CACHE
+        path = self.path / CACHE
         try:
             try:
                 cache = CacheDb(path, timeout=timeout)
@@ -196,67 +110,27 @@ class Account:
                 delete_database(path)
                 return CacheDb(path, timeout=timeout), []
         except (DiskError, OSError) as exc:
-            self._report_disk_error(exc)
+            self._report_disk_error(str(exc))
             cache = CacheDb(path, unwritable=str(exc))
             with suppress(DiskError):
                 return cache, cache.channels()
             return cache, []
 
     def _load(self, records: list[ChannelRecord]) -> None:
-        self.outbox.read(OutboxDb.has_changed_elsewhere, False)  # from now on
-        for texts in self._saved_texts:
-            texts.stored = self._stored(texts)
         for record in records:
             self._restore(record)
-        self.outbox.load(self.outbox.read(OutboxDb.outbox, []))
-        for channel in (*self.outbox.channels(), *self.drafted()):
+        for channel in (*self.outbox.channels(), *self.outbox.drafted()):
             self.ensure_channel(channel)
-        self.reload_channel_changes()
-        self._changed_elsewhere.clear()
-        self.has_signed_in = bool(records) or bool(self.prefs.get(SERVER_NAME))
+        self.has_signed_in = bool(records) or bool(self.outbox.prefs.get(SERVER_NAME))
 
     def _restore(self, record: ChannelRecord) -> None:
         self.ensure_channel(record.name).restore(record)
         self._take_mark(self.channels[record.name])
 
-    def _stored(self, texts: SavedTexts) -> dict[str, str]:
-        return self.outbox.read(lambda file: file.saved_texts(texts.kind), texts.stored)
-
-    def _replace_outbox(self, damage: DamagedFile) -> None:
-        """Replace a damaged or deleted outbox file.
-
-        Raises:
-            DiskError: the disk is not accepting writes.
-        """
-        exists = self.outbox.file.exists
-        self.outbox.file.close()
-        try:
-            self.outbox.file = self._replaced_outbox(damage, OPENING, exists=exists)
-        except (DiskError, StartupError) as error:
-            self._switch_to_memory(str(error))
-            raise DiskError(str(error)) from error
-
-    def _switch_to_memory(self, why: str) -> None:
-        """Continue without a file; everything counts as unsaved."""
-        self.outbox.file = OutboxDb(self.outbox.file.path, unwritable=why)
-        for row in self.outbox.all():
-            self.outbox.keep_in_memory(row, why)
-        for texts in self._saved_texts:
-            texts.changed = texts.all() | texts.changed
-        self._marks = {}
-
     def take_over(self, before: Account) -> None:
         """Take over the unsaved state of another account."""
-        for cid in before.outbox.confirmed:
-            self.outbox.confirm(cid)
-        for row in before.outbox.all():
-            if row.cid in before.outbox.unsaved:
-                self.outbox.keep_in_memory(row, row.reason)
-            elif self.outbox.get(row.cid) is None:
-                self._take_over_row(row)
-        for mine, other in zip(self._saved_texts, before._saved_texts, strict=True):
-            mine.take_over(other)
-        self._take_preference_changes()
+        self.outbox.take_over(before.outbox)
+        self._apply_preference_changes()
         for channel in before.channels.values():
             view = channel.view
             if channel.is_stored and (channel.preference_change or view.read > channel.server_read):
@@ -264,16 +138,10 @@ class Account:
                 known.view.advance_marker(view.marker_epoch, view.read, view.unread, view.mentions)
                 self.touch(known)
 
-    def _take_over_row(self, row: OutboxRow) -> None:
-        try:
-            self.outbox.add(row)
-        except DiskError as exc:
-            self.outbox.keep_in_memory(row, str(exc))
-
     def signed_in(self, server: str) -> None:
         """Note a successful connection and the server's display name."""
         self.has_signed_in = True
-        if self.prefs.get(SERVER_NAME) != server:
+        if self.outbox.prefs.get(SERVER_NAME) != server:
             self.set_pref(SERVER_NAME, server)
 
     def renamed(self, me: str) -> None:
@@ -285,7 +153,7 @@ class Account:
     def close(self) -> None:
         """Flush, and close the files."""
         self.flush()
-        self.outbox.file.close()
+        self.outbox.close()
         self._cache.close()
 
     # Channels
@@ -301,13 +169,13 @@ class Account:
                 lambda: self._cache.discard(name),
             )
             found = self.channels[name] = Channel(view)
-            found.preference_change = preference_change_from(name, self._preference_changes.all())
+            found.preference_change = self._stored_preference_change(name)
             self._take_mark(found)
         return found
 
     def _take_mark(self, channel: Channel) -> bool:
         """Apply the read marker in the outbox's file if it is further."""
-        view, mark = channel.view, self._marks.get(channel.name)
+        view, mark = channel.view, self.outbox.marks.get(channel.name)
         if mark is None or mark.seq <= view.read or view.epoch not in ("", mark.epoch):
             return False
         view.advance_marker(*mark, *self._count_above(channel, mark.seq))
@@ -325,11 +193,9 @@ class Account:
         self._dirty.discard(channel.name)
         self._cache.discard(channel.name)
         self._forget_preference_change(channel.name, channel.preference_change)
-        if mark := self._marks.pop(channel.name, None):
-            forgotten = {channel.name: mark}
-            self.outbox.read(lambda file: file.save_marks({}, forgotten), None)
+        self.outbox.forget_mark(channel.name)
         self._tell_changed()
-        if channel.name in self.outbox.channels() or channel.name in self.drafted():
+        if channel.name in self.outbox.channels() or channel.name in self.outbox.drafted():
             self.ensure_channel(channel.name)
 
     def lines_before(self, channel: Channel, before: int, limit: int) -> tuple[list[Message], int]:
@@ -398,7 +264,7 @@ class Account:
 
     def positions(self) -> dict[str, ResumeFrom]:
         """Return the position to resume each channel from, most important channels first."""
-        last = self.prefs.get(LAST_CHANNEL)
+        last = self.outbox.prefs.get(LAST_CHANNEL)
 
         def rank(channel: Channel) -> tuple[bool, ...]:
             view, is_shown = channel.view, channel.shown_from is not None or channel.name == last
@@ -411,7 +277,7 @@ class Account:
     @property
     def hello_limits(self) -> tuple[int, int]:
         """The server's last known limits for `hello`: bytes of a frame, and number of positions."""
-        words = self.prefs.get(_HELLO_LIMITS).split()
+        words = self.outbox.prefs.get(_HELLO_LIMITS).split()
         if len(words) != 2 or not all(word.isdecimal() for word in words):
             return _HELLO_USUAL
         return int(words[0]), int(words[1])
@@ -419,7 +285,7 @@ class Account:
     def note_hello_limits(self, frame: int, channels: int) -> None:
         """Store the server's limits for the next `hello`."""
         limits = f"{frame} {min(channels, _HELLO_USUAL[1])}"
-        if self.prefs.get(_HELLO_LIMITS) != limits:
+        if self.outbox.prefs.get(_HELLO_LIMITS) != limits:
             self.set_pref(_HELLO_LIMITS, limits)
 
     # Preferences of channels
@@ -428,71 +294,47 @@ class Account:
         """Store a change of a channel's preferences until the server confirms it."""
         channel.preference_change = channel.preference_change.merged_with(change)
         for key, value in preference_values(channel.name, change).items():
-            self._preference_changes.set(key, value)
+            self.outbox.preference_changes.set(key, value)
         self._tell_changed()
 
     def preference_confirmed(self, channel: Channel, done: PreferenceChange) -> None:
         """Drop a change that the server has confirmed or rejected."""
         self._forget_preference_change(channel.name, done)
-        channel.preference_change = preference_change_from(
-            channel.name, self._preference_changes.all()
-        )
+        channel.preference_change = self._stored_preference_change(channel.name)
         self.touch(channel)
         self.flush()  # at once: another client on the file would send it again
 
     def _forget_preference_change(self, channel: str, done: PreferenceChange) -> None:
+        changes = self.outbox.preference_changes
         for key, value in preference_values(channel, done).items():
-            if self._preference_changes.get(key) == value:
-                self._preference_changes.set(key, "")
+            if changes.get(key) == value:
+                changes.set(key, "")
+
+    def _stored_preference_change(self, channel: str) -> PreferenceChange:
+        return preference_change_from(channel, self.outbox.preference_changes.all())
 
     # Other clients on the same files
 
-    def discard(self, row: OutboxRow) -> None:
-        """Discard a row, also for other clients on this file.
-
-        Raises:
-            DiskError: the row is still on disk and would come back.
-        """
-        if row.cid not in self.outbox.unsaved:
-            self.outbox.use(lambda file: file.drop_rows([row.cid]))
-        self.outbox.drop(row.cid)
-
     def merge_other_clients(self) -> tuple[list[OutboxRow], list[OutboxRow], bool]:
-        """Apply what other clients have changed in outbox, drafts, preferences and channels.
-
-        Returns:
-            Rows that are gone; rows that are new or changed; whether drafts or preferences differ.
-        """
-        if (
-            not self.outbox.read(OutboxDb.has_changed_elsewhere, False)
-            and not self._has_recent_rows
-        ):
+        """Apply what other clients have changed in the outbox; see `Outbox.merge_other_clients`."""
+        if not self.outbox.has_changed_elsewhere():
             return [], [], False
-        old = time.time_ns() // 1_000_000 - _ADOPT_AFTER
-        stored = self.outbox.read(OutboxDb.outbox, list(self.outbox.all()))
-        gone, changed = self.outbox.merge_stored(stored, old)
-        known = {row.cid for row in self.outbox.all()} | self.outbox.confirmed
-        self._has_recent_rows = any(row.cid not in known for row in stored)
-        followed = self.drafts, self.prefs
-        before = [texts.stored for texts in followed]
-        for texts in followed:
-            texts.stored = self._stored(texts)
+        merged = self.outbox.merge_other_clients()
         self.reload_channel_changes()
-        return gone, changed, [texts.stored for texts in followed] != before
+        return merged
 
     def reload_channel_changes(self) -> None:
         """Apply preference changes and read markers that other clients have stored."""
-        self._preference_changes.stored = self._stored(self._preference_changes)
-        self._take_preference_changes()
-        self._marks = self.outbox.read(OutboxDb.marks, self._marks)
-        for name in self._marks.keys() & self.channels.keys():
+        self.outbox.load_channel_changes()
+        self._apply_preference_changes()
+        for name in self.outbox.marks.keys() & self.channels.keys():
             if self._take_mark(self.channels[name]):
                 self._changed_elsewhere.add(name)
         if self._changed_elsewhere:
             self._tell_changed()
 
-    def _take_preference_changes(self) -> None:
-        changes = self._preference_changes.all()
+    def _apply_preference_changes(self) -> None:
+        changes = self.outbox.preference_changes.all()
         for channel in self.channels.values():
             change = preference_change_from(channel.name, changes)
             if change != channel.preference_change:
@@ -508,59 +350,36 @@ class Account:
 
     def set_draft(self, channel: str, text: str) -> None:
         """Set a draft; an empty text removes it."""
-        self.drafts.set(channel, text)
-        for name in self.drafted() - self.channels.keys():
+        self.outbox.drafts.set(channel, text)
+        for name in self.outbox.drafted() - self.channels.keys():
             self.ensure_channel(name)
         self._tell_changed()
 
-    def drafted(self) -> set[str]:
-        """Return the channels that have a draft, including drafts in threads."""
-        return {key.partition("/")[0] for key in self.drafts.all()} - {""}
-
     def set_pref(self, key: str, value: str) -> None:
         """Set a preference of the interface; an empty value removes it."""
-        self.prefs.set(key, value)
+        self.outbox.prefs.set(key, value)
         self._tell_changed()
-
-    def unsaved(self) -> list[str]:
-        """Return messages and drafts that are only in memory."""
-        return [*self.outbox.unsaved_texts(), *filter(None, self.drafts.changed.values())]
 
     # To disk
 
     def flush(self) -> None:
         """Write all changes; unwritten ones stay in memory for the next attempt."""
-        parts = self._reopen_outbox, self._flush_cache, self._flush_outbox
+        parts = self.outbox.reopen, self._flush_cache, self._flush_outbox
         self.is_unwritable = False in [self._is_done(write) for write in parts]
 
     def _is_done(self, write: Callable[[], None]) -> bool:
         try:
             write()
         except (DiskError, StartupError) as exc:
-            self._report_disk_error(exc)
+            self._report_disk_error(str(exc))
             return False
         return True
 
-    def _report_disk_error(self, error: Exception) -> None:
+    def _report_disk_error(self, error: str) -> None:
         _log.error("%s", error)
         if not self.is_unwritable:
             self.is_unwritable = True
             self._report(f"{error}. {_IN_MEMORY}")
-
-    def _reopen_outbox(self) -> None:
-        """Reopen the file if it was not writable.
-
-        Raises:
-            DiskError: it is still not writable.
-        """
-        if self.outbox.file.unwritable:
-            file = self._open_outbox(0.0)
-            if file.unwritable:
-                file.close()
-                raise DiskError(file.unwritable)
-            self.outbox.file.close()
-            self.outbox.file = file
-            self._has_recent_rows = True  # rows that could not be read before
 
     def _reopen_cache(self) -> None:
         if self._cache.unwritable:
@@ -638,30 +457,7 @@ class Account:
             self._reset_channel(self.ensure_channel(name))
 
     def _flush_outbox(self) -> None:
-        self.outbox.use(self._save_outbox)
-
-    def _save_outbox(self, file: OutboxDb) -> None:
-        if confirmed := tuple(self.outbox.confirmed):
-            file.drop_rows(confirmed)
-            self.outbox.confirmed.clear()
-        for texts in self._saved_texts:
-            if texts.changed:
-                file.save_texts(texts)
-        wanted = {
-            channel.name: ReadMarker(channel.view.marker_epoch, channel.view.read)
-            for channel in self.channels.values()
-            if channel.view.read > channel.server_read
-            and channel.view.marker_epoch
-            and channel.is_stored
-        }
-        known = self._marks.keys() & self.channels.keys()
-        moved = {name: mark for name, mark in wanted.items() if self._marks.get(name) != mark}
-        confirmed_marks = {name: self._marks[name] for name in known - wanted.keys()}
-        if moved or confirmed_marks:
-            file.save_marks(moved, confirmed_marks)
-            self._marks = {
-                name: mark for name, mark in self._marks.items() if name not in confirmed_marks
-            } | moved
+        self.outbox.flush({channel.name: _marker_of(channel) for channel in self.channels.values()})
 
     def _read(self, query: Callable[[], T], otherwise: T) -> T:
         """Read from the cache; a damaged file is replaced at the next flush."""
@@ -675,9 +471,16 @@ class Account:
             return otherwise
 
 
+def _marker_of(channel: Channel) -> ReadMarker | None:
+    """Return the channel's read marker if the server does not have it."""
+    view = channel.view
+    is_ahead = view.read > channel.server_read and channel.is_stored
+    return ReadMarker(view.marker_epoch, view.read) if is_ahead and view.marker_epoch else None
+
+
 def account_exists(path: Path) -> bool:
     """Whether the folder `path` contains an account."""
-    return (path / _OUTBOX).exists() or _one_file(path).exists()
+    return (path / OUTBOX).exists() or one_file(path).exists()
 
 
 def put_into_outbox(path: Path, row: OutboxRow) -> None:
@@ -686,7 +489,7 @@ def put_into_outbox(path: Path, row: OutboxRow) -> None:
     Raises:
         DiskError: the disk is not accepting writes.
     """
-    file = OutboxDb(path / _OUTBOX)
+    file = OutboxDb(path / OUTBOX)
     file.put_row(row)
     file.close()
 
@@ -694,9 +497,9 @@ def put_into_outbox(path: Path, row: OutboxRow) -> None:
 def was_signed_in(path: Path) -> bool:
     """Whether a server has ever accepted the name of the account in the folder `path`."""
     signs = (
-        (path / _OUTBOX, "SELECT 1 FROM kept WHERE kind = 'pref' AND key = 'server'"),
-        (path / _CACHE, "SELECT 1 FROM channels"),
-        (_one_file(path), "SELECT 1 FROM channels"),
+        (path / OUTBOX, "SELECT 1 FROM kept WHERE kind = 'pref' AND key = 'server'"),
+        (path / CACHE, "SELECT 1 FROM channels"),
+        (one_file(path), "SELECT 1 FROM channels"),
     )
     for file, query in signs:
         if file.is_file():
@@ -704,8 +507,3 @@ def was_signed_in(path: Path) -> bool:
                 if db.execute(query).fetchone() is not None:
                     return True
     return False
-
-
-def _one_file(path: Path) -> Path:
-    """Return the single file that older clients used."""
-    return path.with_name(f"{path.name}.db")

@@ -34,7 +34,7 @@ class InvalidValue(ValueError):
 def text(value: Any) -> str:
     """Decode text."""
     if type(value) is not str:
-        raise InvalidValue(f"{value!r} is no text")
+        raise InvalidValue(f"{value!r} is not text")
     return value
 
 
@@ -46,7 +46,7 @@ def word(value: Any) -> str:
 def number(value: Any) -> int:
     """Decode a whole number."""
     if type(value) is not int:
-        raise InvalidValue(f"{value!r} is no number")
+        raise InvalidValue(f"{value!r} is not a number")
     return value
 
 
@@ -67,7 +67,7 @@ def list_of(shape: Decoder[T]) -> Decoder[list[T]]:
 
     def take(value: Any) -> list[T]:
         if type(value) is not list:
-            raise InvalidValue(f"{value!r} is no array")
+            raise InvalidValue(f"{value!r} is not an array")
         return [shape(each) for each in value]
 
     return take
@@ -84,7 +84,7 @@ def table_of(shape: Decoder[T]) -> Decoder[dict[str, T]]:
 
     def take(value: Any) -> dict[str, T]:
         if type(value) is not dict:
-            raise InvalidValue(f"{value!r} is no object")
+            raise InvalidValue(f"{value!r} is not an object")
         return {name: shape(each) for name, each in value.items()}
 
     return take
@@ -95,7 +95,7 @@ def record(kind: Callable[..., T], /, **shapes: Decoder[Any]) -> Decoder[T]:
 
     def take(value: Any) -> T:
         if type(value) is not dict:
-            raise InvalidValue(f"{value!r} is no object")
+            raise InvalidValue(f"{value!r} is not an object")
         try:
             return kind(**{name: shapes[name](value[name]) for name in value if name in shapes})
         except (TypeError, ValueError) as exc:  # also from the constructor of `kind`
@@ -106,5 +106,5 @@ def record(kind: Callable[..., T], /, **shapes: Decoder[Any]) -> Decoder[T]:
 
 def _nothing(value: Any) -> tuple[()]:
     if value != []:
-        raise InvalidValue(f"{value!r} is no array")
+        raise InvalidValue(f"{value!r} is not an array")
     return ()

@@ -1,4 +1,4 @@
-"""`outbox.db`: what the user did and the server may not have. Small, and irreplaceable.
+"""`outbox.db`: input that the server may not have yet. Small, and irreplaceable.
 
 Outbox rows, drafts, the interface's preferences on this computer, and channel preferences and read
 markers that the server has not confirmed. A commit is on disk when it returns.

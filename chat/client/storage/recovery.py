@@ -24,11 +24,16 @@ from chat.client.storage.outbox_db import OutboxContent, OutboxDb, ReadMarker
 from chat.client.storage.private_files import open_private
 from chat.errors import StartupError
 
-__all__ = ["adopt", "read_damaged", "set_aside", "unsent"]
+__all__ = ["adopt", "one_file", "read_damaged", "set_aside", "unsent"]
 
 _ONE_FILE = 2
 """The last version that stored everything in one file."""
 _ROWS = "SELECT cid, channel, command, ts, state, reason FROM outbox ORDER BY place"
+
+
+def one_file(folder: Path) -> Path:
+    """Return the single file that older clients used instead of an account's folder."""
+    return folder.with_name(f"{folder.name}.db")
 
 
 def set_aside(path: Path) -> Path:
@@ -80,10 +85,13 @@ def adopt(outbox: OutboxDb, old: Path, cache: Path | None = None) -> str:
             if is_whole:
                 _retire(old, found, cache)
                 return ""
-            aside = set_aside(old) if old.exists() else "reported by another client"
+            if old.exists():
+                rest = f"the damaged file was kept as {set_aside(old)}"
+            else:
+                rest = "another client has already reported the damaged file"
     except OSError as exc:
-        raise DiskError(f"cannot take over {old}: {exc.strerror or exc}") from exc
-    return f"{old} is damaged; recovered {unsent(found)}; the damaged file is {aside}"
+        raise DiskError(f"cannot import {old}: {exc.strerror or exc}") from exc
+    return f"{old} is damaged; recovered {unsent(found)}; {rest}"
 
 
 def unsent(found: OutboxContent) -> str:

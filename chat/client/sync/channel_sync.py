@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import TypeVar
 
 from chat.client.model.channel import Channel
@@ -17,14 +16,8 @@ from chat.client.model.fold import message_of
 from chat.client.model.log_view import EMPTY_PAGE_PAUSE, PAGE_PAUSE, Change
 from chat.client.model.notifications import NotificationRules
 from chat.client.model.state import Message, Notice, NotificationDue, Update
-from chat.client.network.backoff import Backoff
-from chat.client.network.session import (
-    PAUSE_MAX,
-    Session,
-    ask_with_retries,
-    refusal_of,
-    retry_delay,
-)
+from chat.client.network.backoff import PAUSE_MAX, Backoff
+from chat.client.network.session import Session, ask_with_retries, refusal_of
 from chat.client.storage.account import Account
 from chat.client.sync.publisher import PAGE, Publisher
 from chat.client.sync.server_prefs import MarkerSync, PreferenceSync
@@ -35,7 +28,6 @@ from chat.protocol.frames import (
     ErrorFrame,
     Heads,
     Joined,
-    Page,
     Preferences,
     PresenceFrame,
     Read,
@@ -47,7 +39,7 @@ from chat.protocol.frames import (
 )
 from chat.protocol.items import Event, Item
 from chat.protocol.values import CHANNELS_MAX
-from chat.text import fold
+from chat.text import fold, is_direct
 
 __all__ = ["ChannelSync"]
 
@@ -154,10 +146,17 @@ class ChannelSync:
             _log.warning("cannot follow a channel: %s", error.code)
             self._forget(channel)
 
+    async def join_direct(self, name: str) -> None:
+        """Join a new direct channel before the first send to it, so that no event is missed."""
+        if is_direct(name) and not self._account.ensure_channel(name).is_member:
+            answer = await self.ask(Join(channel=name))
+            if answer.channel != name:
+                self._account.ensure_channel(name).is_member = True  # known with another spelling
+
     async def _join_after(self, channel: Channel, refusal: ErrorFrame) -> None:
         """Join a channel that the server could not resume, after the requested delay."""
         try:
-            await asyncio.sleep(retry_delay(refusal_of(refusal), Backoff(RESUME_AFTER)))
+            await asyncio.sleep(Backoff(RESUME_AFTER).after(refusal_of(refusal)))
             if not channel.is_attached:
                 await self.join(channel)
         finally:
@@ -257,7 +256,7 @@ class ChannelSync:
                     self._notify(channel, entry)
                 continue
             if row := self._account.outbox.confirm(entry.cid):
-                self._publisher.line_changed(channel, self._account.outbox.target_of(row))
+                self._publisher.line_changed(channel, row.target)
                 if row.channel != channel.name:  # a direct channel typed in another spelling
                     self._publisher.line_removed(self._account.ensure_channel(row.channel), row.cid)
                     self._publisher.channel_changed(row.channel)
@@ -374,10 +373,27 @@ class ChannelSync:
         """Load missing replies of the open thread, if it belongs to this channel."""
         threads = self._publisher.threads
         if channel.is_attached and threads.wants(channel):
-            self._tasks.start(threads.load(channel, partial(self._thread_page, channel.name)))
+            self._tasks.start(self._read_thread(channel))
 
-    async def _thread_page(self, name: str, root: int, before: int | None) -> Page:
-        return await self.ask(History(channel=name, thread=root, before=before, limit=PAGE))
+    async def _read_thread(self, channel: Channel) -> None:
+        """Load the newest page of the open thread, or the one before the known part."""
+        view, threads = channel.view, self._publisher.threads
+        root, before = threads.page_requested()
+        view.page_requested()
+        try:
+            page = await self.ask(
+                History(channel=channel.name, thread=root, before=before, limit=PAGE)
+            )
+            if page.epoch == view.epoch:
+                threads.apply(channel, root, page)
+                self._account.touch(channel)
+        except CommandError as error:
+            self._put(Notice(f"Cannot load the thread: {error.message}", "warning"))
+            if error.code == ErrorCode.NO_SUCH_MESSAGE:
+                threads.missing(channel, root)
+        finally:
+            view.page_received()
+            threads.page_received()
 
     # Asking
 

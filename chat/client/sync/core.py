@@ -126,7 +126,7 @@ class Core:
 
     def unsaved(self) -> list[str]:
         """Return the texts that could not be saved; call it after `stop`."""
-        return self._engine.account.unsaved() if self._engine is not None else []
+        return self._engine.account.outbox.unsaved_texts() if self._engine is not None else []
 
     def unsent(self) -> int:
         """Return the number of rows in the outbox on disk; call it after `stop`."""
@@ -179,11 +179,11 @@ class Core:
 
     def retry(self, cid: str) -> None:
         """Send a failed message again."""
-        self._post(lambda engine: engine.retry(cid))
+        self._post(lambda engine: engine.sender.retry(cid))
 
     def discard(self, cid: str) -> None:
         """Discard an unsent message."""
-        self._post(lambda engine: engine.discard(cid))
+        self._post(lambda engine: engine.sender.discard(cid))
 
     def save_draft(self, channel: str, text: str) -> None:
         """Store a draft on disk; an empty text removes it."""
@@ -246,7 +246,7 @@ class Core:
 
     def close_thread(self) -> None:
         """Close the thread."""
-        self._post(lambda engine: engine.close_thread())
+        self._post(lambda engine: engine.publisher.threads.close())
 
     def inbox(self) -> Future[tuple[Unread, ...]]:
         """Return the cached unread messages of all channels."""
@@ -273,7 +273,7 @@ class Core:
         The future fails with `Offline` (no connection, or it was lost before the answer),
         `Unanswered` (no answer in time), or `CommandError` (rejected); the texts are for the user.
         """
-        return self._run_async(lambda engine: engine.ask(command))
+        return self._run_async(lambda engine: engine.online.ask(command))
 
     def status(self, status: Status) -> None:
         """Set the user's status: online, away or busy; it is sent again after a reconnect."""
@@ -298,7 +298,7 @@ class Core:
 
     def settled(self) -> Future[None]:
         """Wait until earlier calls were applied and stored; then `drain` returns their updates."""
-        return self._query(lambda engine: engine.flush_updates())
+        return self._query(lambda engine: engine.publisher.flush())
 
     # Internals
 
@@ -307,7 +307,7 @@ class Core:
         if self._failure and "text" in given:
             raise Offline(self._failure)
         row = new_row({"type": kind, "channel": channel, **given})
-        self._post(lambda engine: engine.write(row))
+        self._post(lambda engine: engine.sender.write(row))
         return row.cid
 
     def _run_async(self, work: Callable[[Engine], Coroutine[Any, Any, T]]) -> Future[T]:

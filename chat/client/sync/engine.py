@@ -1,7 +1,7 @@
 """Run the interface's requests: on disk, and on the server while connected.
 
-Everything runs in one event loop, and only tasks wait for the network. Whatever the user typed,
-moved or opened goes through the account first, and works offline; `Online` does the rest.
+Everything runs in one event loop, and only tasks wait for the network. Everything that the user
+types, moves or opens goes through the account first, and works offline; `Online` does the rest.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from chat.client.config.settings import ClientSettings
 from chat.client.model.channel import Channel
 from chat.client.model.preferences import PreferenceChange
-from chat.client.model.records import DiskError, OutboxRow
 from chat.client.model.sign_in import Credential, SignInWay
 from chat.client.model.state import LAST_CHANNEL, Link, Message, Notice, Update
 from chat.client.network.backoff import Backoff
@@ -23,19 +22,18 @@ from chat.client.network.errors import Offline
 from chat.client.storage.account import Account
 from chat.client.sync.local_state import LocalState
 from chat.client.sync.publisher import PAGE, Publisher
+from chat.client.sync.sender import Sender
 from chat.client.sync.tasks import Tasks
 from chat.errors import ChatError
 from chat.text import fold
 
 if TYPE_CHECKING:
     from chat.client.sync.online import LiveSession, Online
-    from chat.protocol.commands import AnsweredBy
     from chat.protocol.values import Status
 
 __all__ = ["ABOVE", "Engine", "lines_down_to"]
 
 _log = logging.getLogger(__name__)
-_Answer = TypeVar("_Answer")
 
 FLUSH_DELAY = 0.2
 """Seconds from a change of the account, such as a draft, to its commit on disk."""
@@ -79,6 +77,7 @@ class Engine:
         self._when_idle: list[Callable[[], None]] = []
         self._tasks = Tasks(self._task_failed, self._task_ended)
         self._local = LocalState(settings, put, changed=self._flush_soon)
+        self.sender = Sender(self._local, self._tasks)
 
     @property
     def account(self) -> Account:
@@ -86,8 +85,20 @@ class Engine:
         return self._local.account
 
     @property
-    def _publisher(self) -> Publisher:
+    def publisher(self) -> Publisher:
+        """The publisher of the open account."""
         return self._local.publisher
+
+    @property
+    def online(self) -> Online:
+        """The connection.
+
+        Raises:
+            Offline: the first page is not shown yet, so connecting has not begun.
+        """
+        if self._online is None:
+            raise Offline("not connected yet")
+        return self._online
 
     @property
     def _live(self) -> LiveSession | None:
@@ -106,7 +117,7 @@ class Engine:
                 Online,  # lazy: takes 0.2 s, and the first page does not need it
             )
 
-            self._online = Online(self._local, self._tasks, self._backoff)
+            self._online = Online(self._local, self.sender, self._tasks, self._backoff)
             await self._online.connector.run()
         except Exception as exc:
             _log.exception("the client's core failed")
@@ -155,7 +166,7 @@ class Engine:
     def begin(self) -> None:
         """Publish the stored state, with the last channel."""
         self._look_at_file()
-        last = self.account.prefs.get(LAST_CHANNEL)
+        last = self.account.outbox.prefs.get(LAST_CHANNEL)
         self.repaint()
         if last in self.account.channels:
             self.open_channel(last)
@@ -164,57 +175,10 @@ class Engine:
         """Publish the whole state again."""
         self._put(replace(self._local.connection, retry_in=None))
         self._local.publish_saved()
-        self._publisher.publish_all()
-        self._publisher.flush()
+        self.publisher.publish_all()
+        self.publisher.flush()
 
-    def flush_updates(self) -> None:
-        """Publish the collected changes now."""
-        self._publisher.flush()
-
-    # Writing
-
-    def write(self, row: OutboxRow) -> None:
-        """Add a row to the outbox, then send it."""
-        try:
-            self.account.outbox.add(row)
-        except DiskError as exc:
-            row = self.account.outbox.keep_in_memory(row, f"{exc}; retrying automatically")
-        self._show_and_send(row)
-
-    def retry(self, cid: str) -> None:
-        """Send a failed row again."""
-        try:
-            row = self.account.outbox.retry(cid)
-        except DiskError as exc:
-            self._put(Notice(str(exc), "error"))
-            return
-        if row is not None:
-            self._changed(row)
-
-    def _changed(self, row: OutboxRow) -> None:
-        if self.account.outbox.line_of(row, self.account.me) is None:
-            self._publisher.line_removed(self.account.ensure_channel(row.channel), row.cid)
-        self._show_and_send(row)
-
-    def _show_and_send(self, row: OutboxRow) -> None:
-        self._publisher.row_changed(row)
-        self._send(row)
-
-    def _send(self, row: OutboxRow) -> None:
-        if self._live is not None:
-            self._live.sender.send(row.channel)
-
-    def discard(self, cid: str) -> None:
-        """Discard a row."""
-        row = self.account.outbox.get(cid)
-        if row is None:
-            return
-        try:
-            self.account.discard(row)
-        except DiskError as exc:
-            self._put(Notice(f"Cannot discard the message now: {exc}", "error"))
-        else:
-            self._publisher.row_removed(row)
+    # Drafts and preferences
 
     def save_pref(self, key: str, value: str, number: int) -> None:
         """Store a preference of the interface; `number` counts the saves."""
@@ -225,13 +189,13 @@ class Engine:
         """Store the draft of a channel (`#a`) or a thread (`#a/7`); `number` counts the saves."""
         self._local.saves = number
         self.account.set_draft(key, text)
-        self._publisher.channel_changed(key.partition("/")[0])
+        self.publisher.channel_changed(key.partition("/")[0])
 
     # Views
 
     def open_channel(self, name: str) -> None:
         """Show a channel from the cache, and publish its changes from now on."""
-        self._publisher.open(self.account.ensure_channel(name))
+        self.publisher.open(self.account.ensure_channel(name))
 
     def load_before(self, name: str) -> None:
         """Show an older page, from the cache or from the server."""
@@ -241,11 +205,11 @@ class Engine:
         lines, lowest = self.account.lines_before(channel, channel.shown_from, PAGE)
         if lowest < channel.shown_from:
             channel.shown_from = lowest
-            self._publisher.lines_changed(channel, lines, missed=True)
+            self.publisher.lines_changed(channel, lines, missed=True)
         elif not channel.is_complete and self._live is not None and channel.view.epoch:
             self._live.channel_sync.load_before(channel, channel.shown_from)
             return
-        self._publisher.edges_changed(channel)
+        self.publisher.edges_changed(channel)
 
     def load_gap(self, name: str, seq: int) -> None:
         """Load the missing lines before `seq`."""
@@ -253,7 +217,7 @@ class Engine:
         if channel is not None and self._live is not None and channel.view.epoch:
             self._live.channel_sync.load_before(channel, seq)
         elif channel is not None:
-            self._publisher.edges_changed(channel)
+            self.publisher.edges_changed(channel)
 
     async def reach(self, name: str, seq: int) -> bool:
         """Show a line with some above it and all known ones below; return whether it exists."""
@@ -265,9 +229,9 @@ class Engine:
         if channel.view.coverage.around(seq) is None and self._live and channel.view.epoch:
             await self._live.channel_sync.fetch(channel, seq)
         lines, channel.shown_from = lines_down_to(self.account, channel, seq)
-        self._publisher.lines_changed(channel, lines, missed=True)
-        self._publisher.edges_changed(channel)
-        self._publisher.flush()
+        self.publisher.lines_changed(channel, lines, missed=True)
+        self.publisher.edges_changed(channel)
+        self.publisher.flush()
         is_shown = seq >= channel.shown_from and channel.view.is_contiguous(seq)
         return is_shown and channel.view.line(seq) is not None
 
@@ -287,17 +251,13 @@ class Engine:
     def open_thread(self, name: str, seq: int) -> None:
         """Show the thread of a message, then load the rest from the server."""
         if channel := self.account.channels.get(name):
-            self._publisher.threads.open(channel, seq)
+            self.publisher.threads.open(channel, seq)
             self.load_thread()
 
     def load_thread(self) -> None:
         """Load an older page of the open thread."""
-        if self._live is not None and (shown := self._publisher.threads.shown):
+        if self._live is not None and (shown := self.publisher.threads.shown):
             self._live.channel_sync.load_thread(self.account.ensure_channel(shown[0]))
-
-    def close_thread(self) -> None:
-        """Close the thread."""
-        self._publisher.threads.close()
 
     def mark(self, name: str, seq: int) -> None:
         """Move the read marker, and send it."""
@@ -305,7 +265,7 @@ class Engine:
         if channel is None or min(seq, channel.view.position) <= channel.view.read:
             return
         self.account.mark(channel, min(seq, channel.view.position))
-        self._publisher.channel_changed(name)
+        self.publisher.channel_changed(name)
         if self._live is not None:
             self._live.channel_sync.markers.schedule(channel)
 
@@ -315,17 +275,11 @@ class Engine:
         if channel is None or not channel.is_stored:
             return
         self.account.change_preference(channel, change)
-        self._publisher.channel_changed(name)
+        self.publisher.channel_changed(name)
         if self._live is not None:
             self._live.channel_sync.preferences.schedule(channel)
 
     # Online only
-
-    async def ask(self, command: AnsweredBy[_Answer]) -> _Answer:
-        """Send a command to the server; see `Online.ask`."""
-        if self._online is None:
-            raise Offline("not connected yet")
-        return await self._online.ask(command)
 
     def set_status(self, status: Status) -> None:
         """Send the user's status, now and after each reconnect."""
@@ -349,9 +303,9 @@ class Engine:
         refused = self._local.connection
         is_renamed = fold(name) != fold(refused.user)
         if self._online is None or (is_renamed and SignInWay.NAME not in refused.ways):
-            raise ChatError(f"cannot rename: the name {refused.user} is not taken")
+            raise ChatError(f"cannot rename: the server has not rejected the name {refused.user}")
         if credential is not None and refused.link is not Link.REFUSED:
-            raise ChatError("cannot sign in again: the server has not refused the sign-in")
+            raise ChatError("cannot sign in again: the server has not rejected the sign-in")
         if is_renamed:
             self._local.rename(name)
         self._online.sign_in(credential)
@@ -380,7 +334,7 @@ class Engine:
         if not names:
             return
         self._local.show(names & self._local.shown)
-        thread = self._publisher.threads.shown
+        thread = self.publisher.threads.shown
         if thread is not None and thread[0] in names:
             self.open_thread(*thread)
         if self._online is not None:
@@ -392,22 +346,22 @@ class Engine:
         """Apply changes by other clients, and retry failed writes, every `LOOK_EVERY` seconds."""
         self._look_timer = self._loop.call_later(LOOK_EVERY, self._look_at_file)
         for row in self._local.offer_again():
-            self._send(row)
+            self.sender.send(row.channel)
         gone, changed, has_more = self.account.merge_other_clients()
         for row in gone:
-            self._publisher.row_removed(row)
+            self.publisher.row_removed(row)
         for row in changed:
-            self._changed(row)
+            self.sender.changed(row)
         if has_more:
             self._local.publish_saved()
-            self._publisher.publish_list()
+            self.publisher.publish_list()
         self._channels_changed()
 
     def _channels_changed(self) -> None:
         """Publish channels that another client has changed, and send what the server lacks."""
         names = self.account.take_changed_elsewhere()
         for name in names:
-            self._publisher.channel_changed(name)
+            self.publisher.channel_changed(name)
         for channel in filter(None, map(self.account.channels.get, names)):
             if self._live is not None:
                 self._live.channel_sync.preferences.schedule(channel)

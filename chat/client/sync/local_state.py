@@ -81,7 +81,8 @@ class LocalState:
 
     def publish_saved(self) -> None:
         """Publish all drafts and preferences to the interface's thread."""
-        self.put(SavedChanged(self.account.drafts.all(), self.account.prefs.all(), self.saves))
+        outbox = self.account.outbox
+        self.put(SavedChanged(outbox.drafts.all(), outbox.prefs.all(), self.saves))
 
     @property
     def shown(self) -> set[str]:
@@ -99,10 +100,12 @@ class LocalState:
         unsent = len(self.account.outbox) if self.key else 0
         self._change(key, self.settings, takes_over=self.key is None)
         if unsent:
+            what = "1 unsent message" if unsent == 1 else f"{unsent} unsent messages"
+            stay = "stays" if unsent == 1 else "stay"
             self.put(
                 Notice(
-                    f"This is a different server than last time; {unsent} unsent messages for the "
-                    "other one stay on this computer.",
+                    f"This is a different server than last time; {what} for the other one {stay} "
+                    "on this computer.",
                     "warning",
                 )
             )

@@ -67,7 +67,6 @@ class LiveSession:
 
     session: Session
     channel_sync: ChannelSync
-    sender: Sender
     features: frozenset[str]
     """What the server supports beyond the first release; see `chat.protocol.FEATURES`."""
 
@@ -77,12 +76,16 @@ class Online:
 
     Args:
         local: the account and its screens.
+        sender: sends the outbox.
         tasks: run requests; end with the connection.
         backoff: delays between attempts to connect.
     """
 
-    def __init__(self, local: LocalState, tasks: Tasks, backoff: Backoff | None = None) -> None:
+    def __init__(
+        self, local: LocalState, sender: Sender, tasks: Tasks, backoff: Backoff | None = None
+    ) -> None:
         self._local = local
+        self._sender = sender
         self._tasks = tasks
         self._rules = NotificationRules(local.settings.notify_for, local.settings.keywords)
         self._resumed: tuple[str, ...] = ()
@@ -131,11 +134,9 @@ class Online:
         account.note_hello_limits(welcome.limits.frame, welcome.limits.channels)
         again = [c.name for c in account.channels.values() if is_builtin(c.name) and c.is_member]
         channel_sync = ChannelSync(account, session, publisher, put, tasks, self._rules)
-        sender = Sender(account, session, channel_sync, publisher, put, tasks)
-        features = frozenset(welcome.features)
-        self.live = LiveSession(session, channel_sync, sender, features)
+        self.live = LiveSession(session, channel_sync, frozenset(welcome.features))
         channel_sync.start(welcome, self._resumed, again)
-        sender.all()
+        self._sender.begin(session, channel_sync)
         if local.status != "online":
             self.send_status()
         local.signed_in(welcome)
@@ -170,6 +171,7 @@ class Online:
     async def disconnected(self) -> None:
         """Drop everything that belongs to the connection."""
         self.live = None
+        self._sender.end()
         await self._tasks.cancel()
         for channel in self._local.account.channels.values():
             channel.detach()

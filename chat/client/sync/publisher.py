@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,14 +20,12 @@ from chat.client.model.state import (
     ChannelRemoved,
     ChannelsChanged,
     Message,
-    Notice,
     ThreadChanged,
     TimelineChanged,
     TypingChanged,
     Update,
 )
 from chat.client.storage.account import Account
-from chat.errors import CommandError, ErrorCode
 from chat.text import GENERAL, fold
 
 if TYPE_CHECKING:
@@ -167,10 +165,7 @@ class ThreadPublisher:
         span = view.coverage.around(self._root)
         if span is not None and span[1] >= view.position:
             self._whole_from = self._root
-        unsent = (
-            self._account.outbox.line_of(row, view.me)
-            for row in self._account.outbox.rows(channel.name)
-        )
+        unsent = (row.line(view.me) for row in self._account.outbox.rows(channel.name))
         lines = self._account.thread(channel, self._root)
         lines += [line for line in unsent if line is not None and self._holds(channel, line)]
         self._publish(channel, TimelineChanged(channel.name, tuple(lines), reset=True))
@@ -214,43 +209,34 @@ class ThreadPublisher:
         """Whether the server may have missing parts of the thread."""
         return self.shows(channel) and not self._is_loading and self._whole_from != self._root
 
-    async def load(
-        self, channel: Channel, read: Callable[[int, int | None], Awaitable[Page]]
-    ) -> None:
-        """Load the newest page of the thread, or the one before the known part.
-
-        Args:
-            channel: the thread's channel.
-            read: requests a page of the thread with this root, before a seq if one is given.
-        """
-        view, root, before = channel.view, self._root, self._whole_from
+    def page_requested(self) -> tuple[int, int | None]:
+        """Return the root of the thread, and the seq to read before: None for its newest page."""
         self._is_loading = True
-        view.page_requested()
-        try:
-            page = await read(root, before)
-            if page.epoch == view.epoch and (self._channel, self._root) == (channel.name, root):
-                self._loaded(channel, page)
-                self._account.touch(channel)
-        except CommandError as error:
-            self._put(Notice(f"Cannot load the thread: {error.message}", "warning"))
-            if error.code == ErrorCode.NO_SUCH_MESSAGE:
-                nothing = TimelineChanged(channel.name)
-                self._put(ThreadChanged(channel.name, self._asked, root, nothing, is_missing=True))
-                self.close()
-        finally:
-            view.page_received()
-            self._is_loading = False
-            self._changes.has_edges = True
-            self.flush()
+        return self._root, self._whole_from
 
-    def _loaded(self, channel: Channel, page: Page) -> None:
+    def page_received(self) -> None:
+        """Publish the loaded page, or that none came."""
+        self._is_loading = False
+        self._changes.has_edges = True
+        self.flush()
+
+    def apply(self, channel: Channel, root: int, page: Page) -> None:
+        """Collect a page, if the thread of `root` is still open."""
+        if not self.shows(channel) or self._root != root:
+            return
         lines = channel.view.apply_thread(page)
-        root = next((item.thread for item in page.items if item.thread), self._root)
-        if root != self._root:  # `seq` was an uncached reply
-            self._open(channel, root)
+        true_root = next((item.thread for item in page.items if item.thread), root)
+        if true_root != root:  # `root` was an uncached reply
+            self._open(channel, true_root)
         if page.items:
-            self._whole_from = root if page.complete else page.items[0].seq
+            self._whole_from = true_root if page.complete else page.items[0].seq
         self.lines_changed(channel, lines)
+
+    def missing(self, channel: Channel, root: int) -> None:
+        """Publish that the server has no such thread, and close it."""
+        nothing = TimelineChanged(channel.name)
+        self._put(ThreadChanged(channel.name, self._asked, root, nothing, is_missing=True))
+        self.close()
 
     # Within
 
@@ -349,17 +335,17 @@ class Publisher:
 
     def row_changed(self, row: OutboxRow) -> None:
         """Collect a new or changed row of the outbox."""
-        channel, outbox = self._account.ensure_channel(row.channel), self._account.outbox
-        if line := outbox.line_of(row, self._account.me):
+        channel = self._account.ensure_channel(row.channel)
+        if line := row.line(self._account.me):
             self.lines_changed(channel, [line])
-        self.line_changed(channel, outbox.target_of(row))
+        self.line_changed(channel, row.target)
         self.channel_changed(row.channel)
 
     def row_removed(self, row: OutboxRow) -> None:
         """Collect the removal of a row of the outbox."""
         channel = self._account.ensure_channel(row.channel)
         self.line_removed(channel, row.cid)
-        self.line_changed(channel, self._account.outbox.target_of(row))
+        self.line_changed(channel, row.target)
         self.channel_changed(row.channel)
 
     def line_removed(self, channel: Channel, cid: str) -> None:
@@ -404,7 +390,7 @@ class Publisher:
             if fold(line.author) == fold(view.me):
                 self._account.outbox.confirm(line.cid)
         rows = self._account.outbox.rows(channel.name)
-        waiting = [self._account.outbox.line_of(row, view.me) for row in rows]
+        waiting = [row.line(view.me) for row in rows]
         self._changes.pop(channel.name, None)
         gaps, is_complete = self._edges[channel.name] = self._edges_of(channel)
         shown = [*lines, *channel.ticks, *(line for line in waiting if line is not None)]
@@ -488,7 +474,7 @@ class Publisher:
         self._relisted = set()
         if not relisted and self._listed is not None:
             return
-        drafted = account.drafted()
+        drafted = account.outbox.drafted()
         unsent = drafted.union(account.outbox.channels())
         if not account.has_signed_in:
             unsent.add(

@@ -1,98 +1,120 @@
-"""Send the outbox over one connection, one row per channel at a time."""
+"""The life of an outbox row: store it, show it, send it, and show what the server answered.
+
+Rows are stored and shown without a connection too; each channel sends one row at a time.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Annotated
-
-from pydantic import Field, TypeAdapter, ValidationError
+from typing import TYPE_CHECKING
 
 from chat.client.model.channel import Channel
 from chat.client.model.records import DiskError, OutboxRow
-from chat.client.model.state import Delivery, Message, Notice, Update
+from chat.client.model.state import Delivery, Message, Notice
 from chat.client.network.backoff import Backoff
-from chat.client.network.session import Session, retry_delay
-from chat.client.storage.account import Account
-from chat.client.sync.channel_sync import ChannelSync
+from chat.client.storage.outbox import Outbox
+from chat.client.sync.local_state import LocalState
 from chat.client.sync.publisher import Publisher
 from chat.client.sync.tasks import Tasks
 from chat.errors import CommandError
-from chat.protocol.commands import Delete, Edit, Join, Pin, React, Send
-from chat.protocol.frames import Ok
-from chat.protocol.values import Limits
-from chat.text import channel_title, is_builtin, is_direct
+from chat.text import channel_title, is_builtin
 
-__all__ = ["Sender", "Writing", "command_of"]
+if TYPE_CHECKING:  # the first page does not need the protocol's models
+    from chat.client.network.session import Session
+    from chat.client.sync.channel_sync import ChannelSync
+    from chat.protocol.frames import Ok
 
-
-Writing = Send | Edit | Delete | React | Pin
-"""A command that appends to a log."""
-
-_WRITING: TypeAdapter[Writing] = TypeAdapter(Annotated[Writing, Field(discriminator="type")])
-
-
-def command_of(row: OutboxRow, limits: Limits) -> Writing:
-    """Return the command to send.
-
-    Raises:
-        ValueError: the server would reject it; the message says why.
-    """
-    try:
-        return _WRITING.validate_python(json.loads(row.command), context=limits)
-    except ValidationError as exc:
-        fault = exc.errors(include_url=False, include_context=False, include_input=False)[0]
-        field = fault["loc"][-1] if fault["loc"] else "it"
-        raise ValueError(f"{field} {fault['msg'].removeprefix('Value error, ')}") from None
+__all__ = ["Sender"]
 
 
 class Sender:
-    """Sends the outbox of one account through one session.
+    """Sends the outbox of the open account while there is a session.
 
     Args:
-        account: the account.
-        session: signed in.
-        channel_sync: joins channels before a send.
-        publisher: publishes changed lines.
-        put: takes notices.
+        local: the open account and its publisher.
         tasks: run one task per channel with rows; end with the session.
     """
 
-    def __init__(
-        self,
-        account: Account,
-        session: Session,
-        channel_sync: ChannelSync,
-        publisher: Publisher,
-        put: Callable[[Update], None],
-        tasks: Tasks,
-    ) -> None:
-        self._account = account
-        self._session = session
-        self._following = channel_sync
-        self._publisher = publisher
-        self._put = put
+    _channel_sync: ChannelSync
+    """Joins direct channels; set while there is a session."""
+
+    def __init__(self, local: LocalState, tasks: Tasks) -> None:
+        self._local = local
         self._tasks = tasks
+        self._session: Session | None = None
         self._busy: set[str] = set()
 
-    def all(self) -> None:
-        """Send the rows of all channels."""
-        for name in self._account.outbox.channels():
+    @property
+    def _outbox(self) -> Outbox:
+        return self._local.account.outbox
+
+    @property
+    def _publisher(self) -> Publisher:
+        return self._local.publisher
+
+    # Storing and showing
+
+    def write(self, row: OutboxRow) -> None:
+        """Add a row to the outbox, on disk, and show it; then send it."""
+        self._show_and_send(self._outbox.add(row))
+
+    def retry(self, cid: str) -> None:
+        """Send a failed row again."""
+        try:
+            row = self._outbox.retry(cid)
+        except DiskError as exc:
+            self._local.put(Notice(str(exc), "error"))
+            return
+        if row is not None:
+            self.changed(row)
+
+    def changed(self, row: OutboxRow) -> None:
+        """Show and send a row that was changed here or by another client."""
+        account = self._local.account
+        if row.line(account.me) is None:
+            self._publisher.line_removed(account.ensure_channel(row.channel), row.cid)
+        self._show_and_send(row)
+
+    def _show_and_send(self, row: OutboxRow) -> None:
+        self._publisher.row_changed(row)
+        self.send(row.channel)
+
+    def discard(self, cid: str) -> None:
+        """Discard a row."""
+        row = self._outbox.get(cid)
+        if row is None:
+            return
+        try:
+            self._outbox.discard(row)
+        except DiskError as exc:
+            self._local.put(Notice(f"Cannot discard the message now: {exc}", "error"))
+        else:
+            self._publisher.row_removed(row)
+
+    # Sending
+
+    def begin(self, session: Session, channel_sync: ChannelSync) -> None:
+        """Send all rows through a session, and new ones from now on."""
+        self._session, self._channel_sync = session, channel_sync
+        for name in self._outbox.channels():
             self.send(name)
 
-    def send(self, name: str) -> None:
-        """Send the rows of one channel."""
-        if name not in self._busy:
-            self._busy.add(name)
-            self._tasks.start(self._drain(name))
+    def end(self) -> None:
+        """Stop sending: the session has ended."""
+        self._session = None
 
-    async def _drain(self, name: str) -> None:
+    def send(self, name: str) -> None:
+        """Send the rows of one channel, if there is a session."""
+        if self._session is not None and name not in self._busy:
+            self._busy.add(name)
+            self._tasks.start(self._drain(self._session, name))
+
+    async def _drain(self, session: Session, name: str) -> None:
         try:
             backoff = Backoff(0.5)
-            while row := self._account.outbox.next(name):
-                wait = await self._attempt(row, backoff)
+            while row := self._outbox.next(name):
+                wait = await self._attempt(session, row, backoff)
                 if wait:
                     await asyncio.sleep(wait)
                 else:
@@ -100,19 +122,19 @@ class Sender:
         finally:
             self._busy.discard(name)
 
-    async def _attempt(self, row: OutboxRow, backoff: Backoff) -> float:
+    async def _attempt(self, session: Session, row: OutboxRow, backoff: Backoff) -> float:
         """Send one row; return the seconds to wait before a retry, or 0 if it is done."""
         if not self._is_waiting(row):
             return 0.0
         try:
-            command = command_of(row, self._session.limits)
-            await self._join_direct_channel(row.channel)
-            answer = await self._session.ask(command)
+            command = session.command_of(row)
+            await self._channel_sync.join_direct(row.channel)
+            answer = await session.ask(command)
         except ValueError as error:
             self._refused(row, str(error))
         except CommandError as error:
             if error.code.retryable:
-                return retry_delay(error, backoff)
+                return backoff.after(error)
             self._refused(row, error.message)
         else:
             self._confirmed(row, answer)
@@ -120,33 +142,25 @@ class Sender:
 
     def _is_waiting(self, row: OutboxRow) -> bool:
         """Whether a row must still be sent; a row that another client has discarded is removed."""
-        if self._account.outbox.still_has(row):
+        if self._outbox.still_has(row):
             return True
-        if self._account.outbox.drop(row.cid) is not None:
+        if self._outbox.drop(row.cid) is not None:
             self._publisher.row_removed(row)
         return False
 
-    async def _join_direct_channel(self, name: str) -> None:
-        """Join a new direct channel before sending to it, so that no event is missed."""
-        if is_direct(name) and not self._account.ensure_channel(name).is_member:
-            answer = await self._following.ask(Join(channel=name))
-            if answer.channel != name:
-                self._account.ensure_channel(name).is_member = True  # known with another spelling
-
     def _confirmed(self, row: OutboxRow, ok: Ok) -> None:
-        outbox, channel = self._account.outbox, self._account.ensure_channel(row.channel)
-        line = outbox.line_of(row, self._account.me)
-        target = outbox.target_of(row)
-        if outbox.confirm(row.cid) is None:
+        account = self._local.account
+        channel = account.ensure_channel(row.channel)
+        if self._outbox.confirm(row.cid) is None:
             return  # its event arrived first
-        self._account.touch(channel)
+        account.touch(channel)
         self._publisher.channel_changed(row.channel)
         known = channel.view.line(ok.seq) if ok.seq else None
-        if target is not None:
-            self._publisher.line_changed(channel, target)
+        if row.target is not None:
+            self._publisher.line_changed(channel, row.target)
         elif known is not None:
             self._publisher.lines_changed(channel, [known])
-        elif line is not None:
+        elif line := row.line(account.me):
             self._sent_without_event(channel, replace(line, seq=ok.seq, ts=ok.ts or line.ts))
 
     def _sent_without_event(self, channel: Channel, line: Message) -> None:
@@ -159,18 +173,18 @@ class Sender:
 
     def _refused(self, row: OutboxRow, reason: str) -> None:
         """Mark a rejected message or edit as failed; remove any other row."""
-        outbox, channel = self._account.outbox, self._account.ensure_channel(row.channel)
-        target = outbox.target_of(row)
-        keeps_text = outbox.has_text(row)
+        account, outbox = self._local.account, self._outbox
+        channel = account.ensure_channel(row.channel)
         try:
-            failed = outbox.fail(row.cid, reason) if keeps_text else outbox.confirm(row.cid)
+            failed = outbox.fail(row.cid, reason) if row.has_text else outbox.confirm(row.cid)
         except DiskError as exc:
             failed = outbox.keep_in_memory(row, f"{reason} ({exc})")
-        self._account.touch(channel)
-        self._publisher.line_changed(channel, target)
-        line = outbox.line_of(failed, self._account.me) if failed and keeps_text else None
+        account.touch(channel)
+        self._publisher.line_changed(channel, row.target)
+        line = failed.line(account.me) if failed and row.has_text else None
         self._publisher.channel_changed(row.channel)
         if line is not None:
             self._publisher.lines_changed(channel, [line])
         else:
-            self._put(Notice(f"{channel_title(row.channel, self._account.me)}: {reason}", "error"))
+            title = channel_title(row.channel, account.me)
+            self._local.put(Notice(f"{title}: {reason}", "error"))

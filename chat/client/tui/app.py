@@ -47,9 +47,11 @@ __all__ = ["ChatApp", "key_rows"]
 _STOP_WITHIN = 3.0
 _THEME = "theme"
 _NOTICES_MAX = 3
-"""Most notifications at a time: more would cover the newest messages."""
-_NOTICE_ROOM = 8
+"""Most notifications at a time: more would leave little room for the conversation."""
+_NOTICE_ROOM = 12
 """Rows of the terminal per notification."""
+_READ_PER_SECOND = 15
+"""Characters that a person reads in a second."""
 
 
 class ChatApp(App[None]):
@@ -74,15 +76,9 @@ class ChatApp(App[None]):
         scrollbar-corner-color: $surface;
     }
     App:ansi * { scrollbar-color: ansi_bright_black; scrollbar-color-hover: ansi_bright_black; }
-    /* At the top, so that notifications do not cover the composer. */
-    ToastRack {
-        dock: top;
-        align: right top;
-        margin: 1 0 0 0;
-        max-height: 50%;
-        overflow: hidden hidden;
-    }
-    Toast { padding: 0 1; margin-top: 0; background: $panel; max-width: 70%; }
+    /* Over the status bar; `Layout.make_room` moves the conversation above further rows. */
+    ToastRack { margin: 0; max-height: 50%; overflow: hidden hidden; }
+    Toast { width: 100%; max-width: 100%; padding: 0 1; margin-top: 0; background: $panel; }
     .text-area--cursor {
         color: $input-cursor-foreground;
         background: $input-cursor-background;
@@ -97,12 +93,13 @@ class ChatApp(App[None]):
     App:ansi Banner { background: transparent; color: $text-warning; }
     App:ansi Banner.-refused { color: $text-error; }
     App:ansi ModalScreen > Vertical { border: solid $primary; }
+    App:ansi ModalScreen VerticalScroll { border-top: solid $primary; margin-top: 0; }
+    App:ansi HelpScreen VerticalScroll { border-top: none; }
     App.-flat {
         & Sidebar { border-right: solid $foreground; }
         & MemberList { border-left: solid $foreground; }
         & #thread { border-left: solid $foreground; }
-        & #thread.-stacked { border-left: none; border-top: solid $foreground; }
-        & #thread.-stacked #thread-title { background: $surface; }
+        & #thread.-stacked { border-left: none; }
     }
     """
     ENABLE_COMMAND_PALETTE = False  # the switcher has the commands
@@ -111,7 +108,7 @@ class ChatApp(App[None]):
         Binding(
             "f4",
             "bare",
-            "plain screen, to select text with the mouse",
+            "show the bare screen, to select text with the mouse",
             show=False,
             id="pane.bare",
         ),
@@ -234,7 +231,9 @@ class ChatApp(App[None]):
         timeout: float | None = None,
         markup: bool = False,
     ) -> None:
-        """Show a notification as plain text, without markup."""
+        """Show a notification as plain text, without markup, long enough to read it."""
+        if timeout is None:
+            timeout = max(self.NOTIFICATION_TIMEOUT, len(message) / _READ_PER_SECOND)
         super().notify(
             printable(message),
             title=printable_line(title),
@@ -267,7 +266,7 @@ class ChatApp(App[None]):
         if is_input:
             await self.pointer.settle()
         if is_input and isinstance(event, events.Key | events.Paste):
-            self._pace.give_way(monotonic())
+            self._pace.delay_for_key(monotonic())
             await self._in_turn.take(event)
         else:
             await super().on_event(event)

@@ -76,27 +76,27 @@ COMPOSER_KEYS: list[BindingType] = [
     _composer_key("f7", "select_all", "select all", "select_all"),
     _composer_key("ctrl+c", "copy", "copy selection", "copy"),
     _composer_key("ctrl+x", "cut", "cut selection or line to the clipboard", "cut"),
-    _composer_key("ctrl+v", "paste", "paste what was copied in this program", "paste"),
+    _composer_key("ctrl+v", "paste", "paste the text last copied in this client", "paste"),
 ]
 
 
 TIMELINE_KEYS: list[BindingType] = [
-    Binding("up,k", "cursor(-1)", "Previous message", show=False, id="message.previous"),
-    Binding("down,j", "cursor(1)", "Next message", show=False, id="message.next"),
-    Binding("pageup", "page(-1)", "Page up", show=False, id="timeline.page_up"),
-    Binding("pagedown", "page(1)", "Page down", show=False, id="timeline.page_down"),
-    Binding("home,g", "end(-1)", "Oldest loaded message", show=False, id="timeline.first"),
-    Binding("end,G", "end(1)", "Newest message", show=False, id="timeline.last"),
-    Binding("r", "act('reply')", "Reply, or resend", show=False, id="message.reply"),
-    Binding("t", "act('thread')", "Open thread", show=False, id="message.thread"),
-    Binding("e", "act('edit')", "Edit", show=False, id="message.edit"),
-    Binding("d", "act('delete')", "Delete", show=False, id="message.delete"),
-    Binding("plus", "act('react')", "React", show=False, id="message.react"),
-    Binding("p", "act('pin')", "Pin or unpin", show=False, id="message.pin"),
-    Binding("c", "act('copy')", "Copy", show=False, id="message.copy"),
-    Binding("o", "act('open')", "Open link", show=False, id="message.open"),
-    Binding("x", "act('discard')", "Discard unsent message", show=False, id="message.discard"),
-    Binding("enter,escape", "leave", "Return to the composer", show=False, id="message.leave"),
+    Binding("up,k", "cursor(-1)", "previous message", show=False, id="message.previous"),
+    Binding("down,j", "cursor(1)", "next message", show=False, id="message.next"),
+    Binding("pageup", "page(-1)", "page up", show=False, id="timeline.page_up"),
+    Binding("pagedown", "page(1)", "page down", show=False, id="timeline.page_down"),
+    Binding("home,g", "end(-1)", "oldest loaded message", show=False, id="timeline.first"),
+    Binding("end,G", "end(1)", "newest message", show=False, id="timeline.last"),
+    Binding("r", "act('reply')", "reply, or resend", show=False, id="message.reply"),
+    Binding("t", "act('thread')", "open thread", show=False, id="message.thread"),
+    Binding("e", "act('edit')", "edit", show=False, id="message.edit"),
+    Binding("d", "act('delete')", "delete", show=False, id="message.delete"),
+    Binding("plus", "act('react')", "react", show=False, id="message.react"),
+    Binding("p", "act('pin')", "pin or unpin", show=False, id="message.pin"),
+    Binding("c", "act('copy')", "copy", show=False, id="message.copy"),
+    Binding("o", "act('open')", "open link", show=False, id="message.open"),
+    Binding("x", "act('discard')", "discard unsent message", show=False, id="message.discard"),
+    Binding("enter,escape", "leave", "return to the composer", show=False, id="message.leave"),
 ]
 """Letter keys act on the message under the cursor; without a cursor they are disabled."""
 
@@ -125,7 +125,7 @@ MAIN_KEYS: list[BindingType] = [
     _main_key("alt+up", "go(-1)", "previous channel", "channel.previous"),
     _main_key("alt+left", "find('back')", "back in history", "channel.back"),
     _main_key("alt+right", "find('forward')", "forward in history", "channel.forward"),
-    _main_key("alt+l", "find('last')", "switch to the last channel", "channel.last"),
+    _main_key("alt+l", "find('last')", "switch to the previously viewed channel", "channel.last"),
     _main_key("alt+shift+up", "find('up')", "move this starred channel up", "channel.up"),
     _main_key("alt+shift+down", "find('down')", "move this starred channel down", "channel.down"),
     *(
@@ -134,9 +134,7 @@ MAIN_KEYS: list[BindingType] = [
     ),
     _main_key("alt+i", "find('inbox')", "inbox: unread messages in all channels", "reading.inbox"),
     _main_key("alt+s", "find('search')", "search, or return to the results", "reading.search"),
-    _main_key(
-        "alt+k", "find('peek')", "look around without marking as read (on/off)", "reading.peek"
-    ),
+    _main_key("alt+k", "find('peek')", "toggle peek (do not mark as read)", "reading.peek"),
     _main_key("alt+u", "find('first_unread')", "first unread message", "reading.first_unread"),
     _main_key("alt+comma", "find('mention_before')", "previous mention", "reading.mention_before"),
     _main_key("alt+full_stop", "find('mention_after')", "next mention", "reading.mention_after"),
@@ -212,7 +210,7 @@ def _clash(one: Binding, other: Binding, key: str) -> str:
 def _unknown(name: str, ids: list[str]) -> str:
     near = get_close_matches(name, ids, n=1)
     hint = f"did you mean {near[0]}?" if near else "the help (F1) lists the actions"
-    return f"unknown action “{name}” ({hint})"
+    return f"unknown action name “{name}” ({hint})"
 
 
 _DIGIT = re.compile(r"\d")
@@ -266,8 +264,7 @@ def rows(
             if isinstance(binding, Binding) and binding.id and binding.description:
                 keys = own.get(binding.id, binding.key).split(",")
                 labels = tuple(key_label(key.strip()) for key in keys)
-                what = binding.description[0].lower() + binding.description[1:]
-                found.append(KeyRow(group, labels, what, binding.id))
+                found.append(KeyRow(group, labels, binding.description, binding.id))
     return found
 
 

@@ -68,7 +68,13 @@ CONTRAST = Theme(
     panel="#303030",
     dark=True,
     text_alpha=1.0,
-    variables={"placeholder": "#9a9a9a", "text-disabled": "#c8c8c8", "text-muted": "#e0e0e0"},
+    variables={
+        "cursor-row": "#404040",
+        "placeholder": "#9a9a9a",
+        "text-disabled": "#c8c8c8",
+        "text-muted": "#e0e0e0",
+        "tint": "#555500",
+    },
 )
 MONO = Theme(
     name="chat-mono",
@@ -145,7 +151,7 @@ _SELECTION = "primary 20%"
 _BACKGROUNDS: dict[str, tuple[str, ...]] = {
     "foreground": (*_BASE, _SELECTION, "warning 15%", "error 20%"),
     "text-muted": (*_BASE, _SELECTION),
-    "text-disabled": ("background", "foreground 8%"),
+    "text-disabled": ("background", "cursor-row"),
     "text-primary": (*_BASE, _SELECTION, "primary-muted"),
     "text-secondary": (*_BASE, _SELECTION),
     "text-warning": (*_BASE, _SELECTION, "warning-muted"),
@@ -156,7 +162,9 @@ _BACKGROUNDS: dict[str, tuple[str, ...]] = {
 """Text colors, and the backgrounds on which each is used."""
 _STEPS = 20
 _ANSI = {
+    "cursor-row": "ansi_default",
     "placeholder": "ansi_default",
+    "tint": "ansi_default",
     "input-selection-background": "ansi_cyan",
     "input-selection-foreground": "ansi_black",
     "screen-selection-background": "ansi_cyan",
@@ -164,7 +172,6 @@ _ANSI = {
 }
 _ANSI_DARK = {
     **_ANSI,
-    "tint": "ansi_blue",
     "text-muted": "ansi_default",
     "text-disabled": "ansi_default",
     "text-primary": "ansi_cyan",
@@ -173,13 +180,15 @@ _ANSI_DARK = {
 }
 _ANSI_LIGHT = {
     **_ANSI,
-    "tint": "ansi_cyan",
     "text-muted": "ansi_default",
     "text-disabled": "ansi_default",
     "text-warning": "ansi_red",
     "text-success": "ansi_blue",
 }
-"""Text colors readable in xterm's 16 colors; not every palette has a readable gray."""
+"""Text colors readable in xterm's 16 colors; not every palette has a readable gray.
+
+Selected items are in reverse video, which is readable in every palette: see `ChoiceList`.
+"""
 
 
 def is_flat(theme: Theme) -> bool:
@@ -190,7 +199,8 @@ def is_flat(theme: Theme) -> bool:
 def readable(theme: Theme, colors: Mapping[str, str]) -> dict[str, str]:
     """Return the colors of a theme with text that has `TEXT_CONTRAST` on each of its backgrounds.
 
-    Colors with enough contrast are unchanged. `tint` is the background of selected items.
+    Colors with enough contrast are unchanged. `tint` is the background of selected items,
+    `cursor-row` that of the selected message.
 
     Args:
         theme: the theme.
@@ -199,8 +209,9 @@ def readable(theme: Theme, colors: Mapping[str, str]) -> dict[str, str]:
     if theme.ansi:
         return {**colors, **(_ANSI_DARK if theme.dark else _ANSI_LIGHT)}
     found = {
-        **colors,
+        "cursor-row": f"{colors['foreground']} 8%",
         "tint": f"{colors['primary']} 20%",
+        **colors,
         "input-cursor-background": colors["foreground"],
         "input-cursor-foreground": colors["background"],
     }

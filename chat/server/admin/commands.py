@@ -19,13 +19,13 @@ from chat.server.config import (
     TokenSettings,
     load,
 )
-from chat.text import printable_line
+from chat.text import counted, printable_line
 
 __all__ = ["backup", "check", "reindex", "restore", "token"]
 
 
 def token(arguments: list[str]) -> int:
-    """Issue and print another token for a name."""
+    """Issue and print a new token for a name."""
     from chat.server.handlers.signin import hash_token
     from chat.store.accounts import AddDevice
     from chat.store.store import execute
@@ -37,7 +37,7 @@ def token(arguments: list[str]) -> int:
         execute(settings.store_url, added)
     except (CommandError, StoreUnavailable) as exc:
         raise StartupError(str(exc)) from None
-    tell(f"Another token for {settings.name}; keep it secret:")
+    tell(f"New token for {settings.name}; keep it secret:")
     sys.stdout.write(secret + "\n")
     return 0
 
@@ -47,9 +47,11 @@ def backup(arguments: list[str]) -> int:
     from chat.store.maintenance.backup import back_up
 
     settings = load(BackupSettings, "chat-server backup", arguments)
-    held = back_up(settings.store_url, _absolute(settings.file))
+    holdings = back_up(settings.store_url, _absolute(settings.file))
     size = _absolute(settings.file).stat().st_size
-    tell(f"{settings.file}: {held}, {size:,} bytes. It keeps messages that are deleted later")
+    tell(
+        f"{settings.file}: {holdings}, {size:,} bytes. Messages deleted later remain in this backup"
+    )
     return 0
 
 
@@ -73,7 +75,7 @@ def check(arguments: list[str]) -> int:
     found = 0
     for line in check_database(settings.store_url):
         if isinstance(line, Holdings):
-            verdict = f"{found} problems" if found else "no problems"
+            verdict = counted(found, "problem") if found else "no problems"
             tell(f"{settings.database}: {line}; {verdict}")
         else:
             found += 1
@@ -86,8 +88,8 @@ def reindex(arguments: list[str]) -> int:
     from chat.store.maintenance.check import reindex as rebuild_index
 
     settings = load(ReindexSettings, "chat-server reindex", arguments)
-    held = rebuild_index(settings.store_url)
-    tell(f"{settings.database}: {held}; rebuilt the full-text index")
+    holdings = rebuild_index(settings.store_url)
+    tell(f"{settings.database}: {holdings}; rebuilt the full-text index")
     return 0
 
 

@@ -13,9 +13,9 @@ from typing import Protocol
 
 from pydantic import BaseModel
 
-from chat.protocol.codec import encode
+from chat.protocol.codec import encode, encode_fields
 from chat.protocol.frames import Preferences, ServerFrame
-from chat.protocol.items import Event
+from chat.protocol.items import EventFields
 from chat.protocol.values import Presence
 from chat.server.channels.typing import EXPIRY, TypingTracker
 from chat.server.transport.connection import Connection
@@ -87,18 +87,19 @@ class LiveChannel:
         self._recent: deque[tuple[int, bytes]] = deque(maxlen=recent)
         self._waiting: list[tuple[int, Callable[[], None]]] = []
 
-    def deliver(self, events: Sequence[Event], *, is_all: bool = False) -> None:
+    def deliver(self, events: Sequence[EventFields], *, is_all: bool = False) -> None:
         """Send committed events to the followers; skip events that were delivered before.
 
         `is_all`: the commit has no events of other channels, so these can be written at once.
         """
         frames = []
         for event in events:
-            if event.seq <= self.head:
+            seq = event["seq"]
+            if seq <= self.head:
                 continue
-            frame = text_frame(encode(event))
-            self.head = event.seq
-            self._recent.append((event.seq, frame))
+            frame = text_frame(encode_fields(event))
+            self.head = seq
+            self._recent.append((seq, frame))
             frames.append(frame)
         if frames and self.followers:
             data = frames[0] if len(frames) == 1 else b"".join(frames)
@@ -252,12 +253,12 @@ class LiveChannels:
             except Exception:
                 log.exception("cannot send an answer")
 
-    def deliver(self, events: Sequence[Event]) -> None:
+    def deliver(self, events: Sequence[EventFields]) -> None:
         """Deliver committed events of any channels, in the order of their commits."""
-        by_channel: dict[str, list[Event]] = {}
+        by_channel: dict[str, list[EventFields]] = {}
         joined: set[str] = set()  # channels with a `join`
         for event in events:
-            name, kind = event.channel, event.kind
+            name, kind = event["channel"], event["kind"]
             by_channel.setdefault(name, []).append(event)
             if kind == "join":
                 joined.add(name)
@@ -268,24 +269,25 @@ class LiveChannels:
             self._deliver(name, channel_events, is_all=is_all, has_moves=name in joined)
 
     def _deliver(
-        self, name: str, events: Sequence[Event], *, is_all: bool, has_moves: bool
+        self, name: str, events: Sequence[EventFields], *, is_all: bool, has_moves: bool
     ) -> None:
-        before, last = self._delivered.get(name, 0), events[-1].seq
+        before, last = self._delivered.get(name, 0), events[-1]["seq"]
         if last > before:
             self._delivered[name] = last
         if channel := self._channels.get(name):
             channel.deliver(events, is_all=is_all)
         if has_moves:
             for event in events:
-                if event.seq > before:  # a repeated event may be outdated
+                if event["seq"] > before:  # a repeated event may be outdated
                     self._move(event)
-        if is_direct(name) and any(event.kind == "message" for event in events):
+        if is_direct(name) and any(event["kind"] == "message" for event in events):
             self.add_to_lists(channel_names(name), name, last)
 
-    def _move(self, event: Event) -> None:
+    def _move(self, event: EventFields) -> None:
         """Notify the author's sessions of a `join` or `leave` event."""
-        if event.kind == "join":
-            self.add_to_lists((event.author,), event.channel, event.seq)
-        elif event.kind == "leave":
-            for session in self.sessions_of(event.author):
-                session.left(event.channel, event.seq)
+        name, seq, author = event["channel"], event["seq"], event["author"]
+        if event["kind"] == "join":
+            self.add_to_lists((author,), name, seq)
+        elif event["kind"] == "leave":
+            for session in self.sessions_of(author):
+                session.left(name, seq)

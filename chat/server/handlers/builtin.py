@@ -90,7 +90,7 @@ def refuse(channel: str) -> None:
     if is_builtin(channel):
         raise CommandError(
             ErrorCode.FORBIDDEN,
-            f"{fold(channel)} is built in and stores nothing",
+            f"{fold(channel)} is a built-in channel and stores nothing",
             field="channel",
         )
 

@@ -39,7 +39,7 @@ async def history(session: Session, command: History) -> Page | None:
 
     is_sent = False
     while not is_sent:
-        page = await session.context.reads.log(session, query)
+        page = await session.context.reads.log(session.connection, user, query)
         state = page.channel
         live = subscriptions.channel(state.name)
         is_following = live is not None and session.connection in live.followers

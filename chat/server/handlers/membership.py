@@ -54,7 +54,9 @@ async def channels(session: Session, command: Channels) -> ChannelList:
     """List the public channels."""
     limit = session.context.settings.limits.page
     rows, cursor = await session.context.reads.log(
-        session, lambda reader: reader.directory(session.user, cursor=command.cursor, limit=limit)
+        session.connection,
+        session.user,
+        lambda reader: reader.directory(session.user, cursor=command.cursor, limit=limit),
     )
     listings = tuple(
         ChannelListing(channel=row.name, topic=row.topic, members=row.members) for row in rows
@@ -67,7 +69,8 @@ async def who(session: Session, command: Who) -> Members:
     builtin.refuse(command.channel)
     user, limit = session.user, session.context.settings.limits.members
     page = await session.context.reads.log(
-        session,
+        session.connection,
+        user,
         lambda reader: reader.members(user, command.channel, cursor=command.cursor, limit=limit),
     )
     return Members(

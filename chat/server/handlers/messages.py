@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chat.protocol.codec import encode_fields
 from chat.protocol.commands import BaseCommand, Delete, Edit, Pin, React, Send, SetTopic
 from chat.protocol.frames import Ok
 from chat.server.handlers import builtin
@@ -91,14 +92,20 @@ def topic(session: Session, command: SetTopic) -> Write[Appended]:
 
 
 def _append(command: BaseCommand, operation: Append) -> Write[Appended]:
-    return Write(
-        operation,
-        lambda appended: Ok.known(
-            id=command.id,
-            seq=appended.seq,
-            mid=appended.mid,
-            ts=appended.ts,
-            cid=operation.cid,
-            duplicate=appended.duplicate,
-        ),
-    )
+    return Write(operation, lambda appended: _ok(command.id, operation.cid, appended))
+
+
+def _ok(command_id: str | None, cid: str | None, appended: Appended) -> bytes:
+    """Return the encoded `Ok` of an append."""
+    fields: dict[str, object] = {"type": "ok"}
+    if command_id is not None:
+        fields["id"] = command_id
+    if appended.seq is not None:
+        fields["seq"] = appended.seq
+        fields["mid"] = appended.mid
+        fields["ts"] = appended.ts
+    if cid is not None:
+        fields["cid"] = cid
+    if appended.duplicate:
+        fields["duplicate"] = True
+    return encode_fields(fields)

@@ -36,7 +36,7 @@ async def search(session: Session, command: Search) -> Results:
         raise CommandError(ErrorCode.INVALID, "query: enter a word to search for", field="query")
 
     found = await session.context.reads.search(
-        session, lambda reader: reader.search(user, command.channel, wanted)
+        user, lambda reader: reader.search(user, command.channel, wanted)
     )
     hits = tuple(
         Hit(

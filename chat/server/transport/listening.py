@@ -95,7 +95,8 @@ def _resolve(host: str) -> list[_Address]:
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as exc:
-        raise StartupError(f"--host {host}: {getattr(exc, 'strerror', None) or exc}") from None
+        reason = getattr(exc, "strerror", None) or exc
+        raise StartupError(f"cannot resolve --host {host}: {reason}") from None
     unique: dict[_Address, None] = {}
     for family, _, _, _, address in found:
         unique[_Address(family, str(address[0]), _scope(address))] = None

@@ -56,7 +56,7 @@ def back_up(url: str, target: Path) -> Holdings:
     try:
         _make_private(part)
         sqlite.copy_running(source, part)
-        held = _checked(sqlite.checker_engine(part), "the database", "chat-server check")
+        holdings = _checked(sqlite.checker_engine(part), "the database", "chat-server check")
         _sync(part)
         _name(part, target)
         _sync(target.parent)
@@ -66,7 +66,7 @@ def back_up(url: str, target: Path) -> Holdings:
         raise StartupError(f"cannot create the backup {target}: {_reason(exc)}") from None
     finally:
         _remove(part)
-    return held
+    return holdings
 
 
 def restore(url: str, source: Path) -> Restored:
@@ -86,10 +86,10 @@ def restore(url: str, source: Path) -> Restored:
     try:
         files.make_folder(path.parent)
     except OSError as exc:
-        raise StartupError(f"{path.parent}: {exc.strerror or exc}") from None
+        raise StartupError(f"cannot create {path.parent}: {exc.strerror or exc}") from None
     lock = FileLock.take(path)
     try:
-        held = _prepare(source, part)
+        holdings = _prepare(source, part)
         if path.exists():
             files.take_after(part, path)
         former = _give_second_name(path)
@@ -100,7 +100,7 @@ def restore(url: str, source: Path) -> Restored:
     finally:
         _remove(part)
         lock.release()
-    return Restored(held, former)
+    return Restored(holdings, former)
 
 
 def _check_source(source: Path) -> None:
@@ -143,10 +143,10 @@ def _prepare(source: Path, part: Path) -> Holdings:
                 connection.execute(fresh.values(epoch=secrets.token_hex(8)))
     finally:
         writer.dispose()
-    held = _checked(sqlite.checker_engine(part), str(source), "another backup")
+    holdings = _checked(sqlite.checker_engine(part), str(source), "another backup")
     sqlite.settle(part)
     _sync(part)
-    return held
+    return holdings
 
 
 def _give_second_name(path: Path) -> Path | None:

@@ -22,6 +22,7 @@ from chat.store.database import FileLock, check_is_current
 from chat.store.schema import BODY_FIELDS, ERASED, KIND_BITS, KINDS, REMOVE, channels, code_of
 from chat.store.sqlite import engine as sqlite
 from chat.store.sqlite import fts5
+from chat.text import counted
 
 __all__ = ["Holdings", "check_database", "holdings", "problems", "reindex", "wrongly_indexed"]
 
@@ -34,7 +35,7 @@ class Holdings:
     events: int
 
     def __str__(self) -> str:
-        return f"{self.channels:,} channels, {self.events:,} events"
+        return f"{counted(self.channels, 'channel')}, {counted(self.events, 'event')}"
 
 
 _KINDS = {kind: f"e.flags & {KIND_BITS} = {code}" for code, kind in enumerate(KINDS)}
@@ -97,7 +98,7 @@ _RULES = {
     "a read marker is outside the log": """
         SELECT c.name, m.read_seq FROM members m JOIN channels c ON c.id = m.channel_id
         WHERE m.read_seq NOT BETWEEN 0 AND c.head OR m.joined_seq NOT BETWEEN 0 AND c.head""",
-    "the stored number of members is wrong": """
+    "the stored member count is wrong": """
         SELECT c.name, c.member_count FROM channels c
         WHERE c.member_count <> (SELECT count(*) FROM members m WHERE m.channel_id = c.id)""",
     "a member is listed under a wrong name": """
@@ -108,7 +109,7 @@ _RULES = {
         LEFT JOIN folds f ON f.event_id = e.id
         WHERE e.flags & {KIND_BITS | ERASED} IN ({_TEXTS})
             AND f.edit_id IS NULL AND e.text IS NULL""",  # noqa: S608
-    "the event is erased but still has a text": f"""
+    "the event is erased but still has text": f"""
         SELECT c.name, e.seq FROM events e JOIN channels c ON c.id = e.channel_id
         LEFT JOIN folds f ON f.event_id = e.id
         WHERE (e.flags & {ERASED} OR f.edit_id IS NOT NULL) AND trim(e.text, ' ') <> ''""",  # noqa: S608
@@ -260,7 +261,7 @@ def reindex(url: str) -> Holdings:
             fts5.reset(connection)
             while not fts5.index_next(connection):
                 pass
-            held = holdings(connection)
+            counted = holdings(connection)
         with writer.connect() as connection:
             sqlite.truncate_wal(connection)  # remove the old index from the disk
     except DBAPIError as exc:
@@ -268,7 +269,7 @@ def reindex(url: str) -> Holdings:
     finally:
         writer.dispose()
         lock.release()
-    return held
+    return counted
 
 
 def holdings(connection: Connection) -> Holdings:

@@ -29,9 +29,9 @@ def parse_query(query: str) -> tuple[Term, ...]:
     for term in terms:
         last = term.words[-1]
         if term.is_prefix and len(last) < PREFIX_MIN and not is_unspaced(last):
-            raise _refused(f"write at least {PREFIX_MIN} letters before the *")
+            raise _refused(f"type at least {PREFIX_MIN} letters before the *")
     if len(terms) > TERMS_MAX:
-        raise _refused(f"at most {TERMS_MAX} words and phrases can be looked for at once")
+        raise _refused(f"at most {TERMS_MAX} words and phrases can be searched for at once")
     return terms
 
 

@@ -315,7 +315,7 @@ def _arrive(
     for channel in sorted(places.values(), key=lambda each: each.fold):
         if lookups.role(channel, user) is None:
             event = enter(transaction, channel, user, MEMBER)
-            found.append(Membership(channel.state(), MEMBER, event.seq, 0, 0, preference))
+            found.append(Membership(channel.state(), MEMBER, event["seq"], 0, 0, preference))
     return tuple(found)
 
 

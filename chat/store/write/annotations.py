@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from chat.errors import CommandError, ErrorCode
-from chat.protocol.items import Event
+from chat.protocol.items import EventFields
 from chat.protocol.values import Limits
 from chat.store.operations import PinMessage, ReactToMessage, User
 from chat.store.rights import OWNER
@@ -59,7 +59,7 @@ _REMOVE_COUNT = Prepared(delete(reaction_counts).where(*_is_emoji))
 
 def react(
     transaction: Transaction, channel: Channel, _role: str, operation: ReactToMessage
-) -> Event | None:
+) -> EventFields | None:
     """Add or remove a reaction; return None if it has the requested state already."""
     user, emoji, remove = operation.user, operation.emoji, operation.remove
     target = find_target(transaction, channel, operation.seq)
@@ -74,7 +74,7 @@ def react(
         _check_reactions(counts, len(own), transaction.limits, is_new=alike is None)
     event = transaction.append_about(operation, channel, body=emoji, remove=remove)
     fold_into_target(transaction, target, event)
-    since = alike.since if alike is not None else event.seq
+    since = alike.since if alike is not None else event["seq"]
     count = (alike.count if alike is not None else 0) + (-1 if remove else 1)
     if remove:
         transaction.execute(_REMOVE_REACTION, **where, first=since, at=mine)
@@ -83,7 +83,7 @@ def react(
             _ADD_REACTION,
             channel_id=channel.id,
             target=target.seq,
-            seq=event.seq,
+            seq=event["seq"],
             since=since,
             user_id=user.id,
         )
@@ -131,7 +131,7 @@ _REMOVE_PIN = Prepared(delete(pins).where(*_is_pin))
 
 def pin(
     transaction: Transaction, channel: Channel, role: str, operation: PinMessage
-) -> Event | None:
+) -> EventFields | None:
     """Pin or unpin a message; return None if it has the requested state already."""
     user, remove = operation.user, operation.remove
     target = find_target(transaction, channel, operation.seq)

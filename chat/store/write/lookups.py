@@ -205,14 +205,20 @@ class Lookups:
             self._load_memberships(unknown)
 
     def _begin_members(self, operations: Sequence[Operation[Any]]) -> None:
-        people_in: dict[str, set[int]] = {}
+        unknown: dict[str, set[int]] = {}
+        """Users whose role is not cached, by the key of the channel."""
         for operation in operations:
             if isinstance(operation, ChannelOperation):
-                with suppress(CommandError):  # the rule refuses it later
-                    people_in.setdefault(_key(operation.channel), set()).add(operation.user.id)
-        if unknown := [key for key in people_in if key not in self._channels]:
-            self._load_channels(unknown)
-        for key, ids in people_in.items():
+                try:
+                    key = _key(operation.channel)
+                except CommandError:  # the rule refuses it later
+                    continue
+                channel, user_id = self._channels.get(key), operation.user.id
+                if channel is None or (channel.id, user_id) not in self._roles:
+                    unknown.setdefault(key, set()).add(user_id)
+        if absent := [key for key in unknown if key not in self._channels]:
+            self._load_channels(absent)
+        for key, ids in unknown.items():
             if channel := self._channels[key]:
                 self._load_roles(channel, ids)
 

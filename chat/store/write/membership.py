@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chat.errors import CommandError, ErrorCode
-from chat.protocol.items import Event
+from chat.protocol.items import EventFields
 from chat.store.operations import (
     ChannelState,
     JoinChannel,
@@ -18,10 +18,10 @@ from chat.text import channel_names, direct_channel, fold, is_direct
 __all__ = ["enter", "join", "leave", "open_direct"]
 
 
-def enter(transaction: Transaction, channel: Channel, user: User, role: str) -> Event:
+def enter(transaction: Transaction, channel: Channel, user: User, role: str) -> EventFields:
     """Append the join event, and set the read marker to it."""
     event = transaction.append(channel, user, "join")
-    transaction.add_member(channel, user, role, read=event.seq)
+    transaction.add_member(channel, user, role, read=event["seq"])
     return event
 
 

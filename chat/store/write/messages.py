@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from chat.errors import CommandError, ErrorCode
-from chat.protocol.items import Event
+from chat.protocol.items import EventFields
 from chat.store.operations import (
     Append,
     Appended,
@@ -55,21 +55,20 @@ def append(transaction: Transaction, operation: Append) -> Appended:
     event = _RULES[type(operation)](transaction, channel, role, operation)
     if event is None:
         return Appended(None, None, None, duplicate=True)
-    return Appended(event.seq, event.mid, event.ts)
+    return Appended(event["seq"], event["mid"], event["ts"])
 
 
 def _repeated(
     transaction: Transaction, operation: Append, channel: Channel | None
 ) -> Appended | None:
     """Return the answer to a repeated send; refuse a `cid` that was used for another one."""
-    if operation.cid is None or not (found := transaction.sent(operation.user, operation.cid)):
+    if operation.cid is None or not (sent := transaction.sent(operation.user, operation.cid)):
         return None
-    channel_id, sent = found
     is_same = (sent.kind, sent.target) == (operation.kind, operation.target)
-    if channel is None or channel_id != channel.id or not is_same:
+    if channel is None or sent.channel_id != channel.id or not is_same:
         raise CommandError(
             ErrorCode.CID_REUSED,
-            "this cid was used for something else: take a new one",
+            "this cid was used for another command; use a new one",
             field="cid",
         )
     return Appended(sent.seq, sent.mid, sent.ts, duplicate=True)
@@ -86,7 +85,9 @@ def _open_for(transaction: Transaction, operation: Append) -> Channel:
     return open_direct(transaction, operation.user, operation.channel, is_hidden=False)
 
 
-def _send(transaction: Transaction, channel: Channel, _role: str, operation: SendMessage) -> Event:
+def _send(
+    transaction: Transaction, channel: Channel, _role: str, operation: SendMessage
+) -> EventFields:
     lookups, user, reply_to = transaction.lookups, operation.user, operation.reply_to
     answered = None
     if reply_to is not None:
@@ -109,7 +110,9 @@ def _send(transaction: Transaction, channel: Channel, _role: str, operation: Sen
     return event
 
 
-def _edit(transaction: Transaction, channel: Channel, _role: str, operation: EditMessage) -> Event:
+def _edit(
+    transaction: Transaction, channel: Channel, _role: str, operation: EditMessage
+) -> EventFields:
     user, text = operation.user, operation.text
     target = find_target(transaction, channel, operation.seq)
     check_can_edit(user.id, target.author_id)
@@ -126,7 +129,7 @@ def _edit(transaction: Transaction, channel: Channel, _role: str, operation: Edi
 
 def _delete(
     transaction: Transaction, channel: Channel, role: str, operation: DeleteMessage
-) -> Event:
+) -> EventFields:
     target = find_target(transaction, channel, operation.seq)
     check_can_delete(operation.user.id, target.author_id, role)
     erase_message(transaction, channel, target)
@@ -137,7 +140,7 @@ def _delete(
 
 def _set_topic(
     transaction: Transaction, channel: Channel, _role: str, operation: SetTopic
-) -> Event:
+) -> EventFields:
     topic = operation.topic
     event = transaction.append(channel, operation.user, "topic", body=topic, cid=operation.cid)
     transaction.set_topic(channel, topic)
@@ -153,8 +156,7 @@ def _mentioned(
 ) -> tuple[User, ...]:
     """Return the mentioned members: those named in a text, then the author of the parent."""
     named: tuple[User, ...] = ()
-    if "@" in text:
-        names = mentioned_names(text)[:MENTIONS_MAX]
+    if "@" in text and (names := mentioned_names(text)[:MENTIONS_MAX]):
         named = transaction.lookups.named_members(channel, names)
     if answered is None or answered.author in (author, *named):
         return named
@@ -162,7 +164,7 @@ def _mentioned(
     return (*named, answered.author) if is_member else named
 
 
-_RULES: Mapping[type[Append], Callable[[Transaction, Channel, str, Any], Event | None]] = {
+_RULES: Mapping[type[Append], Callable[[Transaction, Channel, str, Any], EventFields | None]] = {
     SendMessage: _send,
     EditMessage: _edit,
     DeleteMessage: _delete,

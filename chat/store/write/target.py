@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import bindparam, insert, select, update
 
-from chat.protocol.items import Event
+from chat.protocol.items import EventFields
 from chat.store.rights import no_such_message
 from chat.store.schema import ERASED, events, folds, is_line, kind_of
 from chat.store.sql import Prepared
@@ -66,11 +66,11 @@ def find_target(transaction: Transaction, channel: Channel, seq: int) -> Target:
 
 
 def fold_into_target(
-    transaction: Transaction, target: Target, event: Event, edit_id: int | None = None
+    transaction: Transaction, target: Target, event: EventFields, edit_id: int | None = None
 ) -> None:
     """Record `event` as the latest change of its target; `edit_id` if it has a new text."""
     edit_id = edit_id or target.edit_id
     if target.is_folded:
-        transaction.execute(_SET_FOLD, event=target.id, at=event.seq, edit=edit_id)
+        transaction.execute(_SET_FOLD, event=target.id, at=event["seq"], edit=edit_id)
     else:
-        transaction.execute(_ADD_FOLD, event_id=target.id, rev=event.seq, edit_id=edit_id)
+        transaction.execute(_ADD_FOLD, event_id=target.id, rev=event["seq"], edit_id=edit_id)

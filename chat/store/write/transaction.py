@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 
-from chat.protocol.items import Event
+from chat.protocol.items import EventFields
 from chat.protocol.limits import USUAL_LEVEL
 from chat.protocol.values import Limits
 from chat.rate import TokenBuckets
@@ -87,6 +87,7 @@ _SET_HIDDEN = Prepared(
 class Sent(NamedTuple):
     """The event of a client's `cid`."""
 
+    channel_id: int
     kind: str
     target: int | None
     seq: int
@@ -112,7 +113,7 @@ class Transaction:
         self._creations = TokenBuckets(limits.channels / 3_600, limits.channels)
         self.lookups = Lookups()
         self.standings = Standings(clock_ms)
-        self.events: list[Event] = []
+        self.events: list[EventFields] = []
         """Events appended since `begin`, in order."""
         self.entries: list[AuditEntry] = []
         """Entries of the audit log added since `begin`, in order."""
@@ -140,8 +141,8 @@ class Transaction:
         """In the order of foreign keys: referenced rows first."""
         self._changed: dict[int, Channel] = {}
         """Channels whose rows need an update."""
-        self._sent: dict[tuple[int, str], tuple[int, Sent | Event]] = {}
-        """Used cids, by author and cid: the channel's id and the event."""
+        self._sent: dict[tuple[int, str], tuple[int, str, int | None, int, str, int]] = {}
+        """The fields of `Sent` of used cids, by author and cid."""
         self._packed: dict[str, bytes] = {}
         """Stored forms of the cids of the transaction's operations."""
         self._unindexed: list[fts5.Erased] = []
@@ -187,8 +188,8 @@ class Transaction:
         """Load the events of cids that were used before."""
         for row in _SENT.rows(connection, self._packed.values()):
             author_id, cid, channel_id, flags, target, seq, mid, ts = row
-            sent = Sent(kind_of(flags), target, seq, mid.hex(), ts)
-            self._sent[author_id, unpack_cid(cid)] = channel_id, sent
+            sent = channel_id, kind_of(flags), target, seq, mid.hex(), ts
+            self._sent[author_id, unpack_cid(cid)] = sent
 
     def forget(self) -> None:
         """Clear all state after a rollback."""
@@ -378,9 +379,10 @@ class Transaction:
 
     # Events
 
-    def sent(self, user: User, cid: str) -> tuple[int, Sent | Event] | None:
-        """Return the channel id and the event of a `cid` that `user` has used, or None."""
-        return self._sent.get((user.id, cid))
+    def sent(self, user: User, cid: str) -> Sent | None:
+        """Return the event of a `cid` that `user` has used, or None."""
+        found = self._sent.get((user.id, cid))
+        return None if found is None else Sent(*found)
 
     def append(
         self,
@@ -396,7 +398,7 @@ class Transaction:
         thread: int | None = None,
         remove: bool = False,
         cid: str | None = None,
-    ) -> Event:
+    ) -> EventFields:
         """Append an event to the log of `channel` with the next seq; return it.
 
         `body` is the value of the kind's field in `BODY_FIELDS`, `mentioned` the mentioned members;
@@ -405,30 +407,35 @@ class Transaction:
         seq = channel.head = channel.head + 1
         self._changed[channel.id] = channel
         mid, ts = self._ids.new(), self.now()
-        strings: dict[str, Any] = {} if body is None else {BODY_FIELDS[kind]: body}
+        fields: dict[str, Any] = {
+            "type": "event",
+            "channel": channel.name,
+            "seq": seq,
+            "mid": mid,
+            "ts": ts,
+            "author": author.name,
+            "kind": kind,
+        }
+        if body is not None:
+            fields[BODY_FIELDS[kind]] = body
+        if me:
+            fields["me"] = True
+        if reply_to is not None:
+            fields["reply_to"], fields["thread"] = reply_to, thread
         if mentioned:
             self.add_mentions(channel, seq, mentioned)
-            strings["mentions"] = tuple(user.name for user in mentioned)
-        event = Event.known(
-            channel=channel.name,
-            seq=seq,
-            mid=mid,
-            ts=ts,
-            author=author.name,
-            kind=kind,
-            target=target,
-            me=me,
-            reply_to=reply_to,
-            thread=thread,
-            remove=remove,
-            cid=cid,
-            **strings,
-        )
-        self.events.append(event)
+            fields["mentions"] = tuple(user.name for user in mentioned)
+        if target is not None:
+            fields["target"] = target
+        if remove:
+            fields["remove"] = True
         packed = None
         if cid is not None:
+            fields["cid"] = cid
             packed = self._packed[cid]
-            self._sent[author.id, cid] = channel.id, event
+            self._sent[author.id, cid] = channel.id, kind, target, seq, mid, ts
+        event = cast("EventFields", fields)
+        self.events.append(event)
         self._events.rows.append(
             (
                 *(self._next_event, channel.id, seq, ts, author.id),
@@ -447,7 +454,7 @@ class Transaction:
             target = self.lookups.reply_target(channel, seq)
         return target
 
-    def append_about(self, operation: AppendAbout, channel: Channel, **fields: Any) -> Event:
+    def append_about(self, operation: AppendAbout, channel: Channel, **fields: Any) -> EventFields:
         """Append the event of an operation that targets a message; `fields` as in `append`."""
         return self.append(
             channel,

@@ -1,8 +1,8 @@
 """The writer thread: a queue, group commit, and probes while the disk refuses writes.
 
-Operations that arrive during a commit go into the next one. Between commits the thread indexes and
-purges (`sqlite.housekeeping`, `upkeep`), and after a failed write it probes whether writes work
-again.
+Operations that arrive during a commit go into the next one. While many arrive, the next commit
+waits a few milliseconds for more. Between commits the thread indexes and purges
+(`sqlite.housekeeping`, `upkeep`), and after a failed write it probes whether writes work again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine, delete, insert
 from sqlalchemy.exc import DBAPIError
 
 from chat.errors import CommandError, StoreFault, StoreUnavailable
-from chat.protocol.items import Event
+from chat.protocol.items import EventFields
 from chat.protocol.values import Limits
 from chat.store.accounts import (
     AccountOperation,
@@ -82,13 +82,21 @@ from chat.store.write.messages import append
 from chat.store.write.transaction import Transaction
 from chat.store.write.upkeep import Upkeep
 
-__all__ = ["CLOSED", "PROBE_EVERY", "Logged", "Writer", "decide"]
+__all__ = ["CLOSED", "GATHER", "PROBE_EVERY", "Logged", "Writer", "decide"]
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 BATCH_MAX = 1_000
 """Most operations of one commit."""
+GATHER = 0.004
+"""Seconds between the starts of two commits while operations arrive in quick succession.
+
+A commit costs as much CPU as ten messages. With 1,000 messages per second, this takes a third off
+the CPU of a message and adds 2 ms to its delivery."""
+GATHERED = (1.2, 16.0)
+"""Range of the usual operations per commit in which commits are delayed. Below it, the next
+operation waits for the answer to this one; above it, a commit costs little per operation."""
 PROBE_EVERY = 2.0
 """Seconds between probes while writes fail."""
 _SETTLED = 30
@@ -127,7 +135,7 @@ _RULES: dict[type[Operation[Any]], Callable[[Transaction, Any], Any]] = {
     EraseNext: erase_next,
 }
 """The rule of each operation; it returns the result or raises a `CommandError`."""
-Logged = tuple[list[Event], list[AuditEntry]]
+Logged = tuple[list[EventFields], list[AuditEntry]]
 """The events and audit entries of a transaction."""
 _PROBE = "probe"
 _INTERNAL = "internal server error; nothing was stored (see the server's log)"
@@ -158,6 +166,7 @@ class Writer:
         clock_ms: Callable[[], int],
         index_after: float,
         probe_every: float,
+        gather: float,
     ) -> None:
         self.fault: str | None = None
         """Reason for the failure of the last commit; None if it succeeded."""
@@ -171,6 +180,11 @@ class Writer:
         self._index_error: tuple[DBAPIError, float] | None = None
         self._lock = threading.Lock()
         self._is_closed = False
+        self._gather = gather
+        self._begun_at = float("-inf")
+        """Time at which the last commit began."""
+        self._usual_size = 1.0
+        """Moving average of the operations per commit."""
         self._unwritten = 0
         """Operations decided before the transaction wrote anything."""
         self._house = Housekeeping(self._connect, index_after)
@@ -218,6 +232,8 @@ class Writer:
             self._keep_house()
             batch, is_last = self._take()
             if batch:
+                self._begun_at = time.monotonic()
+                self._usual_size += (len(batch) - self._usual_size) / 8
                 events, entries = self._commit(batch)
                 self._committed(Commit(events, batch, entries))
         self._finish()
@@ -229,6 +245,7 @@ class Writer:
         timeout = max(0.0, min(moments) - time.monotonic()) if moments else None
         with suppress(Empty):
             self._wakeups.get(timeout=timeout)
+        self._gather_more()
         with self._lock:
             batch, self._waiting = self._waiting[:BATCH_MAX], self._waiting[BATCH_MAX:]
             index_error, self._index_error = self._index_error, None
@@ -238,6 +255,14 @@ class Writer:
         if index_error is not None:
             self._house.rebuild_index(*index_error)
         return batch, is_last
+
+    def _gather_more(self) -> None:
+        """Let more operations arrive if that makes the next commit worthwhile."""
+        least, most = GATHERED
+        if least < self._usual_size < most:
+            wait = self._begun_at + self._gather - time.monotonic()
+            if wait > 0 and not self._is_closed:
+                time.sleep(wait)
 
     def _commit(self, batch: Batch) -> Logged:
         """Commit a batch in one transaction, or one operation at a time if that fails.

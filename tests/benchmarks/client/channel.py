@@ -18,7 +18,7 @@ from chat.store.operations import (
     Commit,
     JoinChannel,
     Operation,
-    Pending,
+    PendingCall,
     Result,
     SendMessage,
     User,
@@ -61,7 +61,7 @@ def fill(data: Path, messages: int) -> None:
 
     def submit(operation: Operation[Result], done: Callable[[Result], None] = ignore) -> None:
         room.acquire()
-        store.submit([Pending(operation, done, ignore)])
+        store.submit([PendingCall(operation, done, ignore)])
 
     for name in AUTHORS:
         secret = hashlib.sha256(name.encode()).digest()

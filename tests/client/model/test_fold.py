@@ -144,5 +144,5 @@ def test_reactions_list_names_and_the_number_of_others() -> None:
     announcer.announce(log.apply(first))
     change = TimelineChanged("#general", upserts=(reacted(message, "zoe"),))
     assert announcer.announce(log.apply(change)) == [
-        "Reactions to 1 in #general: +1 bob, carol, zoe and 1,202 others; heart bob."
+        "Reactions to message 1 in #general: +1 bob, carol, zoe and 1,202 others; heart bob."
     ]

@@ -171,7 +171,9 @@ def test_a_rejected_token_of_the_users_own_name_is_not_a_taken_name(
     assert ("your token" if is_stored else str(issued)) in screen.connection.detail
     assert "chat-server token alice" in screen.connection.detail
     assert not screen.connection.ways
-    with pytest.raises(ChatError, match="cannot rename: the name alice is not taken"):
+    with pytest.raises(
+        ChatError, match="cannot rename: the server has not rejected the name alice"
+    ):
         screen.core.sign_in("bob").result(PATIENCE)
 
 

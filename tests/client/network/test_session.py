@@ -7,7 +7,7 @@ import asyncio
 from chat.client.network.backoff import Backoff
 from chat.client.network.connection import open_connection
 from chat.client.network.errors import Unanswered
-from chat.client.network.session import Session, retry_delay
+from chat.client.network.session import Session
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.commands import Channels, Command, Hello, Search, Who
 from chat.protocol.frames import Members, Ok, ServerFrame
@@ -46,6 +46,6 @@ async def test_a_command_without_an_answer_fails_alone(fake: FakeServer) -> None
 def test_a_server_cannot_delay_a_message_by_more_than_a_minute() -> None:
     def pause(retry_after: float | None) -> float:
         error = CommandError(ErrorCode.UNAVAILABLE, "busy", retry_after=retry_after)
-        return retry_delay(error, Backoff(1.0, chance=lambda low, high: high))
+        return Backoff(1.0, chance=lambda low, high: high).after(error)
 
     assert [pause(None), pause(7.0), pause(1e9), pause(-5.0)] == [1.0, 7.0, 60.0, 1.0]

@@ -77,7 +77,7 @@ async def test_what_comes_while_one_types_leaves_the_typed_text_whole(
 def test_what_a_command_did_is_said(plain: RawTerminal) -> None:
     plain.wait(lambda: b"You are in #general" in plain.output, "a channel")
     for typed, said in (
-        (b"/peek", b"Peeking: messages here stay unread."),
+        (b"/peek", b"Peek is on: messages here stay unread."),
         (b"/peek", b"Peek is off."),
         (b"/mark", b"#general marked as read"),
         (b"/mark all", b"All channels marked as read"),
@@ -182,7 +182,7 @@ async def test_piped_lines_are_messages_and_arrive_before_it_ends(
         ("waves", True),
         ("/two", False),
     ]
-    assert "not sent yet" not in done.stderr
+    assert "not been sent yet" not in done.stderr
 
 
 async def test_piped_commands_are_answered_before_it_ends(
@@ -435,7 +435,7 @@ def test_what_a_pipe_could_not_send_is_kept_and_told(
     fake.stop()
     done = client.run("--plain", stdin="kept\n")
     assert done.returncode == 5
-    assert "1 message is not sent yet" in done.stderr
+    assert "1 message has not been sent yet" in done.stderr
 
 
 class Heard(Lines):

@@ -50,7 +50,10 @@ def test_only_ctrl_d_on_an_empty_line_ends() -> None:
 
 
 def test_what_is_wider_than_one_cell_is_not_erased_by_one() -> None:
-    assert list(Editor().feed("a漢\x7f\x7f".encode()))[2:] == [Echo("", anew=True), Echo("\b \b")]
+    assert list(Editor().feed("a漢\x7f\x7f".encode()))[2:] == [
+        Echo("", reprint=True),
+        Echo("\b \b"),
+    ]
 
 
 @given(st.text(), st.integers(0, 50))

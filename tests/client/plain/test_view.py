@@ -77,7 +77,7 @@ def test_changes_of_what_was_said_are_said() -> None:
         "Message 1 was edited. alice in #ops: hello  (edited)"
     ]
     reacted = replace(edited, rev=3, reactions=(("👍", ("bob",)),))
-    assert listener.announce(told(reacted)) == ["Reactions to 1 in #ops: 👍 bob."]
+    assert listener.announce(told(reacted)) == ["Reactions to message 1 in #ops: 👍 bob."]
     assert listener.announce(told(line(1, "", rev=4, deleted=True))) == [
         "Message 1 in #ops was deleted."
     ]
@@ -88,7 +88,7 @@ def test_ones_own_change_is_said_when_the_server_has_it() -> None:
     mine = line(1, "tea?", reactions=(("👍", ("me",)),), delivery=Delivery.PENDING)
     assert listener.announce(told(mine)) == []
     done = replace(mine, rev=2, delivery=Delivery.SENT)
-    assert listener.announce(told(done)) == ["Reactions to 1 in #ops: 👍 me."]
+    assert listener.announce(told(done)) == ["Reactions to message 1 in #ops: 👍 me."]
 
 
 def test_ones_own_is_said_only_if_it_fails() -> None:

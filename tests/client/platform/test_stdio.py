@@ -154,6 +154,6 @@ def test_unsent_messages_are_counted_at_the_end(capsys: pytest.CaptureFixture[st
     for count in (1, 2):
         report_unsent(count, [])
     assert capsys.readouterr().err.splitlines() == [
-        "1 message is not sent yet; the next chat-client sends it.",
-        "2 messages are not sent yet; the next chat-client sends them.",
+        "1 message has not been sent yet; the next chat-client sends it.",
+        "2 messages have not been sent yet; the next chat-client sends them.",
     ]

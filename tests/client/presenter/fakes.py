@@ -93,6 +93,11 @@ class FakeCore(Core):
         self.tell(ConnectionChanged(Link.ONLINE, user=user, server="test", text_limit=8_000))
         self.tell(ChannelsChanged(channels))
 
+    @property
+    def has_updates(self) -> bool:
+        """Whether `drain` would return anything."""
+        return bool(self._waiting)
+
     def asked(self, method: str) -> list[tuple[Any, ...]]:
         """Return the arguments of all calls of `method`."""
         return [call[1:] for call in self.calls if call[0] == method]
@@ -299,7 +304,7 @@ class FakeView:
     def close_thread(self) -> None:
         self.done.append(("close_thread",))
 
-    def tell(self, update: Update) -> None:
+    def take_update(self, update: Update) -> None:
         self.told.append(update)
 
     def step_back(self) -> None:

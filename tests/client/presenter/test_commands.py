@@ -46,8 +46,8 @@ class Bench:
             self.core.calls.clear()
 
     def take_in(self) -> None:
-        while updates := self.core.drain():
-            self.conversation.take_in(updates)
+        while self.core.has_updates:
+            self.conversation.take_in()
 
     def run(self, text: str) -> None:
         """Submit a text from the current channel."""
@@ -114,7 +114,7 @@ async def test_a_command_asks_the_core(bench: Bench, text: str, call: tuple[Any,
 async def test_what_was_marked_is_said(bench: Bench) -> None:
     bench.run("/mark")
     assert bench.core.asked("mark") == [("#general", 6)]
-    assert bench.view.said == [("#general marked as read", "information")]
+    assert bench.view.said == [("#general marked as read.", "information")]
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_the_number_of_a_join_or_of_nothing_is_no_message_for_any_command(
     assert (
         told
         == {
-            "4": "4 is not a message but the “join” event of bob.",
+            "4": "Number 4 is not a message. It is a “join” event by bob.",
             "99": "There is no message 99 in #general: the newest is 6.",
         }[number]
     )

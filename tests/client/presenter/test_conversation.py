@@ -45,7 +45,7 @@ class Reader:
         self.conversation.open_channel("#general")
 
     def take_in(self) -> None:
-        self.conversation.take_in(self.core.drain())
+        self.conversation.take_in()
 
     def jump(self, seq: int) -> asyncio.Task[None]:
         conversation.jump(self.conversation, "#general", seq)
@@ -69,13 +69,13 @@ async def test_two_ways_that_overlap_mark_what_shows_at_their_end(reader: Reader
     await asyncio.sleep(0)
     reader.core.ways[0].set_result(True)
     await first
-    reader.conversation.seen("#general", 90)
+    reader.conversation.reading.seen("#general", 90)
     assert reader.marked == [], "the second one is still on its way"
     reader.view.shows = 35
     reader.core.ways[1].set_result(True)
     await second
     assert reader.marked == [("#general", 35)]
-    reader.conversation.seen("#general", 40)
+    reader.conversation.reading.seen("#general", 40)
     assert reader.marked[-1] == ("#general", 40)
 
 
@@ -83,7 +83,7 @@ async def test_a_way_in_one_channel_leaves_the_others_alone(reader: Reader) -> N
     way = reader.jump(20)
     await asyncio.sleep(0)
     reader.conversation.open_channel("#tea")
-    reader.conversation.seen("#tea", 5)
+    reader.conversation.reading.seen("#tea", 5)
     assert reader.marked == [("#tea", 5)]
     reader.core.ways[0].set_result(True)
     await way

@@ -38,7 +38,7 @@ class Bench:
         self.conversation.open_channel("#general")
 
     def take_in(self) -> None:
-        self.conversation.take_in(self.core.drain())
+        self.conversation.take_in()
 
     def hear(self, *calls: NotificationDue) -> list[Notification]:
         """Let the core tell of calls; return all that rang so far."""
@@ -176,7 +176,7 @@ def test_again_is_off_and_nonsense_is_told() -> None:
     bench.run("/dnd")
     assert not bench.notifier.is_quiet
     told = [text for text, _ in bench.view.said]
-    assert told == ["Notifications are off (do not disturb)", "Notifications are on"]
+    assert told == ["Notifications are off (do not disturb).", "Notifications are on."]
     for word in ("soon", "0", "9999"):
         bench.run(f"/dnd {word}")
         assert f"“{word}” is not valid" in bench.view.said[-1][0]

@@ -35,7 +35,7 @@ def conversation(*channels: ChannelInfo) -> tuple[Conversation, FakeCore, FakeVi
         commands=HANDLERS,
     )
     core.go_online(*channels)
-    made.take_in(core.drain())
+    made.take_in()
     made.open_channel("#general")
     return made, core, view
 
@@ -79,7 +79,7 @@ def test_what_a_command_asks_of_the_core(
     ("text", "why"),
     [
         ("/star #none", "You are not in #none."),
-        ("/mute #echo", "#echo exists only in this session"),
+        ("/mute #echo", "#echo is a built-in channel"),
         ("/move left", "“left” is not a direction."),
         ("/notify sometimes", "“sometimes” is not a notification level."),
     ],

@@ -6,9 +6,6 @@ import shutil
 from contextlib import closing
 from pathlib import Path
 
-import pytest
-
-from chat.client.model.records import DiskError
 from chat.client.storage.account import Account
 from chat.client.storage.outbox import new_row
 from chat.client.storage.outbox_db import OutboxDb
@@ -58,19 +55,17 @@ def test_texts_survive_a_deleted_folder_that_cannot_be_created_again(account: Ac
     account.flush()
     shutil.rmtree(account.path)
     account.path.write_text("in the way")
-    with pytest.raises(DiskError):
-        account.outbox.add(typed[1])
-    account.outbox.keep_in_memory(typed[1], "")
+    assert account.outbox.add(typed[1]).is_failed
     account.flush()
     account.merge_other_clients()
     assert account.is_unwritable
-    assert set(account.unsaved()) == {"0", "1", "half a thought"}
+    assert set(account.outbox.unsaved_texts()) == {"0", "1", "half a thought"}
     account.path.unlink()
     account.flush()
     account.merge_other_clients()
     for cid in account.outbox.unsaved:
         account.outbox.retry(cid)
-    assert account.unsaved() == []
+    assert account.outbox.unsaved_texts() == []
     with closing(OutboxDb(account.path / "outbox.db")) as outbox:
         assert [row.cid for row in outbox.outbox()] == [row.cid for row in typed[:2]]
         assert outbox.saved_texts("draft") == {"#c": "half a thought"}

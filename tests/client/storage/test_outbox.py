@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import time
 import uuid
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
-from chat.client.model.records import DamagedFile, OutboxRow
+from chat.client.model.records import OutboxRow
 from chat.client.model.state import Delivery, Message
 from chat.client.storage.outbox import Outbox, new_row
-from chat.client.storage.outbox_db import OutboxDb
+from chat.client.storage.outbox_db import OutboxContent, OutboxDb
 from tests.costs import growth
 
 
@@ -22,20 +24,16 @@ def edit(seq: int, text: str) -> OutboxRow:
     return new_row({"type": "edit", "channel": "#tea", "seq": seq, "text": text})
 
 
-def outbox_in(folder: Path) -> Outbox:
-    """Return an outbox that is empty, in memory and on disk."""
-
-    def fail(damage: DamagedFile) -> None:
-        raise damage
-
-    outbox = Outbox(fail)
-    outbox.file = OutboxDb(folder / f"{os.urandom(4).hex()}.db")
-    return outbox
+def outbox_in(folder: Path, rows: Sequence[OutboxRow] = ()) -> Outbox:
+    """Return a new outbox that has stored these rows."""
+    folder = folder / os.urandom(4).hex()
+    with closing(OutboxDb(folder / "outbox.db")) as file:
+        file.add(OutboxContent(list(rows)))
+    return Outbox(folder, report=print)
 
 
 def test_a_line_shows_pending_changes_until_they_are_confirmed(tmp_path: Path) -> None:
-    outbox = outbox_in(tmp_path)
-    outbox.load([edit(1, "first"), edit(2, "other")])
+    outbox = outbox_in(tmp_path, [edit(1, "first"), edit(2, "other")])
     second = edit(1, "second")
     outbox.add(second)
     shown = outbox.decorate(line(1), "me")
@@ -59,10 +57,8 @@ def test_unsaved_rows_are_retried_in_the_order_they_were_typed(
 
 def test_decorating_lines_does_not_slow_down_with_thousands_of_rows(tmp_path: Path) -> None:
     def waiting(count: int) -> Outbox:
-        outbox = outbox_in(tmp_path)
         commands = ({"type": "send", "channel": "#tea", "text": str(n)} for n in range(count))
-        outbox.load([new_row(command) for command in commands])
-        return outbox
+        return outbox_in(tmp_path, [new_row(command) for command in commands])
 
     def show(outbox: Outbox) -> None:
         for seq in range(1, 201):

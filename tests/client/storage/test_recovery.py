@@ -48,8 +48,8 @@ def filled(path: Path, count: int, size: int = 0) -> list[OutboxRow]:
 def assert_has_all(account: Account, cids: list[str]) -> None:
     """Check that an account has the content of `write_one_file`."""
     assert [row.cid for row in account.outbox.all()] == cids
-    assert account.drafts.all() == {"#general": "half a thought"}
-    assert account.prefs.get("theme") == "dark"
+    assert account.outbox.drafts.all() == {"#general": "half a thought"}
+    assert account.outbox.prefs.get("theme") == "dark"
     channel = account.channels["#general"]
     assert (channel.preference_change, channel.view.read, channel.server_read) == (
         PreferenceChange(pinned=4),
@@ -88,7 +88,7 @@ def test_later_input_of_an_older_client_is_added(folder: Path) -> None:
     second = write_one_file(folder.parent / "me.db", ["second"])
     account = opened(folder)
     assert [row.cid for row in account.outbox.all()] == first + second
-    assert account.drafts.all() == {"#general": "a newer thought\nhalf a thought"}
+    assert account.outbox.drafts.all() == {"#general": "a newer thought\nhalf a thought"}
     account.close()
     assert list(folder.parent.iterdir()) == [folder]
 
@@ -189,7 +189,7 @@ def test_input_from_before_the_first_connection_is_taken_over(
         filled(unknown / "outbox.db", 3)
     account = opened(folder, unknown)
     assert len(account.outbox.all()) == 3
-    assert account.drafts.all() == {"#general": "half a thought"}
+    assert account.outbox.drafts.all() == {"#general": "half a thought"}
     account.close()
     assert list(unknown.parent.iterdir()) == []
 
@@ -216,7 +216,7 @@ def test_a_damaged_file_is_renamed_and_read_as_far_as_possible(folder: Path) -> 
     saved = [row.cid for row in account.outbox.all()]
     assert len(rows) - len(saved) <= PAGE // 500, "only what was on the damaged page"
     assert saved == [row.cid for row in rows if row.cid in saved], "in order"
-    assert account.drafts.all() == {"#general": "half a thought"}
+    assert account.outbox.drafts.all() == {"#general": "half a thought"}
     account.close()
     aside = [path for path in folder.iterdir() if "damaged" in path.name]
     assert str(aside[0]) in told[0]

@@ -226,7 +226,7 @@ def test_a_frame_over_the_servers_limit_is_not_sent(open_client: Open, fake: Fak
     screen = opened(open_client, fake)
     screen.core.send("#general", "x" * 5_000)
     screen.wait(lambda: [m.delivery for m in screen.lines()] == [Delivery.FAILED])
-    assert "the server accepts 4,096" in screen.lines()[0].reason
+    assert "limit 4,096" in screen.lines()[0].reason
     assert fake.count(Send) == 0
 
 

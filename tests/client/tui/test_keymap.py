@@ -90,7 +90,7 @@ GROUPS = {
         ({"t.reply": "e"}, "e is bound to both t.reply and t.edit"),
         ({"w.send": "ctrl+k"}, "Ctrl+K is bound to both w.send and a.switch"),
         ({"w.send": "escape"}, "Esc is bound to both w.send and “back”"),
-        ({"a.swich": "f8"}, "unknown action “a.swich” (did you mean a.switch?)"),
+        ({"a.swich": "f8"}, "unknown action name “a.swich” (did you mean a.switch?)"),
         ({"a.switch": "ctrl+"}, "“ctrl+” is not a key"),
         ({"a.switch": "control+x"}, "“control+x” is not a key"),
     ],
@@ -108,7 +108,7 @@ async def test_own_keys_come_from_the_settings_and_their_faults_are_shown(
     settings = ClientSettings(name="me", keys={"channel.next": "f8", "no.such": "f9"})
     async with open_desktop(info("#general"), info("#tea"), settings=settings) as desktop:
         assert desktop.told == [
-            "Key bindings: unknown action “no.such” (the help (F1) lists the actions)."
+            "Key bindings: unknown action name “no.such” (the help (F1) lists the actions)."
         ]
         await desktop.press("f8")
         assert desktop.conversation.state.current == "#tea"

@@ -1,11 +1,13 @@
-"""Notices: one for what is said again, at the top, few at a time."""
+"""Notifications: one for equal texts, over the status bar, few at a time."""
 
 from __future__ import annotations
 
 import pytest
 from textual.widgets._toast import Toast
 
-from tests.client.presenter.fakes import info
+from chat.client.config.settings import ClientSettings
+from chat.client.tui.app import ChatApp
+from tests.client.presenter.fakes import FakeCore, info, said
 from tests.client.tui.conftest import Desktop, Open
 
 
@@ -18,7 +20,7 @@ async def test_identical_notices_are_one_with_a_count(desktop: Desktop, times: i
     for _ in range(times):
         desktop.app.notify("No such thing.", severity="warning")
     await desktop.until(lambda: desktop.told == [f"No such thing. (×{times})"])
-    await desktop.until(lambda: [each.region.y for each in toasts(desktop)] == [1])
+    await desktop.until(lambda: [each.region.y for each in toasts(desktop)] == [23])
 
 
 async def test_a_notice_of_another_kind_is_another(desktop: Desktop) -> None:
@@ -28,15 +30,34 @@ async def test_a_notice_of_another_kind_is_another(desktop: Desktop) -> None:
     await desktop.until(lambda: desktop.told == ["Copied", "Copied (×2)"])
 
 
-@pytest.mark.parametrize(("size", "most"), [((40, 10), 1), ((80, 24), 3)])
-async def test_many_notices_leave_the_newest_messages_free(
+@pytest.mark.parametrize(("size", "most"), [((40, 10), 1), ((80, 24), 2), ((80, 36), 3)])
+async def test_notices_hide_neither_the_newest_message_nor_the_composer(
     open_desktop: Open, size: tuple[int, int], most: int
 ) -> None:
-    async with open_desktop(info("#general"), size=size) as desktop:
+    async with open_desktop(info("#general", head=1), size=size) as desktop:
+        desktop.core.pages["#general"] = (said(1, "bob", "the newest message"),)
+        desktop.core.open_channel("#general")
+        await desktop.type("half a sentence")
         for number in range(9):
             desktop.app.notify(f"{number} " + "is a number, and this is said about it " * 2)
         await desktop.until(lambda: "8 is a number" in desktop.screen())
         await desktop.until(lambda: len(toasts(desktop)) == most)
-        await desktop.until(lambda: toasts(desktop)[0].region.y == 1)
-        shown = desktop.screen().splitlines()
-        assert not any("▌" in row for row in shown[size[1] // 2 + 1 :])
+        await desktop.until(lambda: toasts(desktop)[-1].region.bottom == size[1])
+        await desktop.until(lambda: "half a sentence" in desktop.screen())
+        assert "the newest message" in desktop.screen()
+        rows = desktop.screen().splitlines()
+        first = next(number for number, row in enumerate(rows) if "▌" in row)
+        assert "half a sentence" in rows[first - 1]
+        desktop.app.clear_notifications()
+        await desktop.until(lambda: "half a sentence" in desktop.screen().splitlines()[-2])
+
+
+async def test_a_long_notice_stays_long_enough_to_be_read() -> None:
+    app = ChatApp(ClientSettings(name="me"), make_core=lambda *_: FakeCore())
+    async with app.run_test(notifications=True) as pilot:
+        app.notify("short")
+        app.notify("long " * 60)
+        await pilot.pause()
+        short, long = (each.timeout for each in app._notifications)  # noqa: SLF001 - as in conftest
+        assert short == app.NOTIFICATION_TIMEOUT
+        assert long == 20

@@ -80,4 +80,4 @@ async def test_where_nothing_is_pinned_it_says_so(desktop: Desktop) -> None:
     await desktop.until(lambda: "history" in desktop.core.futures)
     page = Page(channel="#general", epoch="e", items=(), complete=True, head=1)
     desktop.core.futures["history"].set_result(page)
-    await desktop.until(lambda: "No pinned messages here" in desktop.told)
+    await desktop.until(lambda: "No pinned messages here." in desktop.told)

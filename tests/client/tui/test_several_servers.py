@@ -16,6 +16,7 @@ from chat.client.model.state import (
     ConnectionChanged,
     Link,
     Notice,
+    ThreadChanged,
     TimelineChanged,
     TypingChanged,
 )
@@ -26,6 +27,7 @@ from chat.client.tui.timeline import Timeline
 from chat.client.tui.widgets.bars import Banner
 from chat.client.tui.widgets.sidebar import Sidebar
 from chat.errors import StartupError
+from chat.protocol.frames import Hit, Results
 from tests.client.presenter.fakes import FakeCore, info, said
 from tests.client.tui.conftest import Desktop, Open, PatientApp, Screens
 
@@ -92,9 +94,11 @@ async def test_without_the_list_what_waits_and_is_down_elsewhere_is_named(both: 
     await both.desktop.press("f2")
     tell(both.tea, "tea", "#general", "#green", unread=1)
     tell(both.work, "work", "#general", unread=2)
-    await both.desktop.until(lambda: "2 #green 1   3 #general work 2" in both.desktop.screen())
+    await both.desktop.until(
+        lambda: "#green 1 new   #general on work 2 new" in both.desktop.screen()
+    )
     both.work.tell(ConnectionChanged(Link.WAITING, "no route to it", retry_in=9.0))
-    await both.desktop.until(lambda: " ○ work   2 #green 1 " in both.desktop.screen())
+    await both.desktop.until(lambda: " ○ work   #green 1 new " in both.desktop.screen())
 
 
 async def test_a_servers_name_is_known_before_it_is_met_again(both: Both) -> None:
@@ -257,7 +261,7 @@ async def test_a_server_is_added_kept_and_left(both: Both, tmp_path: Path) -> No
 
     await desktop.type("/disconnect", "enter")
     await desktop.until(lambda: both.here == ("tea", "#general"))
-    assert "Your settings name it" in " ".join(desktop.told)
+    assert "It is in your settings" in " ".join(desktop.told)
     await desktop.type("/disconnect", "enter")
     await desktop.until(lambda: "only server" in " ".join(desktop.told))
     assert len(desktop.main.workspace) == 1
@@ -332,3 +336,20 @@ async def test_a_server_that_cannot_start_costs_the_others_nothing(tmp_path: Pat
         assert [each.url for each, _ in app.cores] == [TEA]
     with pytest.raises(StartupError, match="the disk says no"):
         ChatApp(ClientSettings(name="me", url=WORK, data=tmp_path), make_core=make_core).run()
+
+
+async def test_thread_and_search_name_the_server(both: Both) -> None:
+    desktop = both.desktop
+    await desktop.press("alt+s")
+    await desktop.until(lambda: "the channels you are in on tea." in desktop.screen())
+    await desktop.press("x", "enter")
+    await desktop.until(lambda: both.tea.asked("search"))
+    found = Hit(channel="#green", seq=1, ts=0, author="bob", snippet="x")
+    both.tea.futures["search"].set_result(Results(hits=(found,), complete=True))
+    await desktop.until(lambda: "1 message on tea, newest first" in desktop.screen())
+    await desktop.press("escape")
+    await desktop.type("/thread 1", "enter")
+    change = TimelineChanged("#general", (said(1, "bob", "tea?"),), reset=True, complete=True)
+    both.tea.tell(ThreadChanged("#general", 1, 1, change))
+    await desktop.until(lambda: "Thread in #general on tea" in desktop.screen())
+    assert "Reply in thread on tea" in desktop.screen()

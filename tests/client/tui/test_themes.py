@@ -11,6 +11,7 @@ from textual.widgets import Input
 
 from chat.client.config.settings import ClientSettings
 from chat.client.model.state import ConnectionChanged, Link, ThreadChanged, TimelineChanged
+from chat.client.platform.local_time import local_time
 from chat.client.tui.app import ChatApp
 from chat.client.tui.safe_text import show_emoji
 from chat.client.tui.screens.picker import Picker
@@ -97,6 +98,17 @@ async def test_the_picker_begins_at_the_current_theme_and_previews_others(
         await desktop.press("down", "enter")
         await desktop.until(lambda: desktop.core.prefs["theme"] == after, "it is kept")
         assert desktop.app.theme == after
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+async def test_the_theme_picker_leaves_the_conversation_in_view(
+    open_desktop: Open, size: tuple[int, int]
+) -> None:
+    async with open_desktop(*CHANNELS, size=size) as desktop:
+        await talk(desktop)
+        await desktop.type("/theme ", "enter")
+        await desktop.until(lambda: "atom-one-dark" in desktop.screen())
+        await desktop.until(lambda: "I unplugged the router in" in desktop.screen())
 
 
 async def test_the_picker_lists_the_programs_own_themes_first_by_their_short_names(
@@ -296,3 +308,25 @@ async def test_a_placeholder_does_not_look_like_text(open_desktop: Open) -> None
             await desktop.until(lambda: is_italic("essage #general") == [True], name)
         await desktop.type("a message #general is for")
         await desktop.until(lambda: is_italic("essage #general") in ([None], [False]))
+
+
+@pytest.mark.parametrize("word", ["16", "ansi-light"])
+async def test_selected_rows_are_in_reverse_video_in_16_colors(
+    open_desktop: Open, word: str
+) -> None:
+    async with open_desktop(*CHANNELS, size=(140, 40)) as desktop:
+        await talk(desktop)
+        desktop.app.theme = by_name(word)
+
+        def is_reversed(words: str) -> bool:
+            shown = (segment for strip in strips(desktop.app) for segment in strip)
+            return any(words in text and style and style.reverse for text, style, _ in shown)
+
+        await desktop.until(lambda: is_reversed("general"), "the current channel")
+        await desktop.press("ctrl+up", "up", "up")
+        time = f"{local_time(PAGE[11].ts):%H:%M}"
+        await desktop.until(lambda: is_reversed(time), "the selected message")
+        await desktop.press("escape", "@", "c")
+        await desktop.until(lambda: is_reversed("@carol"), "the completion")
+        await desktop.press("escape", "ctrl+k", "t", "e", "a")
+        await desktop.until(lambda: is_reversed("#tea"), "the row of the switcher")

@@ -134,7 +134,7 @@ DAMAGES = {
     "a head too high": ("UPDATE channels SET head = head + 1", "from 1 to its head"),
     "a mid twice": ("UPDATE events SET mid = x'00'", "same mid"),
     "a marker beyond the head": ("UPDATE members SET read_seq = 999", "read marker"),
-    "a wrong count of members": ("UPDATE channels SET member_count = 9", "number of members"),
+    "a wrong count of members": ("UPDATE channels SET member_count = 9", "member count"),
     "a lost text": ("UPDATE events SET text = NULL WHERE seq = 5", "text of the event is missing"),
     "a text that was erased": (
         "UPDATE events SET flags = flags & ~128 WHERE seq = 3",
@@ -403,5 +403,6 @@ def test_a_link_in_the_place_of_the_lock_stops_every_command(
     for command in (["restore", str(copy)], ["reindex"]):
         refused = administer(stopped, *command)
         assert refused.returncode == 2
-        assert refused.stderr == f"chat-server: {lock}: it is a symbolic link; remove it\n"
+        message = f"cannot open {lock}: it is a symbolic link; remove it"
+        assert refused.stderr == f"chat-server: {message}\n"
     assert victim.read_text() == "precious"

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chat.protocol.frames import ErrorFrame, Joined
-from chat.protocol.items import Event
+from chat.protocol.items import EventFields
 from chat.server.channels.live import LiveChannel, LiveChannels
 from chat.server.channels.presence import PresenceBroadcaster
 from chat.server.subscriptions import Subscriptions
@@ -43,9 +43,17 @@ class Sink:
         return [int(part.split(b",")[0]) for part in b"".join(self.frames).split(b'"seq":')[1:]]
 
 
-def event(seq: int, kind: str = "message") -> Event:
+def event(seq: int, kind: str = "message") -> EventFields:
     """Return an event of alice's in #room."""
-    return Event(channel="#room", seq=seq, mid=f"m{seq}", ts=0, author="alice", kind=kind)
+    return {
+        "type": "event",
+        "channel": "#room",
+        "seq": seq,
+        "mid": f"m{seq}",
+        "ts": 0,
+        "author": "alice",
+        "kind": kind,
+    }
 
 
 class Session:

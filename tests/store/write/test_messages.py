@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from chat.errors import CommandError, ErrorCode
+from chat.protocol.items import Event
 from chat.store.operations import Appended, SendMessage, User
 from tests.store.opened import OpenStore, delete, edit, message, react, topic
 
@@ -16,7 +17,7 @@ def test_seqs_rise_by_one_and_events_match_the_log(store: OpenStore, alice: User
     second = store.append(SendMessage(alice, "#General", "two", me=True))
     assert (first.seq, second.seq) == (2, 3)
     for done, commit in zip((first, second), store.commits[-2:], strict=True):
-        (event,) = commit.events
+        event = Event(**commit.events[0])
         assert (done.seq, done.mid, done.ts) == (event.seq, event.mid, event.ts)
         item = store.item(alice, event.seq)
         assert item.model_dump(exclude={"rev", "edited", "reactions"}) == event.model_dump(

@@ -13,9 +13,9 @@ from sqlalchemy.exc import OperationalError
 
 from chat.errors import CommandError, ErrorCode, StoreUnavailable
 from chat.protocol.values import Limits
-from chat.store.operations import Appended, Commit, JoinChannel, MarkRead, Pending, User
+from chat.store.operations import Appended, Commit, JoinChannel, MarkRead, PendingCall, User
 from chat.store.store import Store
-from tests.serving import eventually
+from tests.serving import PATIENCE, eventually
 from tests.store.conftest import Backend
 from tests.store.opened import OpenStore, message, topic
 
@@ -31,6 +31,24 @@ def test_queued_operations_share_one_commit_in_order(store: OpenStore, alice: Us
     held, commit = store.commits
     assert len(held.operations) == 1
     assert [pending.operation for pending in commit.operations] == operations
+
+
+def test_operations_in_quick_succession_share_a_commit(backend: Backend, tmp_path: Path) -> None:
+    with OpenStore(backend.fresh(tmp_path), gather=2.0) as store:
+        alice = store.sign_in("alice")
+        store.together([message(alice)] * 8)
+        outcomes = [store.submit([message(alice)]) for _ in range(3)]
+        assert [seqs(wait()) for wait in outcomes] == [[10], [11], [12]]
+        assert len(store.commits[-1].operations) == 3
+
+
+def test_operations_that_wait_for_each_other_are_not_delayed(
+    backend: Backend, tmp_path: Path
+) -> None:
+    with OpenStore(backend.fresh(tmp_path), gather=2 * PATIENCE) as store:
+        alice = store.sign_in("alice")
+        for number in range(10):
+            assert store.send(alice, f"{number}") == number + 2
 
 
 def test_refusal_keeps_the_order_of_operations(store: OpenStore, alice: User) -> None:
@@ -206,7 +224,7 @@ def test_failing_callback_does_not_stop_the_writer(
 
     store = Store.open(backend.fresh(tmp_path), limits=Limits(), committed=committed)
     for _ in range(2):
-        store.submit([Pending(MarkRead(User(1, "a"), "#general", 1), print, print)])
+        store.submit([PendingCall(MarkRead(User(1, "a"), "#general", 1), print, print)])
     eventually(lambda: sum(len(each.operations) for each in calls) == 2, "both operations")
     store.close()
     assert "cannot deliver a commit" in caplog.text

@@ -98,7 +98,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "msg",
         (Argument("NAMES", Kind.NAMES), Argument("TEXT", Kind.TEXT, optional=True)),
-        "send a direct message; put commas between several names",
+        "send a direct message; separate several names with commas",
         "/msg bob,carol lunch?",
         ("dm", "query"),
         keywords=("private", "whisper", "pm"),
@@ -107,14 +107,14 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "topic",
         (Argument("TEXT", Kind.TEXT, optional=True),),
-        "show or set the topic; - clears it",
+        "show or set the topic (`-` clears it)",
         "/topic green tea only",
     ),
     Command(
         "edit",
         (_NUMBER, Argument("TEXT", Kind.TEXT, optional=True)),
         "edit your last message, or the one with that number",
-        "/edit the text as it should be",
+        "/edit Lunch at noon",
         ("e",),
     ),
     Command(
@@ -190,7 +190,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "peek",
         (_CHANNEL_OR_HERE,),
-        "look around in a channel without marking it as read (on/off)",
+        "toggle peek (do not mark the channel as read)",
         "/peek #tea",
     ),
     Command("unread", (), "jump to the first unread message of this channel", "/unread"),
@@ -267,12 +267,12 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "theme",
         (Argument("THEME", Kind.THEME, optional=True),),
-        "change the theme (colors): dark, light, or any other",
+        "change the theme (colors): dark, light, or another one",
         "/theme light",
     ),
     Command("members", (), "show or hide the member list", "/members"),
     Command("sidebar", (), "show or hide the sidebar", "/sidebar"),
-    Command("bare", (), "plain screen, to select text with the mouse", "/bare"),
+    Command("bare", (), "show the bare screen, to select text with the mouse", "/bare"),
     Command(
         "help",
         (Argument("COMMAND", Kind.COMMAND, optional=True),),

@@ -1,1 +1,1 @@
-"""What a person writes: the composer's state, drafts, and completion. No screen."""
+"""Text that the user types: the composer's state, drafts, and completion. No screens."""

@@ -53,12 +53,12 @@ class Draft:
         return replace(self.cancelled(), aim=Aim.REPLY, message=message)
 
     def editing(self, message: Message) -> Draft:
-        """Return an edit of `message`, with the present text put aside."""
+        """Return an edit of `message`; the current text becomes `aside`."""
         before = self.cancelled()
         return Draft(message.text, Aim.EDIT, message, aside=before.text)
 
     def cancelled(self) -> Draft:
-        """Return a new message; an unfinished edit stays, before the text put aside."""
+        """Return the draft as a new message: the text of the edit, then `aside`."""
         if self.aim is not Aim.EDIT or self.message is None:
             return Draft(self.text)
         if self.text.strip() in ("", self.message.text.strip()):
@@ -138,7 +138,7 @@ def check_length(text: str, limit: int) -> None:
 
     Args:
         text: the message to send.
-        limit: most characters; 0 before the server has sent its limit.
+        limit: maximum characters; 0 before the server has sent its limit.
 
     Raises:
         ChatError: the text is longer.

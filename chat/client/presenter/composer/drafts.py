@@ -280,8 +280,8 @@ class Drafts:
 
     def typing(self, active: bool, key: PaneKey) -> None:
         """Tell the server that the user is typing; never while editing."""
-        is_told = self._tells_typing and self._of(key).aim is not Aim.EDIT
-        if key.channel in self._state.channels and is_told and self._state.is_online:
+        is_sent = self._tells_typing and self._of(key).aim is not Aim.EDIT
+        if key.channel in self._state.channels and is_sent and self._state.is_online:
             from chat.protocol.commands import Typing
 
             self._core.ask(Typing(channel=key.channel, state="start" if active else "stop"))

@@ -58,9 +58,9 @@ class Area(TextArea, inherit_bindings=False):
 
     @on(events.Resize)
     def _fit(self) -> None:
-        self.call_next(self._wrapped_anew)
+        self.call_next(self._rewrapped)
 
-    def _wrapped_anew(self) -> None:
+    def _rewrapped(self) -> None:
         # Textual may have painted lines and the cursor before wrapping, and does not repaint.
         self.scroll_cursor_visible()
         self.refresh()

@@ -13,6 +13,7 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from chat.client.presenter.composer.completion import Candidate, Completion
+from chat.client.tui.choice_list import ChoiceList
 from chat.client.tui.safe_text import elide, line
 
 __all__ = ["CompletionOffers", "CompletionPopup"]
@@ -28,7 +29,7 @@ class CompletionOffers:
         """Index of the selected candidate."""
         self._is_chosen = False
         self._row = 0
-        self._waved_away: tuple[int, int] | None = None
+        self._dismissed: tuple[int, int] | None = None
 
     def __bool__(self) -> bool:
         return self.found is not None
@@ -39,16 +40,16 @@ class CompletionOffers:
         return self.found is not None and (self._is_chosen or self.found.is_meant)
 
     @property
-    def begins_so(self) -> bool:
+    def is_prefix(self) -> bool:
         """Whether the first candidate starts with the typed word."""
         return self.found is not None and self.found.candidates[0].is_prefix
 
     def take_in(self, found: Completion | None, row: int) -> bool:
         """Set the completion for a word in `row`; return whether it changed."""
-        if found and self._waved_away == (row, found.start):
+        if found and self._dismissed == (row, found.start):
             found = None
         else:
-            self._waved_away = None
+            self._dismissed = None
         if found == self.found:
             return False
         self._row = row
@@ -69,14 +70,14 @@ class CompletionOffers:
             return None
         return self.found.candidates[index], (self._row, self.found.start)
 
-    def wave_away(self) -> None:
+    def dismiss(self) -> None:
         """Dismiss the completion of this word."""
         if self.found is not None:
-            self._waved_away = (self._row, self.found.start)
+            self._dismissed = (self._row, self.found.start)
 
-    def welcome(self) -> None:
+    def undismiss(self) -> None:
         """Allow completion of the dismissed word again."""
-        self._waved_away = None
+        self._dismissed = None
 
     def clear(self) -> bool:
         """Remove the completion; return whether there was one."""
@@ -89,7 +90,7 @@ _GAP = 3
 _MOST_ROWS = 8
 
 
-class CompletionPopup(OptionList, can_focus=False):
+class CompletionPopup(ChoiceList, can_focus=False):
     """A list of completion candidates above the composer."""
 
     DEFAULT_CSS = """
@@ -99,21 +100,12 @@ class CompletionPopup(OptionList, can_focus=False):
         dock: bottom;
         width: 100%;
         height: auto;
-        border: none;
-        padding: 0;
-        background: $panel;
-        scrollbar-size-vertical: 1;
 
         &.-shown {
             display: block;
         }
         & > .option-list--option {
             padding: 0 1;
-        }
-        & > .option-list--option-highlighted {
-            background: $tint;
-            color: $foreground;
-            text-style: none;
         }
     }
     """

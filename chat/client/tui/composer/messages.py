@@ -136,17 +136,17 @@ class TypingPulse:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._told_at: float | None = None
+        self._sent_at: float | None = None
 
     def beat(self) -> bool:
         """Note that text was typed; return whether to send a notification."""
         now = self._clock()
-        if self._told_at is not None and now - self._told_at < _EVERY:
+        if self._sent_at is not None and now - self._sent_at < _EVERY:
             return False
-        self._told_at = now
+        self._sent_at = now
         return True
 
     def stop(self) -> bool:
         """Note that typing stopped; return whether to send a notification."""
-        was_told, self._told_at = self._told_at is not None, None
-        return was_told
+        was_sent, self._sent_at = self._sent_at is not None, None
+        return was_sent

@@ -166,7 +166,7 @@ class Composer(Area, inherit_bindings=False):
             self.insert(event.character)
 
     def _is_command(self, event: events.Key) -> bool:
-        """Handle a key as a vi command; return False if it is none."""
+        """Handle a key as a vi command; return False if it is not one."""
         if self._modal is None or not self._modal.take(event):
             return False
         self._close()
@@ -208,7 +208,7 @@ class Composer(Area, inherit_bindings=False):
             self.put(text)
 
     def action_paste(self) -> None:
-        """Paste text that was copied in this program."""
+        """Paste the text last copied in this client."""
         self.take_paste(sendable(self.app.clipboard))
 
     def action_new_line(self) -> None:
@@ -249,7 +249,7 @@ class Composer(Area, inherit_bindings=False):
     def action_dismiss(self) -> None:
         """Close the completion popup, or else post `Dismissed`; the text is kept."""
         if self._offers:
-            self._offers.wave_away()
+            self._offers.dismiss()
             self._close()
         else:
             self.post_message(self.Dismissed(self.subject))
@@ -270,9 +270,9 @@ class Composer(Area, inherit_bindings=False):
 
     def action_complete(self) -> None:
         """Accept the selected completion."""
-        self._offers.welcome()
+        self._offers.undismiss()
         self._offer()
-        if self._awaited == self._line_to_cursor() and not self._offers.begins_so:
+        if self._awaited == self._line_to_cursor() and not self._offers.is_prefix:
             self._is_tab_due = True  # prefer the server's names to fuzzy matches
             return
         if not self._offers:

@@ -1,4 +1,4 @@
-"""Screens: the conversation, and what opens over it."""
+"""Screens: the main screen and the dialogs over it."""
 
 NARROW = [(0, "-narrow"), (101, "-wide")]
-"""Classes by width: up to 100 columns a dialog fills the width, so that no parts of words show."""
+"""Classes by width: in up to 100 columns, a dialog covers the full width."""

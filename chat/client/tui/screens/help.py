@@ -77,7 +77,7 @@ class HelpScreen(ModalScreen[None]):
         Binding("escape", "leave", "Close", show=False),
         Binding("q,f1,enter", "dismiss(None)", "Close", show=False),
         Binding("slash", "filter", "Filter", show=False),
-        Binding("n", "toggle_names", "Show or hide key names", show=False),
+        Binding("n", "toggle_names", "Show or hide action names", show=False),
         Binding("down", "scroll(1)", "Down", show=False),
         Binding("up", "scroll(-1)", "Up", show=False),
         Binding("pagedown", "scroll(10)", "Further down", show=False),
@@ -122,7 +122,7 @@ class HelpScreen(ModalScreen[None]):
         self.set_focus(self.query_one(VerticalScroll))
 
     def action_toggle_names(self) -> None:
-        """Show the names of the keys, or hide them."""
+        """Show or hide the action names."""
         self._has_names = not self._has_names
         self._draw()
 
@@ -145,11 +145,11 @@ class HelpScreen(ModalScreen[None]):
 
     @on(events.DescendantFocus)
     def _draw_keys(self) -> None:
-        """Show the keys that work where the focus is."""
+        """Show the keys that work with the current focus."""
         field = self.query_one(Input)
         names = "hide" if self._has_names else "show"
-        way_out = "close filter" if field.display else "close"
-        keys = f"/ filter   n {names} key names   Esc {way_out}"
+        closing = "close filter" if field.display else "close"
+        keys = f"/ filter   n {names} action names   Esc {closing}"
         if field.has_focus:
             keys = "Type to filter   ↑ ↓ scroll   Enter back to the page   Esc close filter"
         self.query_one("#keys", Static).update(keys)
@@ -181,14 +181,16 @@ class HelpScreen(ModalScreen[None]):
         if commands:
             cells = [(row.usage, row.help, "") for row in commands]
             if any("NUMBER" in row.usage for row in commands):
-                cells.insert(0, ("NUMBER", "the No. in the bar below a selected message", ""))
+                cells.insert(
+                    0, ("NUMBER", "the number after “No.” in the bar below a selected message", "")
+                )
             parts += [_heading("Commands"), *_table(cells, _USAGE, room), Content("")]
         if not parts:
             return Content("No matches")
         if not words:
             parts.append(Content("Start with // to send a message that begins with a slash."))
         if self._has_names:
-            parts.append(Content("The dim name is the key's name in [keys] of client.toml."))
+            parts.append(Content("The dim name is the action name for [keys] in client.toml."))
         return Content("\n").join(parts)
 
 

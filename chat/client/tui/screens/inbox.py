@@ -19,6 +19,7 @@ from chat.client.platform.local_time import local_zone, time_or_day
 from chat.client.presenter.markdown import gist
 from chat.client.presenter.navigation import Location
 from chat.client.sync.inbox import Unread, Waiting
+from chat.client.tui.choice_list import ChoiceList
 from chat.client.tui.safe_text import elide, line, lines
 from chat.client.tui.screens import NARROW
 from chat.client.tui.screens.confirm import Confirm
@@ -56,21 +57,7 @@ class Inbox(ModalScreen[tuple[Location, int] | None]):
             border-top: tall $primary;
         }
         & #title { text-style: bold; margin-bottom: 1; }
-        & OptionList, & OptionList:focus {
-            border: none;
-            background-tint: transparent;
-            padding: 0;
-            height: 1fr;
-            background: $panel;
-            scrollbar-size-vertical: 1;
-        }
-        & OptionList > .option-list--option-highlighted,
-        & OptionList:focus > .option-list--option-highlighted {
-            background: $tint;
-            color: $foreground;
-            text-style: none;
-        }
-        & .option-list--option-disabled { color: $foreground; }
+        & ChoiceList { height: 1fr; }
         & VerticalScroll {
             height: auto;
             min-height: 1;
@@ -112,11 +99,11 @@ class Inbox(ModalScreen[tuple[Location, int] | None]):
     def compose(self) -> ComposeResult:
         """Compose the list, the full text of a message, and the keys."""
         with Vertical():
-            yield Static("Unread", id="title", markup=False)
-            yield OptionList(markup=False)
+            yield Static("Inbox", id="title", markup=False)
+            yield ChoiceList(markup=False)
             with VerticalScroll(can_focus=False):
                 yield Static(id="text", markup=False)
-            keys = "Enter open   r mark channel read   A mark all read   Esc close"
+            keys = "Enter open   r mark channel as read   A mark all as read   Esc close"
             yield Static(keys, id="keys", markup=False)
 
     def on_mount(self) -> None:
@@ -150,7 +137,9 @@ class Inbox(ModalScreen[tuple[Location, int] | None]):
                 self.dismiss(None)
 
         count = sum(len(each.waiting) + each.earlier for each in self._found.values())
-        what = f"{count:,} in {len(self._found):,} channels"
+        messages = "1 message" if count == 1 else f"{count:,} messages"
+        channels = "1 channel" if len(self._found) == 1 else f"{len(self._found):,} channels"
+        what = f"{messages} in {channels}"
         self.app.push_screen(Confirm("Mark all channels as read?", what), answered)
 
     @on(OptionList.OptionHighlighted)

@@ -7,8 +7,6 @@ from dataclasses import replace
 
 from textual.app import ComposeResult
 from textual.containers import Container, Horizontal
-from textual.content import Content
-from textual.widgets import Static
 
 from chat.client.model.state import ChannelInfo, MembersChanged
 from chat.client.presenter.state import title_of
@@ -21,6 +19,7 @@ from chat.client.tui.widgets.bars import (
     ChannelHeader,
     MessageBar,
     StatusBar,
+    ThreadHeader,
     TypingLine,
     actions_of,
 )
@@ -58,32 +57,31 @@ class Layout:
             max-width: 72;
             border-left: solid $foreground 20%;
         }
-        & #thread-title { height: 1; padding: 0 1; background: $surface; }
-        & #thread-title Static { width: auto; }
-        & #thread-title .name { width: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }
         & #thread.-stacked { width: 100%; max-width: 100%; height: 1fr; border-left: none; }
-        & #thread.-stacked #thread-title { background: $tint; }
+        & #thread.-stacked ThreadHeader { background: $tint; }
     }
     """
 
     def __init__(self, keys: Sequence[KeyRow], *, has_vi: bool) -> None:
         self.sidebar = Sidebar()
         self.members = MemberList()
-        select = next((row.keys[0] for row in keys if row.id == "timeline.focus"), "")
-        self.actions = MessageBar(actions_of(keys), select)
         self.status = StatusBar()
-        self.status.hints = tuple((row.keys[0], _HINTS[row.id]) for row in keys if row.id in _HINTS)
+        labels = {row.id: row.keys[0] for row in keys}
+        self.status.hints = tuple(
+            (key, _HINTS[name]) for name, key in labels.items() if name in _HINTS
+        )
+        self.status.next_unread = labels.get("channel.unread", "")
+        self.actions = MessageBar(actions_of(keys), labels.get("timeline.focus", ""))
         self.header, self.banner = ChannelHeader(), Banner()
         self.empty, self.typing = EmptyState(), TypingLine()
         self.channel = ConversationPane(
             (self.header, self.banner), (self.empty, self.typing), has_vi=has_vi, id="channel"
         )
-        self._title = Static(classes="name", markup=False)
-        close = Static(Content.styled(" Esc to close", "$text-muted"), markup=False)
-        title = Horizontal(self._title, close, id="thread-title")
-        self.thread = ConversationPane((title,), has_vi=has_vi, id="thread")
+        self._thread_header = ThreadHeader()
+        self.thread = ConversationPane((self._thread_header,), has_vi=has_vi, id="thread")
         self.thread.display = False
         self._work = Container(self.channel, id="work")
+        self._body = Horizontal(id="body")
         self._wanted: dict[Pane, bool | None] = {"sidebar": None, "members": None}
         """Whether each pane is displayed; None: depending on the width."""
         self._is_wide = False
@@ -91,7 +89,7 @@ class Layout:
 
     def compose(self) -> ComposeResult:
         """Compose the widgets, except the thread pane."""
-        with Horizontal(id="body"):
+        with self._body:
             yield self.sidebar
             yield self._work
             yield self.members
@@ -105,16 +103,11 @@ class Layout:
 
     # Display of the widgets
 
-    def show_thread(self, channel: str) -> None:
-        """Show the pane of the thread, with its channel's title."""
-        self._title.update(
-            Content.assemble(
-                ("Thread", "bold $text-primary"),
-                (" in ", "$text-muted"),
-                line(channel, "$text-muted"),
-            )
-        )
-        self.thread.composer.placeholder = "Reply in thread"
+    def show_thread(self, channel: str, server: str) -> None:
+        """Show the pane of the thread, with the titles of its channel and of its server if any."""
+        on_server = f" on {server}" if server else ""
+        self._thread_header.channel = f"{channel}{on_server}"
+        self.thread.composer.placeholder = line(f"Reply in thread{on_server}")
         self.thread.display = True
         self._fit()
 
@@ -148,6 +141,11 @@ class Layout:
         for part in (self._work, self.thread):
             part.set_class(not self._is_wide, "-stacked")
         self.members.display = members and not self.thread.display
+
+    def make_room(self, rows: int) -> None:
+        """Leave rows free above the status bar."""
+        if self._body.styles.margin.bottom != rows:
+            self._body.styles.margin = (0, 0, rows, 0)
 
     # Contents; each widget repaints only changes
 
@@ -213,7 +211,7 @@ class Layout:
 
 
 def _headed(info: ChannelInfo | None) -> ChannelInfo | None:
-    """Return what the header shows of a channel: the same, whatever arrives in it."""
+    """Return the fields of a channel that the header shows; equal if the header need not change."""
     return info and replace(info, head=0, read=0, unread=0, mentions=0)
 
 

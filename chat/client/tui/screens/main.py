@@ -16,6 +16,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.geometry import Size
 from textual.screen import Screen
+from textual.widgets._toast import Toast
 
 from chat.client.config.settings import ClientSettings
 from chat.client.presenter import commands, conversation
@@ -167,7 +168,7 @@ class MainScreen(Screen[None]):
         yield from self._layout.compose()
 
     def on_mount(self) -> None:
-        """Begin with the composer; before a channel is open its text is for who is in front."""
+        """Focus the composer; until a channel is open, its text belongs to the shown server."""
         for pane in (self.channel, self.thread):
             pane.composer.sources, pane.composer.look_up = self._sources, self.workspace.look_up
         self.channel.composer.load("", Subject(self.workspace.here.server, PaneKey("")))
@@ -176,9 +177,10 @@ class MainScreen(Screen[None]):
         self.watch(self.channel.timeline, "below", self._show_below)
         self.watch(self.app, "app_focus", self._look)
         self.set_interval(0.5, self._count_down)
+        self.screen_layout_refresh_signal.subscribe(self, self._make_room, immediate=True)
         self._notifier.resume(lambda: self.conversation.view.redraw())
         self.conversation.view.redraw()
-        self.workspace.take_in()  # what is on disk: the first paint shows it
+        self.workspace.take_in()  # the stored state, for the first paint
         self.call_after_refresh(self._layout.add_thread)
 
     def _sources(self) -> Sources:
@@ -249,6 +251,11 @@ class MainScreen(Screen[None]):
         pane.write()
         pane.composer.take_paste(sendable(event.text))
 
+    def _make_room(self, _: Screen[None]) -> None:
+        """Move the conversation above notifications; their last row covers the status bar."""
+        rows = sum(toast.region.height for toast in self.query(Toast))
+        self._layout.make_room(max(0, min(rows, self.size.height // 2) - 1))
+
     def _show_below(self, below: int | None) -> None:
         self._layout.typing.below = below
 
@@ -270,7 +277,7 @@ class MainScreen(Screen[None]):
         switch(self, Switcher(self.workspace, self.begin_command, keys_of_commands(self._keys)))
 
     def action_unread(self) -> None:
-        """Go where somebody waits."""
+        """Go to the next unread channel."""
         self.workspace.go_to_next_unread()
 
     def action_go(self, step: int) -> None:
@@ -278,15 +285,15 @@ class MainScreen(Screen[None]):
         self.workspace.go(step)
 
     def action_find(self, name: str) -> None:
-        """Go back, forward, to what is unread, to a mention."""
+        """Run a navigation command: back, forward, unread, mention, and others."""
         self._ways.find(name)
 
     def action_go_to(self, number: int) -> None:
-        """Go to the channel at a place of the list."""
+        """Go to the channel at a position in the sidebar."""
         self.workspace.go_to(number)
 
     def action_toggle_pane(self, pane: Pane) -> None:
-        """Show a list at the side, or hide it."""
+        """Show or hide the sidebar or the member list."""
         self._layout.toggle(pane)
 
     def action_focus_timeline(self) -> None:
@@ -371,7 +378,7 @@ class MainScreen(Screen[None]):
         # Use the current seq: the event may stem from another channel.
         seq, channel = self.channel.timeline.seen, self.conversation.state.current
         if event.thread is None and seq is not None and channel is not None:
-            self.conversation.seen(channel, seq)
+            self.conversation.reading.seen(channel, seq)
 
     @on(LinkClicked)
     def _link(self, event: LinkClicked) -> None:

@@ -1,6 +1,6 @@
-"""The main screen as the presenter's view, and how it notifies.
+"""The main screen as the presenter's `View`, and its notifications.
 
-Screens that lie over it are imported when they are opened.
+Dialogs are imported when they are opened.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class ScreenNotifier:
         self._screen = screen
         self._way = way
         self._command = tuple(command)
-        self._is_told = False
+        self._has_reported_failure = False
         """Whether a failure of the user's command was reported."""
 
     def notify(self, notification: Notification) -> None:
@@ -72,12 +72,12 @@ class ScreenNotifier:
 
     async def _run(self, notification: Notification) -> None:
         fault = await run_command(self._command, notification)
-        if fault and not self._is_told:
-            self._is_told = True
+        if fault and not self._has_reported_failure:
+            self._has_reported_failure = True
             self._screen.app.notify(fault, severity="warning", markup=False)
 
     def run_in_background(self, work: Coroutine[None, None, None]) -> None:
-        """Run something that waits, beside everything else."""
+        """Run a coroutine as a background task."""
         self._screen.run_worker(work)
 
 
@@ -153,7 +153,7 @@ class ScreenView:
             self._opened = None
 
     def show(self, key: PaneKey, log: Log, user: str, read: int) -> None:
-        """Show a channel where it was left; or a thread, and write in it."""
+        """Show a channel at its last scroll position, or a thread and focus its composer."""
         if self._aside is not None:
             return
         if key.thread is None:
@@ -162,7 +162,8 @@ class ScreenView:
             place = self._places.pop(key.channel, None)
             self._timeline.show(log, user, read=read, place=place)
         else:
-            self._layout.show_thread(channel_title(key.channel, user))
+            server = self._workspace.title_beside(self._server_key)
+            self._layout.show_thread(channel_title(key.channel, user), server)
             self._layout.thread.timeline.show(log, user, read=read, thread=key.thread)
             self._layout.thread.write()
 
@@ -171,13 +172,13 @@ class ScreenView:
         return self._pane(key).timeline.apply(done)
 
     def close_thread(self) -> None:
-        """Show no thread any more."""
+        """Close the thread."""
         self._layout.close_thread()
 
     def choose(self, seq: int) -> bool:
-        """Show a message of the timeline, with the cursor on it.
+        """Scroll to a message and put the cursor on it.
 
-        The focus stays: a message may be reached late, while a person types.
+        The focus stays where it is: the message may be loaded while the user types.
         """
         return self._aside is None and self._timeline.choose(seq)
 
@@ -186,7 +187,7 @@ class ScreenView:
         return self._timeline.seen if self._aside is None else None
 
     def shows_newest(self, key: PaneKey) -> bool:
-        """Whether the newest message of the channel or the open thread shows."""
+        """Whether the newest message of the channel or the open thread is visible."""
         return self._pane(key).timeline.at_bottom
 
     def unread_from(self) -> int | None:
@@ -194,9 +195,9 @@ class ScreenView:
         return self._timeline.unread_from
 
     def show_unread(self) -> None:
-        """Show the first message that was unread."""
+        """Scroll to the first unread message."""
         if self._timeline.unread_seq is None:
-            raise Refused("No unread messages here")
+            raise Refused("No unread messages here.")
         self._timeline.scroll_to_seq(self._timeline.unread_seq)
 
     def list_unread(self, found: Mapping[Location, Unread]) -> None:
@@ -211,17 +212,18 @@ class ScreenView:
         self._screen.app.push_screen(inbox, chosen)
 
     def list_found(self, finding: SearchSession, state: ConversationState) -> None:
-        """Show the results of a search, where one was in them."""
+        """Open the search screen at its last selected result."""
         from chat.client.tui.screens.search import SearchScreen
 
         def chosen(place: tuple[str, int] | None) -> None:
             if place is not None:
                 channel, seq = place
                 self._workspace.jump(Location(self._server_key, channel), seq)
-                if results.is_by_key:  # and until then letters are still typed
+                if results.is_by_key:  # a click leaves the focus in the composer
                     self._timeline.focus()
 
-        results = SearchScreen(finding, state.user)
+        server = self._workspace.title_beside(self._server_key)
+        results = SearchScreen(finding, state.user, server)
         self._screen.app.push_screen(results, chosen)
 
     def redraw(self) -> None:
@@ -234,15 +236,15 @@ class ScreenView:
             self._layout.draw(self._workspace)
 
     def run_in_background(self, work: Coroutine[None, None, None]) -> None:
-        """Run something that waits, beside everything else."""
+        """Run a coroutine as a background task."""
         self._screen.run_worker(work)
 
     def list_rows(self, title: str, then: Callable[[str], None], command: str) -> AddRows:
-        """Open a list to choose from; it fills as the server answers."""
+        """Open an empty picker; return the function that adds rows to it."""
         return pick(self._screen, title, [], then).add
 
     def set_theme(self, name: str) -> None:
-        """Change the colors; without a name, let the person choose."""
+        """Set the theme; without a name, open a picker."""
         app = self._screen.app
         if not name:
             self._choose_theme(app.theme)
@@ -253,7 +255,7 @@ class ScreenView:
             raise Refused(f"There is no theme “{name}”. Use /theme to choose one.")
 
     def _choose_theme(self, before: str) -> None:
-        """Show the themes, each as it looks; without a choice the one `before` comes back."""
+        """Open a picker that previews each theme; restore the theme `before` on Escape."""
         app = self._screen.app
 
         def preview(name: str) -> None:
@@ -265,33 +267,33 @@ class ScreenView:
         app.push_screen(picker, lambda name: self.set_theme(name) if name else preview(before))
 
     def toggle(self, pane: Pane) -> None:
-        """Show a list at the side, or hide it."""
+        """Show or hide the sidebar or the member list."""
         self._layout.toggle(pane)
 
     def show_bare(self) -> None:
-        """Show the texts alone."""
+        """Open copy mode."""
         self._screen.call_later(self._screen.app.run_action, "bare")
 
     def copy(self, text: str) -> None:
-        """Put a text into the clipboard."""
+        """Copy a text to the clipboard."""
         self._screen.app.copy_to_clipboard(text)
-        self.say("Copied")
+        self.say("Copied.")
 
     def open_links(self, urls: Sequence[str]) -> None:
-        """Open a link in the browser, where there is a desktop; else, or if it is none, copy it."""
+        """Open a web link, or copy it without a browser; for several links, open a picker."""
         match urls:
             case []:
-                self.say("This message has no link")
+                self.say("This message has no link.")
             case [url] if is_web_link(url) and can_open():
                 self._screen.app.open_url(url)
             case [url]:
                 self._screen.app.copy_to_clipboard(url)
-                self.say("Link copied")
+                self.say("Link copied.")
             case _:
                 pick_link(self._screen, urls, lambda url: self.open_links([url]))
 
     def show_help(self) -> None:
-        """Show all keys and commands."""
+        """Open the help."""
         from chat.client.tui.screens.help import HelpScreen
 
         self._screen.app.push_screen(HelpScreen(self._keys))
@@ -301,11 +303,11 @@ class ScreenView:
         self._screen.call_later(self._screen.app.run_action, "quit")
 
     def ask_sign_in(self, refused: ConnectionChanged) -> None:
-        """Ask how to sign in, once nobody types: letters meant for a message are no name."""
+        """Ask how to sign in after a pause in typing, so that no typed text becomes the name."""
         if self._aside is not None or self._is_asking:
             return
         self._is_asking = True
-        # Keys that were pressed before this moment may still be on their way to the composer.
+        # Keys that were pressed earlier may not have reached the composer yet.
         self._screen.set_timer(_PAUSE, self._ask_sign_in_soon)
 
     def _ask_sign_in_soon(self) -> None:
@@ -349,10 +351,10 @@ class ScreenView:
         self._screen.app.push_screen(AskSecret(question, is_hidden=is_hidden), answered)
 
     def turned_back(self, channel: str, reason: str) -> None:
-        """Show why a channel did not open."""
+        """Show why a join was refused."""
         self.say(reason, "warning")
 
-    def tell(self, update: Update) -> None:
+    def take_update(self, update: Update) -> None:
         """Do nothing: `redraw` shows the state."""
 
     def say(self, text: str, severity: Severity = "information") -> None:
@@ -362,7 +364,7 @@ class ScreenView:
 
 
 def window_title(workspace: Workspace) -> str:
-    """Return what the terminal's window should be called; foreign text, not yet harmless."""
+    """Return the title of the terminal's window; it is not sanitized yet."""
     info = workspace.front.conversation.state.info
     if info is None:
         return "chat"

@@ -17,9 +17,10 @@ from textual.widgets.option_list import Option
 from chat.client.model.emoji import OFTEN, all_names
 from chat.client.model.fuzzy import rank
 from chat.client.model.sign_in import SignInWay
-from chat.client.model.state import ConnectionChanged, Message
+from chat.client.model.state import ConnectionChanged, Delivery, Message
 from chat.client.presenter.switcher import Switcher
 from chat.client.presenter.view import Choice
+from chat.client.tui.choice_list import ChoiceList
 from chat.client.tui.safe_text import elide, line
 from chat.client.tui.screens import NARROW
 from chat.client.tui.screens.confirm import Confirm, TypingPause
@@ -41,7 +42,7 @@ __all__ = [
 
 _MOST_SHOWN = 200
 _SIGNS = "#@/:"
-_PAUSING = "Pause a moment"
+_PAUSING = "Stop typing to continue"
 _LOW = 20
 """Rows of the terminal below which blank lines are left out."""
 _MOST_ROWS = 20
@@ -71,7 +72,8 @@ class Picker(ModalScreen[str | None]):
         hint: placeholder of the field.
         opens_by_itself: whether to drop keys until a pause in typing, for an unrequested dialog.
         chosen: the key of the row to highlight first; None: the first row.
-        moved: called with the key of each highlighted row; the screen below is then not dimmed.
+        moved: called with the key of each highlighted row; the list is then narrow, at the right,
+            and the screen below is not dimmed.
         look_up: requests more rows for a query; calls the given function when they arrive.
     """
 
@@ -81,8 +83,8 @@ class Picker(ModalScreen[str | None]):
         background: $background 60%;
 
         & > Vertical {
-            width: 64;
-            max-width: 90%;
+            width: 75%;
+            max-width: 100;
             height: auto;
             max-height: 80%;
             margin-top: 2;
@@ -101,22 +103,12 @@ class Picker(ModalScreen[str | None]):
             text-style: bold;
             margin-bottom: 1;
         }
-        & OptionList {
-            border: none;
-            padding: 0;
-            height: auto;
-            background: $panel;
-            scrollbar-size-vertical: 1;
-        }
-        & .option-list--option-highlighted {
-            background: $tint;
-            color: $foreground;
-            text-style: none;
-        }
-        &.-preview { background: transparent; }
+        & ChoiceList { height: auto; }
         &.-low > Vertical { max-height: 100%; margin-top: 0; padding: 0 1; }
         &.-low #title, &.-low Input { margin-bottom: 0; }
         &.-narrow > Vertical { width: 100%; max-width: 100%; }
+        &.-preview { align: right top; background: transparent; }
+        &.-preview > Vertical { width: 32; max-width: 50%; }
     }
     """
 
@@ -157,7 +149,7 @@ class Picker(ModalScreen[str | None]):
         with Vertical():
             yield Static(id="title", markup=False)
             yield _Field(self._pause, placeholder=self._hint, compact=True)
-            rows = OptionList(markup=False)
+            rows = ChoiceList(markup=False)
             rows.can_focus = False
             yield rows
 
@@ -170,7 +162,7 @@ class Picker(ModalScreen[str | None]):
         self.query_one(Input).placeholder = self._hint if is_over else _PAUSING
 
     def on_resize(self, event: events.Resize) -> None:
-        """Leave the list as much room as there is: what does not fit in is not reached."""
+        """Fit the list to the height, so that all rows can be reached."""
         is_low = event.size.height < _LOW
         self.set_class(is_low, "-low")
         around = _AROUND_LOW if is_low else _AROUND
@@ -184,13 +176,13 @@ class Picker(ModalScreen[str | None]):
         self.refill()
 
     def refill(self) -> None:
-        """Bring the rows up to date; the highlighted row stays so, wherever it is now."""
+        """Update the rows; the same row stays highlighted."""
         if self.is_mounted:
             option = self.query_one(OptionList).highlighted_option
             self._fill(self._chosen if option is None else option.id)
 
     def action_move(self, step: int) -> None:
-        """Choose another row."""
+        """Move the highlight."""
         rows = self.query_one(OptionList)
         if rows.option_count:
             last = rows.option_count - 1
@@ -204,7 +196,7 @@ class Picker(ModalScreen[str | None]):
 
     @on(OptionList.OptionHighlighted)
     def _highlighted(self, event: OptionList.OptionHighlighted) -> None:
-        # One that comes when the choice was made is of a list that nobody sees any more.
+        # Ignore events that arrive after the picker was closed.
         if self._moved is not None and event.option_id is not None and self.is_current:
             self._moved(event.option_id)
 
@@ -259,7 +251,7 @@ def pick(
     *,
     opens_by_itself: bool = False,
 ) -> Picker:
-    """Open a list; what is chosen goes to `then`, nothing if it is closed. See `Picker`."""
+    """Open a picker; `then` gets the key of the chosen row. See `Picker`."""
     picker = Picker(title, choices, find, hint, opens_by_itself=opens_by_itself)
 
     def chosen(key: str | None) -> None:
@@ -271,7 +263,7 @@ def pick(
 
 
 def pick_emoji(screen: Screen[Any], then: Callable[[str], object]) -> None:
-    """Choose an emoji by its name; those that people react with most come first."""
+    """Open a picker of emoji names; the most used ones come first."""
     known = all_names()
     names = dict.fromkeys((*OFTEN, *(each for each in known if "skin_tone" not in each)))
     choices = [Choice(name, name, known[name]) for name in names]
@@ -279,7 +271,7 @@ def pick_emoji(screen: Screen[Any], then: Callable[[str], object]) -> None:
 
 
 def pick_link(screen: Screen[Any], urls: Sequence[str], then: Callable[[str], object]) -> None:
-    """Choose one of a message's links."""
+    """Open a picker of a message's links."""
     pick(screen, "Open a link", [Choice(url, url) for url in urls], then)
 
 
@@ -322,17 +314,18 @@ def pick_sign_in(
 
 
 def confirm_deletion(screen: Screen[Any], message: Message, then: Callable[[], object]) -> None:
-    """Ask before a message is deleted."""
+    """Ask whether to delete a message."""
     ask(screen, "Delete this message? This cannot be undone.", message.text, then)
 
 
 def confirm_discard(screen: Screen[Any], message: Message, then: Callable[[], object]) -> None:
-    """Ask before a message that was not sent is thrown away."""
-    ask(screen, "Discard this unsent message? This cannot be undone.", message.text, then)
+    """Ask whether to discard a failed or unsent message."""
+    kind = "failed" if message.delivery is Delivery.FAILED else "unsent"
+    ask(screen, f"Discard this {kind} message? This cannot be undone.", message.text, then)
 
 
 def confirm_paste(screen: Screen[Any], text: str, then: Callable[[], object]) -> None:
-    """Ask before a lot of text goes into the composer."""
+    """Ask whether to insert a large paste."""
     lines = text.removesuffix("\n").count("\n") + 1
     size = f"{len(text):,} characters"
     size = f"{lines:,} lines ({size})" if lines > 1 else size
@@ -350,7 +343,7 @@ def ask(
     then: Callable[[], object],
     otherwise: Callable[[], object] = lambda: None,
 ) -> None:
-    """Ask; `then` is called if the person agrees, `otherwise` if not."""
+    """Ask a yes/no question; call `then` for yes and `otherwise` for no."""
 
     def answered(is_agreed: bool | None) -> None:
         (then if is_agreed else otherwise)()
@@ -359,7 +352,7 @@ def ask(
 
 
 def switch(screen: Screen[Any], switcher: Switcher) -> None:
-    """Choose a channel, a person or a command."""
+    """Open the switcher: channels, people and commands."""
     title = "Go to a channel or person, or run a command"
     picker = Picker(title, [], switcher.find, look_up=switcher.look_up)
 

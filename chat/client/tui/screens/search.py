@@ -23,6 +23,7 @@ from chat.client.model.state import Message
 from chat.client.platform.local_time import local_time, local_zone, time_or_day
 from chat.client.presenter.markdown import gist, plain_text
 from chat.client.presenter.search import SearchContext, SearchSession
+from chat.client.tui.choice_list import ChoiceList
 from chat.client.tui.safe_text import elide, line, lines
 from chat.client.tui.screens import NARROW
 from chat.errors import ChatError
@@ -35,7 +36,7 @@ __all__ = ["SearchScreen"]
 
 _AUTHOR = 12
 _LEAD = 24
-"""Characters of a row before what was found."""
+"""Maximum characters of a row before the match."""
 _AHEAD = 10
 """Rows from the end of the list at which more results are requested."""
 _LOW = 20
@@ -43,6 +44,11 @@ _LOW = 20
 _FOUND, _END = "\ue000", "\ue001"
 """Markers around matches while Markdown is removed."""
 _SIGNS = re.compile(f"([{_FOUND}{_END}])")
+_CODE = re.compile(
+    r"^…? {0,3}(?:`{3}|~{3})[^`\n]*(?:\n|\Z)(.*?)(?:^ {0,3}(?:`{3}|~{3})[`~]* *(?:\n|\Z)|\Z)",
+    re.MULTILINE | re.DOTALL,
+)
+"""A block of code; the group is the code between the fences."""
 _MOMENT = 0.1
 """Seconds on a result before its context is requested."""
 _KEYS = "Enter open   ↑ ↓ select   / edit search   Esc close"
@@ -56,6 +62,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
     Args:
         finding: the latest search, possibly empty.
         me: the user's name.
+        server: the server's title; empty if it is the only server.
     """
 
     DEFAULT_CSS = """
@@ -78,21 +85,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
             background: $surface;
         }
         & #summary { color: $text-muted; margin-bottom: 1; height: 1; padding: 0 1; }
-        & OptionList, & OptionList:focus {
-            border: none;
-            background-tint: transparent;
-            padding: 0;
-            height: 1fr;
-            background: $panel;
-            scrollbar-size-vertical: 1;
-        }
-        & OptionList > .option-list--option-highlighted,
-        & OptionList:focus > .option-list--option-highlighted {
-            background: $tint;
-            color: $foreground;
-            text-style: none;
-        }
-        & .option-list--option-disabled { color: $foreground; }
+        & ChoiceList { height: 1fr; }
         &.-outdated OptionList, &.-outdated VerticalScroll { text-opacity: 50%; }
         & VerticalScroll {
             height: 6;
@@ -112,11 +105,12 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
     HORIZONTAL_BREAKPOINTS = NARROW
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Close", show=False),
-        Binding("slash,alt+s", "refine", "Search for something else", show=False),
+        Binding("slash,alt+s", "refine", "Edit search", show=False),
     ]
 
-    def __init__(self, finding: SearchSession, me: str) -> None:
+    def __init__(self, finding: SearchSession, me: str, server: str = "") -> None:
         super().__init__()
+        self._on_server = f" on {printable_line(server)}" if server else ""
         self._finding = finding
         self._me = me
         self._places: dict[int, int] = {}
@@ -124,36 +118,36 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
         self.is_by_key = False
 
     def compose(self) -> ComposeResult:
-        """Lay out the field, the list, the whole of one hit, and the keys."""
+        """Compose the field, the results, the full text of one result, and the keys."""
         with Vertical():
             yield Input(self._finding.query, placeholder=HINT, select_on_focus=False)
             yield Static(id="summary", markup=False)
-            yield OptionList(markup=False)
+            yield ChoiceList(markup=False)
             with VerticalScroll(can_focus=False):
                 yield Static(id="text", markup=False)
             yield Static(_KEYS, id="keys", markup=False)
 
     def on_mount(self) -> None:
-        """Show what was found, or let the person say what to look for."""
+        """Show the results, or focus the field if there are none."""
         self.call_after_refresh(self._show)
 
     def on_resize(self) -> None:
-        """Make the rows as wide as there is room; where that is low, the list comes first."""
+        """Fit the rows to the width; leave more room for the list in a low terminal."""
         self.set_class(self.size.height < _LOW, "-low")
         self.call_after_refresh(self._fill)
 
     def action_refine(self) -> None:
-        """Go to the field, and take what is in it for what is to be replaced."""
+        """Focus the field and select its text."""
         field = self.query_one(Input)
         field.focus()
         field.select_all()
 
     def on_mouse_down(self) -> None:
-        """Remember that the mouse is in use."""
+        """Note that the next choice is made with the mouse."""
         self.is_by_key = False
 
     def on_key(self, event: events.Key) -> None:
-        """Go from the field to the list; a letter typed in the list begins another query."""
+        """Move from the field to the list; a letter typed in the list starts a new query."""
         self.is_by_key = True
         field = self.query_one(Input)
         if event.key == "down" and field.has_focus and self._finding.hits:
@@ -167,7 +161,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
 
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:
-        """Show that the results are not those of the text in the field."""
+        """Dim the results if they do not match the text in the field."""
         is_outdated = bool(self._finding.hits) and event.value != self._finding.query
         self.set_class(is_outdated, "-outdated")
         self.query_one("#summary", Static).update(self._summary())
@@ -187,7 +181,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
         is_new, self._shown = hit is not self._shown, hit
         self._show_whole(hit, near or SearchContext())
         if near is None and is_new:
-            self.set_timer(_MOMENT, partial(self._stay, hit))
+            self.set_timer(_MOMENT, partial(self._load_context, hit))
         if chosen >= len(self._finding.hits) - _AHEAD and not self._finding.is_complete:
             self.run_worker(self._more())
 
@@ -197,13 +191,13 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
             hit = self._finding.hits[int(event.option_id)]
             self.dismiss((hit.channel, hit.seq))
 
-    def _stay(self, hit: Hit) -> None:
-        """Look up what stands around a hit that one stayed with for a moment."""
+    def _load_context(self, hit: Hit) -> None:
+        """Load the context of a result that is still selected."""
         if hit is self._shown:
-            self.run_worker(self._look_around(hit))
+            self.run_worker(self._fetch_context(hit))
 
-    async def _look_around(self, hit: Hit) -> None:
-        with suppress(ChatError):  # then it stands alone
+    async def _fetch_context(self, hit: Hit) -> None:
+        with suppress(ChatError):  # it is shown without context
             near = await self._finding.near(hit)
             if hit is self._shown:
                 self._show_whole(hit, near)
@@ -248,7 +242,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
             self.query_one("#text", Static).update("")
 
     def _show_whole(self, hit: Hit, near: SearchContext) -> None:
-        """Show where and when something was said, and all of it between what stands around it."""
+        """Show a message in full, with its channel, its time, and the messages around it."""
         when, text = local_time(hit.ts), self.query_one("#text", Static)
         width = self.query_one(VerticalScroll).scrollable_content_region.width
         place = f"{channel_title(hit.channel, self._me)}, {when.day} {when:%B %Y, %H:%M}"
@@ -257,7 +251,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
                 [
                     line(place, "$text-muted"),
                     _beside(near.before, width),
-                    Content.assemble(line(hit.author, "bold"), ": ", *_marked(hit, 0, str)),
+                    Content.assemble(line(hit.author, "bold"), ": ", *_marked(_as_read(hit), str)),
                     _beside(near.after, width),
                 ]
             )
@@ -268,20 +262,21 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
         if self.has_class("-outdated"):
             return f"Enter to search. Below: results for “{printable_line(self._finding.query)}”"
         if not self._finding.query:
-            return "Searches the channels you are in."
-        where = " on this computer (offline)" if self._finding.is_local else ""
-        if not count and where:
+            return f"Searches the channels you are in{self._on_server}."
+        where = " on this computer (offline)" if self._finding.is_local else self._on_server
+        if not count and self._finding.is_local:
             return f"No results{where}"
         if not count:
-            return "No message has all these words. `thr*` finds words that begin with thr."
-        messages = "1 message" if count == 1 else f"{count:,} messages"
-        if where:
-            return f"{messages}{where}"
-        return f"{messages}, newest first" if self._finding.is_complete else f"{messages} and more"
+            return f"No message{where} has all these words. `thr*` finds words that begin with thr."
+        messages = f"1 message{where}" if count == 1 else f"{count:,} messages{where}"
+        if self._finding.is_local:
+            return messages
+        is_all = self._finding.is_complete
+        return f"{messages}, newest first" if is_all else f"First {messages}; there are more"
 
 
 def _beside(message: Message | None, width: int) -> Content:
-    """Return the line for what was said before or after; empty if that is not known."""
+    """Return the line for a message before or after the result; empty if there is none."""
     if message is None:
         return Content("")
     author = line(f"{message.author}: ", "$text-muted")
@@ -290,27 +285,37 @@ def _beside(message: Message | None, width: int) -> Content:
 
 def _row(hit: Hit) -> Content:
     author = elide(line(hit.author, "bold"), _AUTHOR)
-    first = max((hit.marks[0] if hit.marks else 0) - _LEAD, 0)
-    lead = "…" if first and not hit.snippet.startswith("…", first) else ""
+    text = _as_read(hit)
+    first = max(text.find(_FOUND) - _LEAD, 0)
+    if first:  # begin with a whole word
+        first = text.find(" ", first, text.find(_FOUND)) + 1 or first
+    lead = "…" if first else ""
     return Content.assemble(
         (f"{time_or_day(hit.ts, datetime.now(local_zone())):>9} ", "$text-muted"),
         author,
         " " * (_AUTHOR + 1 - author.cell_length),
         lead,
-        *_marked(hit, first, printable_line),
+        *_marked(text[first:], printable_line),
     )
 
 
-def _marked(hit: Hit, start: int, form: Callable[[str], str]) -> list[Content]:
-    """Return a snippet from `start` on, as it reads, with what was found standing out."""
-    written = _SIGNS.sub("?", hit.snippet)  # these two are ours
-    signed = ""
+def _as_read(hit: Hit) -> str:
+    """Return a snippet without Markdown's markers and fences, its matches between `_SIGNS`."""
+    written = _SIGNS.sub("?", hit.snippet)  # a message may contain them
+    signed, start = "", 0
     for first, last in zip(hit.marks[::2], hit.marks[1::2], strict=False):
         if start <= first <= last <= len(written):
             signed += f"{written[start:first]}{_FOUND}{written[first:last]}{_END}"
             start = last
+    pieces = _CODE.split(signed + written[start:])
+    pieces[::2] = map(plain_text, pieces[::2])  # the others are code
+    return "".join(pieces).strip("\n")
+
+
+def _marked(text: str, form: Callable[[str], str]) -> list[Content]:
+    """Return a text with its matches highlighted."""
     parts, style = [], ""
-    for piece in _SIGNS.split(plain_text(signed + written[start:])):
+    for piece in _SIGNS.split(text):
         if piece in (_FOUND, _END):
             style = "bold $text-accent" if piece == _FOUND else ""
         else:

@@ -55,7 +55,7 @@ class Pace:
         self._next = due + self._step
         return 0.0
 
-    def give_way(self, now: float) -> None:
+    def delay_for_key(self, now: float) -> None:
         """Delay the next update for a key, if the burst is nearly used up.
 
         Continuous typing does not block updates: the delay ends two steps after the last update.

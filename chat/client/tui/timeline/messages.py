@@ -17,11 +17,11 @@ __all__ = [
     "ActionRequested",
     "GapWanted",
     "LinkClicked",
-    "News",
     "OlderWanted",
     "ReactionClicked",
     "Seen",
     "Selected",
+    "WindowEvents",
 ]
 
 
@@ -90,7 +90,7 @@ class ReactionClicked(TextualMessage, namespace="timeline"):
         self.message = message
 
 
-class News:
+class WindowEvents:
     """Detector of events in a window; each event is reported once until something changes."""
 
     def __init__(self) -> None:
@@ -107,7 +107,7 @@ class News:
         """Allow another request for each gap, after the gaps changed."""
         self._gaps_asked.clear()
 
-    def of(self, sheet: Viewport) -> Iterator[TextualMessage]:
+    def posts(self, sheet: Viewport) -> Iterator[TextualMessage]:
         """Return the messages to post about the window of `sheet`."""
         rows, log, thread = sheet.window.rows, sheet.log, sheet.renderer.thread
         seq = next((row.message.seq for row in reversed(rows) if row.message.seq), None)

@@ -73,7 +73,7 @@ def around(log: Log, index: int, unread: Key | None, joins: Joins = "all") -> Ne
     top, silent = index, False
     if folding:
         top = fold_bounds(log, index, unread)[0]
-        folded = told_of(log, top, index, joins)
+        folded = shown_joins(log, top, index, joins)
         silent = not folded
         if silent and top and log[top].seq not in log.gaps:
             return Neighbors(hidden=True)
@@ -109,7 +109,7 @@ def fold_bounds(log: Log, index: int, unread: Key | None) -> tuple[int, int]:
     return first, last
 
 
-def told_of(log: Log, first: int, last: int, joins: Joins) -> tuple[Message, ...]:
+def shown_joins(log: Log, first: int, last: int, joins: Joins) -> tuple[Message, ...]:
     """Return the joins and leaves of a run that are shown, by the setting `joins`."""
     if joins == "none":
         return ()
@@ -123,7 +123,7 @@ def _above(log: Log, index: int, unread: Key | None, joins: Joins) -> Message | 
         if not index or log[index - 1].kind not in _FOLDING or joins == "all":
             break
         top = fold_bounds(log, index - 1, unread)[0]
-        is_silent = not told_of(log, top, index - 1, joins)
+        is_silent = not shown_joins(log, top, index - 1, joins)
         if not is_silent or not top or log[top].seq in log.gaps:
             break
         index = top

@@ -144,7 +144,8 @@ class Painter:
             width = self.renderer.width
         strip = Strip([*before, *ink, *behind], width)
         if width > self.renderer.width:
-            strip = strip.crop(0, self.renderer.width)
+            cut = strip.crop(0, self.renderer.width - 1)
+            strip = Strip.join([cut, Strip([Segment("…", palette["muted"])], 1)])
         ground = self.base + palette["cursor"] if cursor else self.base
         # Offsets left of the text are negative: a selection from there starts at the text.
         left = sum(len(segment.text) for segment in before)
@@ -152,15 +153,17 @@ class Painter:
 
     def _gutter(self, row: Row, *, cursor: bool, timed: bool) -> Iterable[Segment]:
         palette, width = self.palette, self.renderer.gutter
+        ink = palette["time"]
         owned = row.number >= row.block.lead or bool(row.line.gutter)
         if cursor and owned:
             bar = Segment(self.bar, palette["cursor-bar"])
+            ink += palette["cursor-gutter"]
         elif row.block.accent and owned:
             bar = Segment("▌", palette["accent"])
         else:
             bar = Segment(" ")
         time = row.line.gutter or (row.block.time if timed and row.lacks_time else "")
-        return bar, Segment(f"{time:>{width - 2}} " if width > 2 else " ", palette["time"])
+        return bar, Segment(f"{time:>{width - 2}} " if width > 2 else " ", ink)
 
 
 def _linked(strip: Strip) -> Strip:

@@ -24,7 +24,7 @@ __all__ = ["INKS", "Names", "Palette", "author_rgb", "moved_colors"]
 
 
 class Ink(NamedTuple):
-    """Style of a part of the timeline, in theme colors such as `text-muted`, `foreground 8%`."""
+    """Style of a part of the timeline, in theme colors such as `text-muted`, `primary 20%`."""
 
     color: str = ""
     ground: str = ""
@@ -62,7 +62,7 @@ INKS = {
     "code-name": Ink("text-primary"),
     "code-inserted": Ink("text-success"),
     "code-deleted": Ink("text-error"),
-    "cursor": Ink(ground="foreground 8%"),
+    "cursor": Ink(ground="cursor-row"),
     "cursor-bar": Ink("primary"),
     "accent": Ink("warning"),
 }
@@ -143,8 +143,10 @@ class Palette:
         if widget.app.native_ansi_color:
             # With 16 colors, the muted background equals the text color.
             styles["mention-own"] = styles["chip-own"] = Style(bold=True, reverse=True)
+            styles["cursor-gutter"] = Style(reverse=True)
+            styles["cursor-bar"] = styles["mention"]
         names = _names_on(widget)
-        grounds = ground, ground + color_of("foreground 8%", theme)
+        grounds = ground, ground + color_of("cursor-row", theme)
         return cls(styles, names, grounds, moved_colors(people, _count(names)))
 
     def __getitem__(self, name: str) -> Style:

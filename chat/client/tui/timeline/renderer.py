@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from rich.cells import cell_len
+from rich.segment import Segment
 from rich.style import Style
 
 from chat.client.model.state import Delivery, Message, counted_reactions
@@ -39,7 +40,7 @@ def event_sentence(message: Message) -> str:
     if message.kind == "topic":
         return f"{who} set the topic: {text}" if text else f"{who} cleared the topic"
     if message.kind == "role":
-        return f"{who} made {truncate(message.user or '?', _NAME)} {text}"
+        return f"{who} changed {truncate(message.user or '?', _NAME)}'s role to {text}"
     if message.kind in ("join", "leave"):
         return joins_line([message])
     return " ".join(part for part in (who, truncate(message.kind, _NAME), text) if part)
@@ -178,10 +179,19 @@ class Renderer:
         pieces = [Piece(name, style), Piece(behind, self.palette["time"])]
         return self._timed(Line(*segments(pieces)), time)
 
-    def pinned(self, message: Message) -> Line:
-        """Return the header to pin while the message's own is out of view; it is never copied."""
+    def pinned(self, message: Message, text: Line | None = None) -> Line:
+        """Return the header to pin while the message's own is out of view; it is never copied.
+
+        Args:
+            message: the message.
+            text: the row to show behind the header, as far as there is room.
+        """
         header = self._header(message, f"{local_time(message.ts):%H:%M}")
-        return header._replace(ink=(), width=0, indent=header.ink, indent_width=header.width)
+        if text is None:
+            return header._replace(ink=(), width=0, indent=header.ink, indent_width=header.width)
+        indent = *header.ink, Segment(": "), *text.indent
+        width = header.width + 2 + text.indent_width
+        return text._replace(gutter=header.gutter, indent=indent, indent_width=width)
 
     def _timed(self, line: Line, time: str) -> Line:
         return line._replace(gutter=time)

@@ -131,7 +131,7 @@ class Viewport:
         if len(log):
             self._splice("insert", 0, list(log))
 
-    # What comes in
+    # Changes
 
     def apply(self, done: Splices) -> None:
         """Apply a change of the log; the next `settle` updates the window."""
@@ -163,7 +163,7 @@ class Viewport:
         if before != key:
             self._touch({changed for changed in (before, key) if changed is not None})
 
-    # Where the window is
+    # Scroll position
 
     @property
     def anchor(self) -> tuple[Key, int] | None:
@@ -176,19 +176,21 @@ class Viewport:
 
     @property
     def rows(self) -> list[Row]:
-        """The visible rows; the first is replaced by the author's header if that is out of view.
+        """The visible rows; if the first author's header is out of view, the first row names them.
 
-        A text whose last row is the first visible row keeps it: the header would hide all of it.
+        The header replaces that row. If no other row of the author follows, the header precedes its
+        text instead.
         """
         rows = self.window.rows
         if len(rows) < _PINS_FROM:
             return rows
         row, below = rows[:2]
         is_headless = row.number >= row.block.lead and not row.line.gutter
-        goes_on = below.number >= below.block.lead and not below.line.gutter
-        if row.message.kind != "message" or not is_headless or not goes_on:
+        if row.message.kind != "message" or not is_headless:
             return rows
-        return [row._replace(line=self.renderer.pinned(row.message)), *rows[1:]]
+        goes_on = below.number >= below.block.lead and not below.line.gutter
+        line = self.renderer.pinned(row.message, None if goes_on else row.line)
+        return [row._replace(line=line), *rows[1:]]
 
     def scroll(self, rows: int) -> None:
         """Scroll down by `rows`, up if negative."""

@@ -24,7 +24,12 @@ from chat.client.model.state import Delivery, Message
 from chat.client.presenter.log import Log, Splices
 from chat.client.tui.keymap import TIMELINE_KEYS
 from chat.client.tui.timeline import messages
-from chat.client.tui.timeline.messages import ActionRequested, LinkClicked, News, ReactionClicked
+from chat.client.tui.timeline.messages import (
+    ActionRequested,
+    LinkClicked,
+    ReactionClicked,
+    WindowEvents,
+)
 from chat.client.tui.timeline.neighbors import Joins
 from chat.client.tui.timeline.painter import Frame, Painter, row_number, selected_text
 from chat.client.tui.timeline.palette import Palette
@@ -143,7 +148,7 @@ class Canvas(ScrollView, inherit_bindings=False):
         self._stale_styles = True
         self._sheet = Viewport(Log(), self._make_renderer())
         self._frame = Frame(self._sheet.renderer)
-        self._news = News()
+        self._window_events = WindowEvents()
         self._update_due = False
         self._laid_out = Size()
 
@@ -151,7 +156,7 @@ class Canvas(ScrollView, inherit_bindings=False):
         """Show another log for `user`; `thread` is the root of a thread, None for a channel."""
         self._user, self._thread = user, thread
         self._sheet = Viewport(log, self._make_renderer(), self.size.height, joins)
-        self._news = News()
+        self._window_events = WindowEvents()
         self._update_soon()
 
     @property
@@ -202,7 +207,7 @@ class Canvas(ScrollView, inherit_bindings=False):
     @property
     def seen(self) -> int | None:
         """The highest visible seq."""
-        return self._news.seen
+        return self._window_events.seen
 
     def back_from_here(self) -> Iterator[Message]:
         """Return the loaded messages, from the last visible one back to the oldest."""
@@ -249,8 +254,8 @@ class Canvas(ScrollView, inherit_bindings=False):
         self.at_bottom = window.at_end
         hidden = len(self.shown) - 1 - window.last
         self.below = None if window.at_end else hidden
-        for news in self._news.of(self._sheet):
-            self.post_message(news)
+        for event in self._window_events.posts(self._sheet):
+            self.post_message(event)
         return changed
 
     def _restyle(self) -> None:
@@ -330,7 +335,7 @@ class Canvas(ScrollView, inherit_bindings=False):
 
     def _scroll(self, rows: int) -> None:
         if rows < 0 and self._sheet.window.top == 0:
-            self._news.ask_older_again()
+            self._window_events.ask_older_again()
         self._sheet.scroll_to(self._sheet.window.top + rows)
         self._update()
 
@@ -401,9 +406,9 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
         if (key := self._frame.cursor) is not None:
             self._frame.cursor = done.renamed.get(key, key)
         if change.reset or log.first_seq != done.first_before or change.complete is not None:
-            self._news.ask_older_again()
+            self._window_events.ask_older_again()
         if change.reset or change.gap_before is not None:
-            self._news.ask_gaps_again()
+            self._window_events.ask_gaps_again()
         if is_watched and log.last_seq is not None:
             self.unread_from = log.last_seq + 1
         self._place_unread_rule()

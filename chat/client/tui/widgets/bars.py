@@ -27,7 +27,8 @@ from chat.client.tui.keymap import MESSAGE_ACTIONS, KeyRow
 from chat.client.tui.safe_text import elide, line, lines
 from chat.client.tui.timeline.messages import ActionRequested
 from chat.client.tui.timeline.widget import may
-from chat.client.tui.widgets.sidebar import LINKS, Sidebar, badge, has_badge
+from chat.client.tui.widgets.sidebar import LINKS, Sidebar, has_badge
+from chat.text import is_direct
 
 __all__ = [
     "Banner",
@@ -35,12 +36,23 @@ __all__ = [
     "ContextBar",
     "MessageBar",
     "StatusBar",
+    "ThreadHeader",
     "TypingLine",
     "actions_of",
 ]
 
 
 _PEEKING = "◉ peeking: messages stay unread"
+
+
+def _between(bar: Widget, left: Content, right: Content) -> Content:
+    """Return a bar's left and right part; where panes have one background, with a rule between."""
+    width = max(bar.content_size.width - left.cell_length - right.cell_length, 0)
+    if not bar.app.has_class("-flat") or width < len(" ─ "):
+        return Content.assemble(left, " " * width, right)
+    before, behind = (" " if part else "" for part in (left, right))
+    rule = "─" * (width - len(before + behind))
+    return Content.assemble(left, before, (rule, "$text-muted"), behind, right)
 
 
 class ChannelHeader(Widget):
@@ -72,9 +84,8 @@ class ChannelHeader(Widget):
         topic = line(info.topic, "$text-muted")
         gap = "  " if info.topic else ""
         notes = self._notes(info)
-        width = self.content_size.width - notes.cell_length
-        text = elide(Content.assemble(name, server, gap, topic), width - 1)
-        return Content.assemble(text, " " * (width - text.cell_length), notes)
+        width = self.content_size.width - notes.cell_length - 1
+        return _between(self, elide(Content.assemble(name, server, gap, topic), width), notes)
 
     def _notes(self, info: ChannelInfo) -> Content:
         """Return the channel's state, for the right side."""
@@ -84,6 +95,30 @@ class ChannelHeader(Widget):
         if self.is_peeking:
             notes.append(Content.styled(_PEEKING, "bold $text-warning"))
         return Content(" · ").join(notes)
+
+
+class ThreadHeader(Widget):
+    """The channel of the open thread, and the key that closes it."""
+
+    DEFAULT_CSS = """
+    ThreadHeader {
+        height: 1;
+        padding: 0 1;
+        background: $surface;
+    }
+    """
+
+    channel: reactive[str] = reactive("")
+    """The channel's title, with its server if there are several."""
+
+    def render(self) -> Content:
+        """Draw the line."""
+        title = line(self.channel, "$text-muted")
+        name = Content.assemble(("Thread", "bold $text-primary"), (" in ", "$text-muted"), title)
+        width = self.content_size.width
+        is_long = name.cell_length + len(" Esc to close") > width
+        close = Content.styled("Esc" if is_long else "Esc to close", "$text-muted")
+        return _between(self, elide(name, width - close.cell_length - 1), close)
 
 
 class TypingLine(Widget):
@@ -104,12 +139,10 @@ class TypingLine(Widget):
 
     def render(self) -> Content:
         """Draw the line."""
-        width = self.content_size.width
         count = f"↓ {self.below:,} below" if self.below else "↓ more"
         below = Content.styled("" if self.below is None else count, "bold $text-accent")
-        text = elide(self._typing(), width - below.cell_length - 1)
-        gap = " " * max(width - text.cell_length - below.cell_length, 0)
-        return Content.assemble(text, gap, below)
+        width = self.content_size.width - below.cell_length - 1
+        return _between(self, elide(self._typing(), width), below)
 
     def _typing(self) -> Content:
         names = [line(name, "bold") for name in self.names]
@@ -222,6 +255,8 @@ class StatusBar(Widget):
     do_not_disturb: reactive[str] = reactive("")
     """The state of do not disturb, and its end; empty if it is off."""
     hints: reactive[tuple[tuple[str, str], ...]] = reactive(())
+    next_unread: reactive[str] = reactive("")
+    """The key that goes to the next unread message; shown beside activity."""
     remaining: reactive[float] = reactive(0.0)
     mode: reactive[str] = reactive("")
     """The composer's vi mode; empty without vi keys."""
@@ -246,17 +281,20 @@ class StatusBar(Widget):
         return self._drawn
 
     def _draw(self) -> Content:
-        """Return the line; without room, it drops hints first, then name and server."""
+        """Return the line; without room, it drops hints first, then the server, then activity."""
         width = self.content_size.width
         groups = self._groups if self.has_activity else ()
         parts, count = _activity(groups, self._here, width // len(_GAP))
         left, right = self._left(), Content("")
         if parts:
-            wanted = Content(_GAP).join(parts).cell_length + 2
-            while len(left) > 1 and _joined(left).cell_length + wanted > width:
+            is_roomy, brief = width >= _ROOMY, self._link(is_short=True)
+            key = self._key_to_unread(groups) if is_roomy else Content("")
+            wanted = Content(_GAP).join(parts).cell_length + key.cell_length + 2
+            kept = 2 + bool(self.mode) if is_roomy else 1
+            while len(left) > kept and _joined(left).cell_length + wanted > width:
                 left.pop()
-            brief = self._link(is_short=True)
-            right = _fitting(parts, count, width - brief.cell_length - 2)
+            taken = _joined(left) if is_roomy else brief
+            right = _fitting(parts, count, width - taken.cell_length - key.cell_length - 2) + key
             if _joined(left).cell_length + 2 + right.cell_length > width:
                 left = [brief]
         before = _joined(left)
@@ -272,11 +310,15 @@ class StatusBar(Widget):
         if isinstance(location, tuple):
             self.post_message(Sidebar.ChannelChosen(Location(*location)))
 
+    def _key_to_unread(self, groups: tuple[Group, ...]) -> Content:
+        """Return the key that goes to the next unread message, if there is one elsewhere."""
+        listed = entries(groups)
+        if any(waits(each.info) and each.location != self._here for each in listed):
+            return Content.assemble(_GAP, _hint(self.next_unread, "next"))
+        return Content("")
+
     def _hints(self, width: int) -> Content:
-        hints = [
-            Content.assemble((key, "bold $text-primary"), " ", (label, "$text-muted"))
-            for key, label in self.hints
-        ]
+        hints = [_hint(key, label) for key, label in self.hints]
         while hints and sum(hint.cell_length + 3 for hint in hints) - 3 > width:
             hints.pop()
         return Content("   ").join(hints)
@@ -311,32 +353,34 @@ def _joined(parts: list[Content]) -> Content:
     return Content.styled("  ·  ", "$text-muted").join(parts)
 
 
+def _hint(key: str, label: str) -> Content:
+    return Content.assemble((key, "bold $text-primary"), " ", (label, "$text-muted"))
+
+
 _LONGEST, _SERVER_LONGEST = 20, 10
 _GAP = "   "
+_ROOMY = 60
+"""Minimum width for the name, and the key to the next unread message, beside activity."""
 
 
 def _activity(groups: tuple[Group, ...], here: Location, most: int) -> tuple[list[Content], int]:
     """Return up to `most` parts of the activity, most important first, and their number.
 
-    Mentions come first, then direct messages, then others, each with its number in the sidebar.
-    Servers other than the current one are named; those that are not connected come first.
+    Mentions come first, then direct messages, then others. Servers other than the current one are
+    named; those that are not connected come first.
     The style of a part holds the location to open on a click.
     """
     behind = {each.server: each for each in groups if each.server != here.server}
-    active = [
-        (number, entry)
-        for number, entry in enumerate(entries(groups), 1)
-        if entry.location != here and has_badge(entry.info)
-    ]
-    active.sort(key=lambda each: -_severity(each[1].info))
+    active = [each for each in entries(groups) if each.location != here and has_badge(each.info)]
+    active.sort(key=lambda each: -_severity(each.info))
     lost = [
         (Location(each.server, ""), _server(each))
         for each in behind.values()
         if each.link is not Link.ONLINE
     ]
     parts = lost + [
-        (entry.location, _part(number, entry.info, behind.get(entry.location.server)))
-        for number, entry in active[:most]
+        (entry.location, _part(entry.info, behind.get(entry.location.server)))
+        for entry in active[:most]
     ]
     drawn = [
         part.stylize(Style.from_meta({"location": tuple(location)})) for location, part in parts
@@ -366,11 +410,24 @@ def _server(group: Group) -> Content:
     return Content.assemble((sign, color), " ", elide(line(group.title), _SERVER_LONGEST))
 
 
-def _part(number: int, info: ChannelInfo, behind: Group | None) -> Content:
-    key = f"{number} " if number <= 9 else ""
+def _part(info: ChannelInfo, behind: Group | None) -> Content:
+    """Return a channel's name and its most urgent activity: `#ops 2 mentions`."""
     name = elide(line(title_of(info)), _LONGEST)
-    server = elide(line(f" {behind.title}", "$text-muted"), _SERVER_LONGEST) if behind else ""
-    return Content.assemble((key, "$text-muted"), name, server, " ", badge(info))
+    server = line(behind.title, "$text-muted") if behind else Content("")
+    on_server = Content.assemble((" on ", "$text-muted"), elide(server, _SERVER_LONGEST))
+    return Content.assemble(name, on_server if behind else "", " ", _news(info))
+
+
+def _news(info: ChannelInfo) -> Content:
+    if info.failed:
+        return Content.styled(f"{info.failed:,} not sent", "bold $text-error")
+    if info.mentions:
+        text = "1 mention" if info.mentions == 1 else f"{info.mentions:,} mentions"
+        return Content.styled(text, "bold $text-accent")
+    if waits(info):
+        style = "bold $text-accent" if is_direct(info.name) else "$text-muted"
+        return Content.styled(f"{info.unread:,} new", style)
+    return Content.styled("draft", "$text-warning")
 
 
 _WORDS = {"retry": "resend", "open": "open link"}

@@ -1,4 +1,4 @@
-"""The member list: who is in the channel, and their presence."""
+"""The member list: the members of the channel and their presence."""
 
 from __future__ import annotations
 

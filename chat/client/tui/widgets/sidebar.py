@@ -21,6 +21,7 @@ from textual.visual import Visual
 from chat.client.model.state import ChannelInfo, Link
 from chat.client.presenter.navigation import NOWHERE, Group, Location, waits
 from chat.client.presenter.state import title_of
+from chat.client.tui.choice_list import with_reverse
 from chat.client.tui.safe_text import elide, line
 from chat.text import is_direct
 
@@ -34,7 +35,7 @@ LINKS: dict[Link, tuple[str, str, str]] = {
     Link.CONNECTING: ("◌", "$text-warning", "connecting…"),
     Link.ONLINE: ("●", "$text-success", "online"),
     Link.WAITING: ("○", "$text-warning", "offline"),
-    Link.REFUSED: ("×", "$text-error", "refused"),
+    Link.REFUSED: ("×", "$text-error", "sign-in rejected"),
     Link.STOPPED: ("○", "$text-muted", "stopped"),
 }
 """Sign, color and label of each state of a connection."""
@@ -119,6 +120,7 @@ class Sidebar(ScrollView, can_focus=False):
         & > .sidebar--row { color: $foreground; }
         & > .sidebar--title { color: $text-muted; }
         & > .sidebar--here { background: $tint; }
+        &:ansi > .sidebar--here { text-style: reverse; }
         & > .sidebar--hover { background: $block-hover-background; }
     }
     """
@@ -239,6 +241,7 @@ class Sidebar(ScrollView, can_focus=False):
         look = self._painted[y] = self._look(y)
         width = self.scrollable_content_region.width
         style = self.get_visual_style("sidebar--row", look.component)
+        style = with_reverse(style, self, look.component)
         shown, room = look.shown, width - 3
         row = _row(shown, room) if isinstance(shown, ChannelInfo) else _heading(shown, room)
         key = (f"{look.key or ' '} ", "$text-muted")

@@ -41,8 +41,8 @@ class Writer:
         self.open_thread(3, 3)
 
     def take_in(self) -> None:
-        while updates := self.core.drain():
-            self.conversation.take_in(updates)
+        while self.core.has_updates:
+            self.conversation.take_in()
 
     def open_thread(self, asked: int, root: int) -> None:
         self.take_in()

@@ -1,4 +1,4 @@
-"""The help: essential keys first, a filter, and key names behind a toggle."""
+"""The help: essential keys first, a filter, and action names behind a toggle."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def test_the_filter_finds_commands_by_other_words(
 async def test_the_filter_explains_numbers_and_lists_the_switcher_once(desktop: Desktop) -> None:
     await opened(desktop)
     await desktop.press("slash", *"number")
-    await desktop.until(lambda: "the No. in the bar" in desktop.screen())
+    await desktop.until(lambda: "the number after “No.”" in desktop.screen())
     await desktop.press(*(["backspace"] * 6), *"go to a channel or person")
     await desktop.until(lambda: "Ctrl+K, Ctrl+P" in desktop.screen())
     assert desktop.screen().count("go to a channel or person, or") == 1
@@ -73,25 +73,25 @@ async def test_letters_in_the_filter_are_no_keys_of_the_page(desktop: Desktop) -
 
 async def test_the_last_line_shows_the_keys_that_work_where_the_focus_is(desktop: Desktop) -> None:
     await opened(desktop)
-    await desktop.until(lambda: "n show key names   Esc close " in desktop.screen())
+    await desktop.until(lambda: "n show action names   Esc close " in desktop.screen())
     await desktop.press("slash")
     await desktop.until(lambda: "Enter back to the page   Esc close filter" in desktop.screen())
     assert "n show" not in desktop.screen()
     await desktop.press("enter")
-    await desktop.until(lambda: "n show key names   Esc close filter" in desktop.screen())
+    await desktop.until(lambda: "n show action names   Esc close filter" in desktop.screen())
     await desktop.press("escape")
-    await desktop.until(lambda: "n show key names   Esc close " in desktop.screen())
+    await desktop.until(lambda: "n show action names   Esc close " in desktop.screen())
 
 
-async def test_key_names_are_shown_once_they_are_asked_for(open_desktop: Open) -> None:
+async def test_action_names_are_shown_once_they_are_asked_for(open_desktop: Open) -> None:
     async with open_desktop(info("#general"), size=(100, 40)) as desktop:
         await opened(desktop)
         assert "composer.send" not in desktop.screen()
-        assert "n show key names" in desktop.screen()
+        assert "n show action names" in desktop.screen()
         await desktop.press("n")
         await desktop.until(lambda: "composer.send" in desktop.screen())
-        assert "n hide key names" in desktop.screen()
+        assert "n hide action names" in desktop.screen()
         await desktop.press("end")
-        await desktop.until(lambda: "in [keys] of client.toml" in desktop.screen())
+        await desktop.until(lambda: "for [keys] in client.toml" in desktop.screen())
         await desktop.press("n")
-        await desktop.until(lambda: "in [keys] of client.toml" not in desktop.screen())
+        await desktop.until(lambda: "for [keys] in client.toml" not in desktop.screen())

@@ -100,7 +100,7 @@ async def test_mark_all_marks_what_waits_and_nothing_else(waiting: Desktop) -> N
 
 async def test_an_empty_inbox_is_told(desktop: Desktop) -> None:
     await desktop.press("alt+i")
-    await desktop.until(lambda: desktop.told == ["No unread messages"])
+    await desktop.until(lambda: desktop.told == ["No unread messages."])
 
 
 @pytest.mark.feature("reading.seen")

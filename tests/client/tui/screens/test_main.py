@@ -163,7 +163,7 @@ async def test_alt_a_goes_where_somebody_waits_and_back(desktop: Desktop) -> Non
     await desktop.press("alt+a")
     await desktop.until(lambda: state.current == "#general")
     await desktop.press("alt+a")
-    await desktop.until(lambda: desktop.told == ["No unread messages"])
+    await desktop.until(lambda: desktop.told == ["No unread messages."])
 
 
 @pytest.mark.feature("reading.seen")

@@ -75,7 +75,7 @@ async def test_alt_a_shows_the_first_unread_and_leaves_the_rest_unread(desktop: 
 async def test_alt_u_says_that_nothing_is_unread(desktop: Desktop) -> None:
     desktop.core.tell(ChannelsChanged((info("#general", head=6, read=6), info("#tea"))))
     await desktop.press("alt+2", "alt+1", "alt+u")
-    await desktop.until(lambda: desktop.told == ["No unread messages here"])
+    await desktop.until(lambda: desktop.told == ["No unread messages here."])
 
 
 @pytest.mark.feature("reading.mentions")

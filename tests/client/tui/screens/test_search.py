@@ -101,7 +101,7 @@ async def test_an_empty_page_is_not_the_end(desktop: Desktop) -> None:
 async def test_more_is_asked_for_near_the_end(desktop: Desktop) -> None:
     await find(desktop, *(hit(100 - n) for n in range(30)), more=True)
     assert len(desktop.core.asked("search")) == 1
-    assert "30 messages and more" in desktop.screen()
+    assert "First 30 messages; there are more" in desktop.screen()
     await desktop.press("end")
     await desktop.until(lambda: len(desktop.core.asked("search")) == 2)
     ((asked,),) = desktop.core.asked("search")[1:]
@@ -199,6 +199,22 @@ async def test_a_hit_reads_as_it_is_shown_elsewhere(desktop: Desktop) -> None:
     assert isinstance(row, Content)
     lit = [row.plain[span.start : span.end] for span in row.spans if "accent" in str(span.style)]
     assert lit == ["tea"]
+
+
+async def test_a_hit_in_a_code_block_is_shown_without_the_fences(desktop: Desktop) -> None:
+    text = "so:\n```python\n__tea__.clear()\n```\nand *done*"
+    await find(desktop, hit(9, text=text), hit(8, text="…```python\ntea()"))
+    rows = [row.strip() for row in desktop.screen().splitlines()]
+    assert not [row for row in rows if "python" in row or "```" in row]
+    assert [row for row in rows if "bob" in row and "__tea__.clear()" in row and "done" in row]
+    assert [row for row in rows if "bob" in row and row.endswith("tea()")]
+    at = next(number for number, row in enumerate(rows) if row.endswith("bob: so:"))
+    assert [row.split()[-1] for row in rows[at + 1 : at + 3]] == ["__tea__.clear()", "done"]
+
+
+async def test_a_long_row_begins_with_a_whole_word(desktop: Desktop) -> None:
+    await find(desktop, hit(9, text="nobody remembers the afternoon without a cup of tea here"))
+    assert "…without a cup of tea here" in desktop.screen()
 
 
 async def test_what_a_hit_holds_drives_nothing(desktop: Desktop) -> None:

@@ -32,7 +32,7 @@ def test_while_much_arrives_a_key_goes_first() -> None:
     while pace.wait(100.0) == 0.0:
         pass
     due = 100.0 + pace.wait(100.0)
-    pace.give_way(due)
+    pace.delay_for_key(due)
     assert pace.wait(due) == pytest.approx(MOMENT)
     assert pace.wait(due + MOMENT) == 0.0
 
@@ -45,7 +45,7 @@ def test_one_who_types_without_pause_still_sees_what_arrives() -> None:
     passed = now
     for _ in range(1_000):
         now += MOMENT / 2
-        pace.give_way(now)
+        pace.delay_for_key(now)
         if pace.wait(now) == 0.0:
             assert now - passed < 0.1
             passed = now
@@ -55,7 +55,7 @@ def test_one_who_types_without_pause_still_sees_what_arrives() -> None:
 def test_while_little_arrives_a_key_holds_nothing_up() -> None:
     pace = Pace(rate=10, burst=3)
     assert pace.wait(100.0) == 0.0
-    pace.give_way(100.0)
+    pace.delay_for_key(100.0)
     assert pace.wait(100.0) == 0.0
 
 

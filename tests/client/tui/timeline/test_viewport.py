@@ -367,11 +367,14 @@ class TestPinnedHeader:
         made.show_top()
         assert made.rows == made.window.rows
 
-    def test_the_last_row_before_another_author_is_not_covered(self) -> None:
+    def test_the_last_row_before_another_author_follows_its_author_and_time(self) -> None:
         run = changed(*(say(seq) for seq in range(1, 9)), say(9, author="bob"), say(10), reset=True)
         made = sheet(run, height=5)
         assert [row.message.seq for row in made.window.rows] == [8, 9, 9, 10, 10]
-        assert made.rows == made.window.rows
+        message = made.window.rows[0].message
+        assert self.top(made) == (f"{local_time(message.ts):%H:%M}", "alice: message 8")
+        assert made.rows[0].line.text == "message 8", "only the text is copied"
+        assert made.rows[1:] == made.window.rows[1:]
 
     def test_a_message_that_is_revealed_stands_below_it(self) -> None:
         made = sheet(self.RUN, height=10)

@@ -21,6 +21,7 @@ from textual.widgets import Input
 
 from chat.client.model.state import Delivery, Message
 from chat.client.presenter.log import Key, Log
+from chat.client.tui.themes import readable
 from chat.client.tui.timeline import Timeline
 from chat.client.tui.timeline.painter import Painter, forget_styles
 from chat.client.tui.timeline.viewport import Row
@@ -42,6 +43,10 @@ class Home(App[None]):
     def __init__(self) -> None:
         super().__init__()
         self.told: list[Posted] = []
+
+    def get_css_variables(self) -> dict[str, str]:
+        self.theme_variables = readable(self.current_theme, super().get_css_variables())
+        return self.theme_variables
 
     def compose(self) -> ComposeResult:
         yield Timeline()

@@ -33,7 +33,7 @@ async def test_without_the_list_the_status_line_shows_where_something_happened(
 ) -> None:
     async with open_desktop(*BUSY, size=(100, 20)) as desktop:
         await desktop.press("f2")
-        row = " 4 #ops @2   7 @alice 1   2 #dev 12   3 #lost ✗   6 #tea ✎"
+        row = "   #ops 2 mentions   @alice 1 new   #dev 12 new   and 2 more   Alt+A next"
         await desktop.until(lambda: last_lines(desktop)[-1].endswith(row))
         assert last_lines(desktop)[-1].startswith(" ● online  ·  me ")
         await desktop.press("f2")
@@ -44,14 +44,27 @@ async def test_without_the_list_the_status_line_shows_where_something_happened(
 @pytest.mark.parametrize(
     ("width", "row"),
     [
-        (72, " ● online     4 #ops @2   7 @alice 1   2 #dev 12   3 #lost ✗   6 #tea ✎"),
-        (60, " ● online   4 #ops @2   7 @alice 1   2 #dev 12   and 2 more"),
-        (40, " ●  4 #ops @2   7 @alice 1   and 3 more"),
+        (
+            110,
+            "● online · me #ops 2 mentions @alice 1 new #dev 12 new #lost 1 not sent #tea draft"
+            " Alt+A next",
+        ),
+        (80, "● online · me #ops 2 mentions @alice 1 new and 3 more Alt+A next"),
+        (62, "● online · me #ops 2 mentions and 4 more Alt+A next"),
+        (50, "● #ops 2 mentions @alice 1 new and 3 more"),
+        (40, "● online #ops 2 mentions and 4 more"),
     ],
 )
 async def test_what_does_not_fit_is_counted(open_desktop: Open, width: int, row: str) -> None:
     async with open_desktop(*BUSY, size=(width, 20)) as desktop:
-        await desktop.until(lambda: last_lines(desktop)[-1] == row)
+        if width >= 100:
+            await desktop.press("f2")
+        await desktop.until(lambda: " ".join(last_lines(desktop)[-1].split()) == row)
+
+
+async def test_without_unread_messages_no_key_leads_to_one(open_desktop: Open) -> None:
+    async with open_desktop(info("#general", unread=3), info("#tea", has_draft=True)) as desktop:
+        await desktop.until(lambda: last_lines(desktop)[-1].endswith("  #tea draft"))
 
 
 async def test_without_activity_no_row_is_lost(open_desktop: Open) -> None:
@@ -61,8 +74,8 @@ async def test_without_activity_no_row_is_lost(open_desktop: Open) -> None:
 
 
 async def test_a_click_on_activity_goes_there(open_desktop: Open) -> None:
-    async with open_desktop(*BUSY, size=(72, 20)) as desktop:
-        await desktop.click_on("7 @alice")
+    async with open_desktop(*BUSY, size=(90, 20)) as desktop:
+        await desktop.click_on("@alice 1 new")
         await desktop.until(lambda: desktop.conversation.state.current == "@alice,me")
 
 
@@ -157,3 +170,13 @@ async def test_the_offers_begin_with_the_first_on_every_screen(
         await desktop.until(lambda: "/join CHANNEL" not in desktop.screen())
         await desktop.press(*["up"] * 12)
         await desktop.until(lambda: "/join CHANNEL" in desktop.screen())
+
+
+@pytest.mark.parametrize(("width", "columns"), [(80, 80), (120, 90), (160, 100)])
+async def test_the_switcher_grows_with_the_screen(
+    open_desktop: Open, width: int, columns: int
+) -> None:
+    async with open_desktop(*BUSY, size=(width, 36)) as desktop:
+        await desktop.press("ctrl+k")
+        await desktop.until(lambda: "#ops" in desktop.screen())
+        await desktop.until(lambda: desktop.app.screen.children[-1].region.width == columns)
