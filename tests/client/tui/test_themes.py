@@ -223,7 +223,7 @@ class TestContrast:
         async with open_desktop(*CHANNELS) as desktop:
             await talk(desktop)
             await desktop.press("ctrl+up", "up", "up", "up", "r")
-            desktop.main.run_command("/thread 3")
+            desktop.main.conversation.run_command("/thread 3")
             change = TimelineChanged("#general", PAGE[2:3], reset=True, complete=True)
             desktop.core.tell(ThreadChanged("#general", 3, 3, change))
             await desktop.until(lambda: "no replies yet" in desktop.screen())
