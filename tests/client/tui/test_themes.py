@@ -109,6 +109,7 @@ async def test_the_theme_picker_leaves_the_conversation_in_view(
         await desktop.type("/theme ", "enter")
         await desktop.until(lambda: "atom-one-dark" in desktop.screen())
         await desktop.until(lambda: "I unplugged the router in" in desktop.screen())
+        assert "catppuccin-macchiato" in desktop.screen()
 
 
 async def test_the_picker_lists_the_programs_own_themes_first_by_their_short_names(
