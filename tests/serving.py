@@ -2,7 +2,7 @@
 
 - `ChatServer` starts `chat-server` and waits for its address line; it can be stopped, killed, and
   started again on the same port and data. Tests get theirs from the `server` and `start_server`
-  fixtures.
+  fixtures. `InstalledServer` starts the installed command, imports included.
 - `Peer` is a client without opinions: it sends commands, checks the answers' types, and keeps
   every other frame until a test asks for it.
 - `eventually` waits for a condition that nothing announces.
@@ -20,7 +20,6 @@ import re
 import signal
 import socket
 import subprocess
-import sysconfig
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -39,8 +38,9 @@ from chat.protocol.frames import Joined, Ok, Page, ServerFrame, Welcome
 from chat.protocol.items import Event
 from chat.protocol.values import Wire
 from chat.server.cli import main
+from tests.processes import Process, installed
 
-__all__ = ["ChatServer", "ConnectionOver", "Peer", "eventually", "free_port"]
+__all__ = ["ChatServer", "ConnectionOver", "InstalledServer", "Peer", "eventually", "free_port"]
 
 PATIENCE = 60.0
 """Seconds that anything may take on a busy machine before a test gives up."""
@@ -106,7 +106,7 @@ class ChatServer:
         self.scheme = "ws"
         self.output: list[str] = []
         self._env = env or {}
-        self._process: subprocess.Popen[str] | None = None
+        self._process: Process | subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
         self._printed = threading.Condition()
         self._is_silent = True
@@ -140,7 +140,7 @@ class ChatServer:
 
     def command(self, *arguments: str) -> list[str]:
         """Return the command line of the installed `chat-server` with `arguments`."""
-        return [str(Path(sysconfig.get_path("scripts")) / "chat-server"), *arguments]
+        return [installed("chat-server"), *arguments]
 
     def administer(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run an operator's command on the server's data, in this process."""
@@ -166,18 +166,8 @@ class ChatServer:
         assert not self.is_running, "the server runs already"
         known = len(self.output)
         self._is_silent = False
-        process = self._process = subprocess.Popen(
-            self.command(
-                *("--host", "127.0.0.1", "--port", str(self.port), "--data", str(self.data)),
-                *self.flags,
-            ),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-            env=self.environment(),
-        )
+        place = ("--host", "127.0.0.1", "--port", str(self.port), "--data", str(self.data))
+        process = self._process = self.launch(*place, *self.flags)
         self._reader = threading.Thread(target=self._read, args=(process,), daemon=True)
         self._reader.start()
         line = self.wait_for_line(_ADDRESS, since=known)
@@ -186,6 +176,12 @@ class ChatServer:
         self.scheme = found[1]
         assert int(found[3]) == self.port, f"asked for port {self.port}, got: {line}"
         return self
+
+    def launch(self, *arguments: str) -> Process | subprocess.Popen[str]:
+        """Start the program; its output and errors are one stream."""
+        return Process(
+            ["chat-server", *arguments], stderr=subprocess.STDOUT, env=self.environment()
+        )
 
     def wait_for_line(self, pattern: str | re.Pattern[str], *, since: int = 0) -> str:
         """Return the first line of `output`, from line `since` on, that `pattern` is found in."""
@@ -269,7 +265,7 @@ class ChatServer:
             self._reader.join(PATIENCE)
         return code
 
-    def _read(self, process: subprocess.Popen[str]) -> None:
+    def _read(self, process: Process | subprocess.Popen[str]) -> None:
         assert process.stdout is not None
         with process.stdout as lines:
             for line in lines:
@@ -279,6 +275,22 @@ class ChatServer:
         with self._printed:
             self._is_silent = True
             self._printed.notify_all()
+
+
+class InstalledServer(ChatServer):
+    """A `chat-server` that is started with `command`."""
+
+    def launch(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start the command; its output and errors are one stream."""
+        return subprocess.Popen(
+            self.command(*arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            env=self.environment(),
+        )
 
 
 class Peer:

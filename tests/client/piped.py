@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sysconfig
 import threading
 from pathlib import Path
 
+from tests.processes import Process, installed, run
 from tests.serving import PATIENCE, eventually
 
 
 class Piped:
     """A running `chat-client`; its output is collected in `lines`."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: Process) -> None:
         self.process = process
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -50,35 +50,23 @@ class Client:
         self.data = home / f"data-{name}"
         self.flags: tuple[str, ...] = ("--name", name, "--url", url, "--data", str(self.data))
         self.variables: dict[str, str] = {}
-        self.running: list[subprocess.Popen[str]] = []
+        self.running: list[Process] = []
 
     def run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
-        return subprocess.run(
-            [*self.command(*arguments)],
-            input=stdin,
-            capture_output=True,
-            encoding="utf-8",
-            env=self.environment(),
-            timeout=3 * PATIENCE,
-            check=False,
-        )
+        command = ("chat-client", *arguments, *self.flags)
+        return run(command, stdin=stdin, env=self.environment(), timeout=3 * PATIENCE)
 
     def start(self, *arguments: str, stdin: int = subprocess.DEVNULL) -> Piped:
         """Start a command."""
-        process = subprocess.Popen(
-            [*self.command(*arguments)],
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            encoding="utf-8",
-            env=self.environment(),
-        )
+        command = ("chat-client", *arguments, *self.flags)
+        process = Process(command, stdin=stdin, env=self.environment())
         self.running.append(process)
         return Piped(process)
 
     def command(self, *arguments: str) -> list[str]:
-        """Return the command line."""
-        return [f"{sysconfig.get_path('scripts')}/chat-client", *arguments, *self.flags]
+        """Return the command line of the installed `chat-client`."""
+        return [installed("chat-client"), *arguments, *self.flags]
 
     def environment(self) -> dict[str, str]:
         """Return an environment without this machine's settings."""

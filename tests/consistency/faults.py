@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.consistency.failing_server import AFTER_COMMIT, BEFORE_COMMIT, CONTROL, SABOTAGE
 from tests.proxy import Fault, Proxy
-from tests.serving import ChatServer
+from tests.serving import InstalledServer
 
 __all__ = ["FailingServer", "Injector"]
 
@@ -27,7 +27,7 @@ FLAGS = (
 )
 
 
-class FailingServer(ChatServer):
+class FailingServer(InstalledServer):
     """The real server under the launcher that adds faults from outside."""
 
     def __init__(self, data: Path, sabotage: str = "") -> None:

@@ -18,14 +18,14 @@ import pytest
 
 from chat.protocol.commands import Send
 from chat.protocol.frames import Ok
-from tests.serving import ChatServer, Peer
+from tests.serving import InstalledServer, Peer
 
 CALLS = "pwrite64,fdatasync,fsync,write,writev,sendto,sendmsg"
 _CALL = re.compile(r"^(\d+) +(\w+)\((\d+)<(.*?)>(.*?)(<unfinished \.\.\.>)?$")
 _RETURN = re.compile(r"^(\d+) +<\.\.\. (\w+) resumed>.*= (-?\d+)")
 
 
-class TracedServer(ChatServer):
+class TracedServer(InstalledServer):
     """A server whose writes and syncs strace notes, each with its file or socket."""
 
     def command(self, *arguments: str) -> list[str]:

@@ -185,12 +185,7 @@ def fill(connection: Connection) -> None:
                 "is_line": row[2] in ("message", "join", "topic"),
             },
         )
-    connection.execute(
-        text(
-            "INSERT INTO search (rowid, text, traits)"
-            " VALUES ((1 << 36) | 3, 'new @bob', 'a1 w4194304')"
-        )
-    )
+    connection.execute(text("INSERT INTO search (rowid, words) VALUES ((1 << 36) | 3, 'new bob')"))
 
 
 def test_migration_to_one_table_preserves_the_log(tmp_path: Path) -> None:

@@ -10,8 +10,6 @@ import select
 import signal
 import struct
 import subprocess
-import sys
-import sysconfig
 import termios
 import time
 import tty
@@ -19,6 +17,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from tests.processes import Process
 from tests.serving import PATIENCE
 
 __all__ = ["RawTerminal", "plain"]
@@ -57,7 +56,11 @@ def plain(output: bytes | bytearray) -> str:
 class RawTerminal:
     """A program on a pseudo-terminal of its own, the leader of a session as in a window.
 
-    `typed` waits there before the program does.
+    Args:
+        home: folder for everything the program keeps.
+        command: `chat-client` and its arguments.
+        typed: waits there before the program does.
+        start: starts a command; `subprocess.Popen` starts the installed one.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class RawTerminal:
         rows: int = 24,
         typed: bytes = b"",
         variables: Mapping[str, str] | None = None,
+        start: Callable[..., Process | subprocess.Popen[bytes]] = Process,
     ) -> None:
         self._master, slave = pty.openpty()
         self._set_size(columns, rows)
@@ -76,9 +80,8 @@ class RawTerminal:
             os.write(self._master, typed)
         places = ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
         inherited = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
-        script = Path(sysconfig.get_path("scripts")) / command[0]
-        self.process = subprocess.Popen(
-            [sys.executable, script, *command[1:]],
+        self.process = start(
+            command,
             stdin=slave,
             stdout=slave,
             stderr=slave,

@@ -328,7 +328,7 @@ class Core:
             except Exception as exc:  # the caller handles it
                 future.set_exception(exc)
 
-        self._post(lambda engine: engine.start(run(engine)))
+        self._post(lambda engine: engine.tasks.start(run(engine)))
         return future
 
     def _query(self, query: Callable[[Engine], T]) -> Future[T]:

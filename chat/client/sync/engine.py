@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from chat.client.config.settings import ClientSettings
 from chat.client.model.channel import Channel
@@ -75,9 +75,10 @@ class Engine:
         self._look_timer: asyncio.TimerHandle | None = None
         self._online: Online | None = None
         self._when_idle: list[Callable[[], None]] = []
-        self._tasks = Tasks(self._task_failed, self._task_ended)
+        self.tasks = Tasks(self._task_failed, self._task_ended)
+        """Requests; they end with the connection at the latest."""
         self._local = LocalState(settings, put, changed=self._flush_soon)
-        self.sender = Sender(self._local, self._tasks)
+        self.sender = Sender(self._local, self.tasks)
 
     @property
     def account(self) -> Account:
@@ -117,7 +118,7 @@ class Engine:
                 Online,  # lazy: takes 0.2 s, and the first page does not need it
             )
 
-            self._online = Online(self._local, self.sender, self._tasks, self._backoff)
+            self._online = Online(self._local, self.sender, self.tasks, self._backoff)
             await self._online.connector.run()
         except Exception as exc:
             _log.exception("the client's core failed")
@@ -134,17 +135,13 @@ class Engine:
                 timer.cancel()
         self.account.close()
 
-    def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run a task that ends with the connection at the latest."""
-        self._tasks.start(work)
-
     def when_idle(self, then: Callable[[], None]) -> None:
         """Call `then` once the outbox has no pending row and no request is running."""
         self._when_idle.append(then)
         self._task_ended()
 
     def _task_ended(self) -> None:
-        if self._when_idle and not self._tasks.running and not self.account.outbox.has_pending:
+        if self._when_idle and not self.tasks.running and not self.account.outbox.has_pending:
             waiting, self._when_idle = self._when_idle, []
             for then in waiting:
                 then()

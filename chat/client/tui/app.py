@@ -92,6 +92,9 @@ class ChatApp(App[None]):
     App:ansi .text-area--placeholder, App:ansi .input--placeholder { text-style: dim italic; }
     App:ansi Banner { background: transparent; color: $text-warning; }
     App:ansi Banner.-refused { color: $text-error; }
+    /* What is below a dialog cannot be dimmed in 16 colors. */
+    App:ansi ModalScreen { background: $background; }
+    App:ansi Confirm, App:ansi Picker.-preview { background: transparent; }
     App:ansi ModalScreen > Vertical { border: solid $primary; }
     App:ansi ModalScreen VerticalScroll { border-top: solid $primary; margin-top: 0; }
     App:ansi HelpScreen VerticalScroll { border-top: none; }
@@ -100,6 +103,7 @@ class ChatApp(App[None]):
         & MemberList { border-left: solid $foreground; }
         & #thread { border-left: solid $foreground; }
         & #thread.-stacked { border-left: none; }
+        & Preview { border-top: none; }
     }
     """
     ENABLE_COMMAND_PALETTE = False  # the switcher has the commands

@@ -166,7 +166,7 @@ _RULES = {
     "a pin that follows from the events is missing": _without(_PINS_OF_EVENTS, _PINS),
 }
 _REINDEX = "stop the server and run chat-server reindex"
-_WORDS = "SELECT term, doc, col, offset FROM search_words"
+_WORDS = "SELECT term, doc FROM search_words"
 _SUM = (1 << 63) - 1
 
 
@@ -240,7 +240,7 @@ def wrongly_indexed(connection: Connection) -> set[int]:
 
 
 def _sum_up(sums: Counter[int], words: Iterable[Sequence[Any]]) -> None:
-    """Add the hash of each word and position to the sum of its channel."""
+    """Add the hash of each word of each message to the sum of its channel."""
     for word in words:
         sums[word[1] >> fts5.SEQ_BITS] += hash(tuple(word)) & _SUM
 

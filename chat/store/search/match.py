@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chat.links import has_link
-from chat.store.sqlite.fts5 import PREFIXES, window_trait
+from chat.store.sqlite.fts5 import LINK_TRAIT, PREFIXES, author_trait, window_trait
 from chat.tokenizer import Term, find
 
 __all__ = ["Marks", "Matcher", "snippet"]
@@ -51,11 +51,11 @@ class Matcher:
         self._terms = terms
         self._author_id = author_id
         self._with_link = with_link
-        traits = [f"a{author_id}"] if author_id is not None else []
+        traits = [author_trait(author_id)] if author_id is not None else []
         if with_link:
-            traits.append("link")
-        self._parts = [f'traits : "{trait}"' for trait in traits]
-        self._parts += dict.fromkeys(f"text : {word}" for term in terms for word in _asked(term))
+            traits.append(LINK_TRAIT)
+        self._parts = [f'"{trait}"' for trait in traits]
+        self._parts += dict.fromkeys(word for term in terms for word in _asked(term))
 
     @property
     def is_empty(self) -> bool:
@@ -72,7 +72,7 @@ class Matcher:
         if not self.is_joint:
             return self._parts[0]
         # First, so that FTS5 reads the other lists only within the window.
-        return " AND ".join([f'traits : "{window_trait(channel_id, seq)}"', *self._parts])
+        return " AND ".join([f'"{window_trait(channel_id, seq)}"', *self._parts])
 
     def marks(self, author_id: int, body: str) -> Marks | None:
         """Return the positions of the terms in a text, or None if it does not match."""

@@ -3,10 +3,12 @@
 - The row id of a message in the index combines its channel's id and its seq. The rows of a channel
   are therefore adjacent in the list of each word, and a search reads only the channels of its user:
   messages of other channels affect neither its results nor its duration.
-- The index holds words and row ids, no texts. The words come from `chat.tokenizer`: FTS5 receives
-  them folded and splits at blanks only.
-- A second column, `traits`, holds the author, a flag for links, and the window of the channel, as
-  words. A search for several words adds the word of a window, which limits it to that window.
+- The index holds words and row ids, no texts and no positions of words: phrases are compared with
+  the texts. The words come from `chat.tokenizer`: FTS5 receives them folded and splits at blanks
+  only.
+- The traits of a message are further words: its author, a flag for links, and the window of the
+  channel. They begin with a sign that no word of a text contains. A search for several words
+  adds the word of a window, which limits it to that window.
 - The *place* of the index, a row of `meta`, is the id of an event. Messages and edits up to this id
   are indexed. `housekeeping` indexes later ones in batches after the commits; until then a search
   reads their texts (`Lookup`). The text of an edit is indexed under the message that it changes.
@@ -46,11 +48,13 @@ __all__ = [
     "ADD",
     "BATCH",
     "CREATE",
+    "LINK_TRAIT",
     "MERGES_MAX",
     "PREFIXES",
     "SEQ_BITS",
     "Erased",
     "Lookup",
+    "author_trait",
     "create",
     "entries",
     "index_next",
@@ -86,13 +90,18 @@ _PAGES_MERGED = 64
 MERGES_MAX = 900
 """Most merges of an index: each leaves two empty levels, and FTS5 cannot open one with 2,000."""
 
-_OPTIONS = f"tokenize='ascii', prefix='{' '.join(map(str, PREFIXES))}', content='', columnsize=0"
+_TRAIT = "·"
+"""The first character of a trait: FTS5's tokenizer accepts it as a letter, `folded` does not."""
+LINK_TRAIT = f"{_TRAIT}link"
+
+_PREFIXES = " ".join(map(str, PREFIXES))
 CREATE = (
-    f"CREATE VIRTUAL TABLE search USING fts5(text, traits, {_OPTIONS})",
+    "CREATE VIRTUAL TABLE search USING fts5(words, tokenize='ascii', content='', columnsize=0,"
+    f" detail=none, prefix='{_PREFIXES}')",
     "CREATE VIRTUAL TABLE search_words USING fts5vocab(search, instance)",
 )
-ADD = "INSERT INTO search (rowid, text, traits) VALUES (?, ?, ?)"
-_REMOVE = "INSERT INTO search (search, rowid, text, traits) VALUES ('delete', ?, ?, ?)"
+ADD = "INSERT INTO search (rowid, words) VALUES (?, ?)"
+_REMOVE = "INSERT INTO search (search, rowid, words) VALUES ('delete', ?, ?)"
 _SECURE = "INSERT INTO search (search, rank) VALUES ('secure-delete', 1)"
 _MERGE = "INSERT INTO search (search, rank) VALUES ('merge', ?)"
 _TABLES = ("search_data", "search_idx", "search_config")
@@ -131,13 +140,15 @@ _SEQS = Prepared(
 _VALUE = Prepared(select(meta.c.value).where(meta.c.key == bindparam("name")))
 _REMOVE_VALUE = Prepared(delete(meta).where(meta.c.key == bindparam("name")))
 _ADD_VALUE = Prepared(insert(meta))
+_LAYOUT = 2
+"""Version of the tables and the traits; an index with another one is rebuilt."""
 _PLACE = "search_place"
 _FORMAT = "search_format"
 _UNPURGED = "search_unpurged"
 _MERGES = "search_merges"
 
-Entry = tuple[int, str, str]
-"""Parameters of `ADD` for a message: row id, words, traits."""
+Entry = tuple[int, str]
+"""Parameters of `ADD` for a message: row id, words."""
 Erased = tuple[int, int, int, int, str]
 """An erased text: ids of its event and channel, seq and author id of the message, the text."""
 
@@ -206,7 +217,8 @@ def is_current(connection: Connection) -> bool:
 
 
 def _format() -> str:
-    return f"{FORMAT} secure-delete" if is_secure() else FORMAT
+    written = f"{_LAYOUT}/{FORMAT}"
+    return f"{written} secure-delete" if is_secure() else written
 
 
 # Writing
@@ -254,10 +266,10 @@ def entries(connection: Connection) -> Iterator[list[Entry]]:
 
 
 def _entry(channel_id: int, seq: int, author_id: int, body: str) -> Entry:
-    traits = f"a{author_id} {window_trait(channel_id, seq)}"
+    words = f"{folded(body)} {author_trait(author_id)} {window_trait(channel_id, seq)}"
     if has_link(body):
-        traits += " link"
-    return _row_id(channel_id, seq), folded(body), traits
+        words += f" {LINK_TRAIT}"
+    return _row_id(channel_id, seq), words
 
 
 def _row_id(channel_id: int, seq: int) -> int:
@@ -342,9 +354,14 @@ class Lookup:
         return found, low
 
 
+def author_trait(author_id: int) -> str:
+    """Return the word of the author."""
+    return f"{_TRAIT}a{author_id}"
+
+
 def window_trait(channel_id: int, seq: int) -> str:
     """Return the word of the window that contains `seq`."""
-    return f"w{_row_id(channel_id, seq) // WINDOW}"
+    return f"{_TRAIT}w{_row_id(channel_id, seq) // WINDOW}"
 
 
 def window_start(seq: int) -> int:

@@ -19,7 +19,7 @@ from statistics import median
 import chat
 from tests.benchmarks.client.channel import CHANNEL, SERVER_FLAGS, fill, words
 from tests.benchmarks.client.window import Window, prefer
-from tests.serving import ChatServer
+from tests.serving import InstalledServer
 
 STARTS = 15
 KEYS = 600
@@ -143,7 +143,7 @@ def main() -> None:
         package = str(Path(chat.__file__).parent)
         subprocess.run([sys.executable, "-m", "compileall", "-q", package], check=True)
         fill(home / "data", messages)
-        with ChatServer(home / "data", *SERVER_FLAGS) as server:
+        with InstalledServer(home / "data", *SERVER_FLAGS) as server:
             with Window(home / "client", server.url) as window:
                 measure_loaded(window, server.url, messages)
                 window.press("The last word\r")

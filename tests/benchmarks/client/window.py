@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from tests.processes import installed
 from tests.terminal.raw import RawTerminal
 
 __all__ = ["Window", "prefer"]
@@ -26,9 +28,10 @@ class Window:
         self.began = time.perf_counter()
         self._terminal = RawTerminal(
             home,
-            *("chat-client", "--name", "alice", "--url", url, "--data", str(home)),
+            *(installed("chat-client"), "--name", "alice", "--url", url, "--data", str(home)),
             columns=columns,
             rows=rows,
+            start=subprocess.Popen,
         )
         prefer(self.pid)
 

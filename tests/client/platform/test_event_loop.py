@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,8 @@ import pytest
 
 from chat.client.platform import event_loop
 from tests.client.piped import Client
-from tests.serving import eventually
+from tests.processes import installed
+from tests.serving import PATIENCE, eventually
 from tests.terminal.raw import RawTerminal
 
 _HANGS = 60
@@ -42,9 +44,14 @@ def test_a_hanging_resolver_does_not_delay_the_exit_of_send(
     make_client: Callable[..., Client], hanging: dict[str, str]
 ) -> None:
     client = make_client(_URL)
-    client.variables = hanging
     began = time.monotonic()
-    done = client.run("send", "#ops", "x", "--timeout", "1")
+    done = subprocess.run(
+        client.command("send", "#ops", "x", "--timeout", "1"),
+        capture_output=True,
+        encoding="utf-8",
+        env=client.environment() | hanging,
+        check=False,
+    )
     assert done.returncode == 4, done.stderr
     assert done.stderr.count("\n") == 1
     assert time.monotonic() - began < _HANGS / 2  # most of it is the start of a busy machine
@@ -54,20 +61,24 @@ def test_an_interrupt_ends_send_while_the_resolver_hangs(
     make_client: Callable[..., Client], hanging: dict[str, str], tmp_path: Path
 ) -> None:
     client = make_client(_URL)
-    client.variables = hanging
-    sending = client.start("send", "#ops", "x", "--timeout", "60")
-    eventually((tmp_path / "site" / "asked").exists, "the resolver is asked")
-    began = time.monotonic()
-    assert sending.end(signal.SIGINT) == 130
-    assert time.monotonic() - began < _HANGS / 2
+    command = client.command("send", "#ops", "x", "--timeout", "60")
+    with subprocess.Popen(command, env=client.environment() | hanging) as sending:
+        try:
+            eventually((tmp_path / "site" / "asked").exists, "the resolver is asked")
+            began = time.monotonic()
+            sending.send_signal(signal.SIGINT)
+            assert sending.wait(PATIENCE) == 130
+            assert time.monotonic() - began < _HANGS / 2
+        finally:
+            sending.kill()
 
 
 @pytest.mark.parametrize(("flags", "leave"), [((), b"\x11"), (("--plain",), b"/quit\n")])
 def test_quitting_is_fast_while_the_resolver_hangs(
     tmp_path: Path, hanging: dict[str, str], flags: tuple[str, ...], leave: bytes
 ) -> None:
-    command = ("chat-client", *flags, "--name", "me", "--url", _URL)
-    terminal = RawTerminal(tmp_path, *command, variables=hanging)
+    command = (installed("chat-client"), *flags, "--name", "me", "--url", _URL)
+    terminal = RawTerminal(tmp_path, *command, variables=hanging, start=subprocess.Popen)
     try:
         terminal.wait(lambda: b"me" in terminal.output, "it has started")
         terminal.send(leave)

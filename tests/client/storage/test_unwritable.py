@@ -211,8 +211,9 @@ def test_unsaved_texts_are_printed_at_the_end(tmp_path: Path, face: tuple[str, .
     terminal = RawTerminal(tmp_path, "chat-client", *face, *flags)
     try:
         terminal.wait(lambda: b"no server at" in terminal.output, "it is there")
-        terminal.send(b"precious\r")
         terminal.wait(lambda: b"kept in memory" in terminal.output, "it says so")
+        terminal.wait(lambda: b"\x1b[?2004h" in terminal.output, "it reads keys")
+        terminal.send(b"precious\r")
         terminal.send(b"half a thought")
         terminal.wait(lambda: b"thought" in terminal.output, "a draft")
         terminal.process.send_signal(signal.SIGINT if face else signal.SIGTERM)

@@ -20,9 +20,9 @@ def written(desktop: Desktop, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 async def test_the_status_bar_says_that_one_is_not_disturbed(desktop: Desktop) -> None:
-    desktop.main.run_command("/dnd")
+    desktop.main.conversation.run_command("/dnd")
     await desktop.until(lambda: "do not disturb" in desktop.screen().splitlines()[-1])
-    desktop.main.run_command("/dnd")
+    desktop.main.conversation.run_command("/dnd")
     await desktop.until(lambda: "do not disturb" not in desktop.screen())
 
 

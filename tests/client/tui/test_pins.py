@@ -53,7 +53,7 @@ async def test_the_letter_pins_and_unpins(desktop: Desktop) -> None:
 async def test_what_is_pinned_is_listed_and_gone_to(desktop: Desktop) -> None:
     desktop.core.pages["#general"] = (said(3, "bob", "the rules"), said(9, "bob", "later"))
     desktop.core.open_channel("#general")
-    desktop.main.run_command("/pins")
+    desktop.main.conversation.run_command("/pins")
     await desktop.until(lambda: "history" in desktop.core.futures)
     items = (pinned(3, "the [rules]"), pinned(9, "the plan\nof Friday"))
     page = Page(channel="#general", epoch="e", items=items, complete=True, head=90)
@@ -65,7 +65,7 @@ async def test_what_is_pinned_is_listed_and_gone_to(desktop: Desktop) -> None:
 
 
 async def test_a_pin_in_the_list_reads_as_it_is_shown_elsewhere(desktop: Desktop) -> None:
-    desktop.main.run_command("/pins")
+    desktop.main.conversation.run_command("/pins")
     await desktop.until(lambda: "history" in desktop.core.futures)
     items = (pinned(3, "> was it so?\n**No** parking, see `lot`"), pinned(9, "```\nmake all\n```"))
     page = Page(channel="#general", epoch="e", items=items, complete=True, head=90)
@@ -76,7 +76,7 @@ async def test_a_pin_in_the_list_reads_as_it_is_shown_elsewhere(desktop: Desktop
 
 
 async def test_where_nothing_is_pinned_it_says_so(desktop: Desktop) -> None:
-    desktop.main.run_command("/pins")
+    desktop.main.conversation.run_command("/pins")
     await desktop.until(lambda: "history" in desktop.core.futures)
     page = Page(channel="#general", epoch="e", items=(), complete=True, head=1)
     desktop.core.futures["history"].set_result(page)

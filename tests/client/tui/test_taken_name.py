@@ -102,7 +102,7 @@ async def test_the_question_takes_no_letters_of_a_message_being_typed(
         desktop.core.tell(ChannelsChanged(FIRST))
         await desktop.until(lambda: desktop.conversation.state.current)
         if is_in_thread:
-            desktop.main.run_command("/thread 1")
+            desktop.main.conversation.run_command("/thread 1")
             composer = desktop.main.channel.composer
             await desktop.until(lambda: monotonic() - composer.typed_at > 1, "it rests")
             assert desktop.main.thread.composer.has_focus
@@ -239,7 +239,7 @@ async def test_what_was_typed_under_a_taken_name_is_sent_under_the_next(
                 await screens.type("first words", "enter")
                 await screens.type("half a sentence")
                 app.cores.save_pref("theme", "chat-light")
-                screens.main.run_command("/name carol")
+                screens.main.conversation.run_command("/name carol")
                 await asked(screens, "carol")
                 await answer(screens, "bob")
                 event = await alice.next_event(kind="message")
@@ -270,7 +270,7 @@ async def test_drafts_of_both_names_come_together(server: ChatServer, tmp_path: 
                 state = screens.conversation.state
                 await screens.until(lambda: state.connection.link in (Link.ONLINE, Link.REFUSED))
                 for command in then:
-                    screens.main.run_command(command)
+                    screens.main.conversation.run_command(command)
                 await screens.until(lambda: screens.composer.text == shows)
                 await screens.until(lambda: app.cores.first.draft("#general") == shows)
         finally:

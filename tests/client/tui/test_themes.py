@@ -109,6 +109,7 @@ async def test_the_theme_picker_leaves_the_conversation_in_view(
         await desktop.type("/theme ", "enter")
         await desktop.until(lambda: "atom-one-dark" in desktop.screen())
         await desktop.until(lambda: "I unplugged the router in" in desktop.screen())
+        assert "catppuccin-macchiato" in desktop.screen()
 
 
 async def test_the_picker_lists_the_programs_own_themes_first_by_their_short_names(
@@ -223,7 +224,7 @@ class TestContrast:
         async with open_desktop(*CHANNELS) as desktop:
             await talk(desktop)
             await desktop.press("ctrl+up", "up", "up", "up", "r")
-            desktop.main.run_command("/thread 3")
+            desktop.main.conversation.run_command("/thread 3")
             change = TimelineChanged("#general", PAGE[2:3], reset=True, complete=True)
             desktop.core.tell(ThreadChanged("#general", 3, 3, change))
             await desktop.until(lambda: "no replies yet" in desktop.screen())

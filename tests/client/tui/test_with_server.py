@@ -179,7 +179,7 @@ async def test_a_server_that_goes_away_and_comes_back(server: ChatServer, alice:
     await alice.type("for later", "enter")
     await alice.until(lambda: "for later" in alice.screen())
     server.start()
-    alice.main.run_command("/reconnect")
+    alice.main.conversation.run_command("/reconnect")
     await alice.until(lambda: state.connection.link is Link.ONLINE)
     await alice.until(lambda: state.log("#general").latest("alice"), "it was sent")
     assert alice.screen().count("for later") == 1

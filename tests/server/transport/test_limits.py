@@ -33,7 +33,14 @@ from chat.server.transport.limits import (
     network,
     source_of,
 )
-from tests.serving import PATIENCE, ChatServer, ConnectionOver, Peer, eventually
+from tests.serving import (
+    PATIENCE,
+    ChatServer,
+    ConnectionOver,
+    InstalledServer,
+    Peer,
+    eventually,
+)
 
 NOBODY_EXEMPT = ("--exempt-address", "192.0.2.0/24")
 SOMEBODY_ELSE = ("127.0.0.2", 0)
@@ -168,7 +175,7 @@ async def test_total_of_connections_is_limited(start_server: StartServer) -> Non
 async def test_connections_never_exceed_the_open_files_limit(
     tmp_path: Path,
 ) -> None:
-    class Confined(ChatServer):
+    class Confined(InstalledServer):
         def command(self, *arguments: str) -> list[str]:
             return ["sh", "-c", 'ulimit -n 100; exec "$@"', "sh", *super().command(*arguments)]
 

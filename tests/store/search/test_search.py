@@ -127,6 +127,7 @@ class TestWords:
             ("text:quick", False),
             ("quick) OR (dogs", False),
             ("traits:a1", False),
+            ("·a1", False),
             ("a1", False),
         ],
     )
@@ -463,11 +464,9 @@ class TestIndexing:
         reindex(store.url)
         assert not store.problems()
         for statement in (
-            "INSERT INTO search (rowid, text, traits) VALUES (1 << 36 | 9, 'x', 'a1')",
-            "INSERT INTO search (search, rowid, text, traits)"
-            " VALUES ('delete', 1 << 36 | 9, 'x', 'a1')",
-            "INSERT INTO search (search, rowid, text, traits)"
-            " VALUES ('delete', 1 << 36 | 2, 'word', 'a1')",
+            "INSERT INTO search (rowid, words) VALUES (1 << 36 | 9, 'x')",
+            "INSERT INTO search (search, rowid, words) VALUES ('delete', 1 << 36 | 9, 'x')",
+            "INSERT INTO search (search, rowid, words) VALUES ('delete', 1 << 36 | 2, 'word')",
         ):
             with closing(sqlite3.connect(store.file, isolation_level=None)) as db:
                 db.execute(statement).close()

@@ -20,12 +20,13 @@ from textual.screen import ModalScreen, Screen
 from textual.timer import Timer
 from textual.widgets import Static
 
-from chat.client.tui.safe_text import elide, line
+from chat.client.tui.safe_text import line
 from chat.client.tui.screens import NARROW
 
 __all__ = ["Confirm", "TypingPause"]
 
-_QUOTED = 56
+_QUOTED_MAX = 200
+"""Maximum characters of the subject; the dialog shows as many as fit."""
 _PAUSE = 0.8
 """Seconds without a key after which the next key counts as an answer."""
 _OPENING = 0.1
@@ -100,13 +101,15 @@ class Confirm(ModalScreen[bool]):
             border-top: tall $error;
         }
         & #what {
+            height: 1;
             margin: 1 0;
             color: $text-muted;
+            text-wrap: nowrap;
+            text-overflow: ellipsis;
         }
         & Horizontal { height: 1; }
         & Horizontal Static {
             width: auto;
-            padding: 0 2;
             margin-right: 2;
             background: $surface;
             color: $text-muted;
@@ -141,10 +144,10 @@ class Confirm(ModalScreen[bool]):
         """Compose the question, its subject, and the answers."""
         with Vertical():
             yield Static(line(self._question, "bold"), markup=False)
-            yield Static(elide(line(self._what), _QUOTED), id="what", markup=False)
+            yield Static(line(self._what[:_QUOTED_MAX]), id="what", markup=False)
             with Horizontal():
-                yield Static("n No", id="no", classes="-chosen", markup=False)
-                yield Static("y Yes", id="yes", markup=False)
+                yield Static("  n No  ", id="no", classes="-chosen", markup=False)
+                yield Static("  y Yes  ", id="yes", markup=False)
 
     def on_mount(self, event: events.Mount) -> None:
         """Wait for a pause in typing."""

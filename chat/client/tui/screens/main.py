@@ -264,10 +264,6 @@ class MainScreen(Screen[None]):
 
     # Actions of keys and of the switcher.
 
-    def run_command(self, text: str) -> None:
-        """Run a slash command."""
-        self.conversation.run_command(text)
-
     def begin_command(self, text: str) -> None:
         """Start a slash command in the composer, for the user to complete."""
         self.pane.composer.put_first(text)

@@ -52,6 +52,8 @@ _CODE = re.compile(
 _MOMENT = 0.1
 """Seconds on a result before its context is requested."""
 _KEYS = "Enter open   ↑ ↓ select   / edit search   Esc close"
+_FIELD_KEYS = "Enter search   Esc close"
+_FIELD_KEYS_ABOVE_RESULTS = "Enter search   ↓ results   Esc close"
 
 
 class SearchScreen(ModalScreen[tuple[str, int] | None]):
@@ -125,7 +127,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
             yield ChoiceList(markup=False)
             with VerticalScroll(can_focus=False):
                 yield Static(id="text", markup=False)
-            yield Static(_KEYS, id="keys", markup=False)
+            yield Static(id="keys", markup=False)
 
     def on_mount(self) -> None:
         """Show the results, or focus the field if there are none."""
@@ -158,6 +160,13 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
             field.focus()
             field.value = event.character
             field.cursor_position = 1
+
+    @on(events.DescendantFocus)
+    def _show_keys(self) -> None:
+        """Show the keys that work where the focus is."""
+        field_keys = _FIELD_KEYS_ABOVE_RESULTS if self._finding.hits else _FIELD_KEYS
+        keys = field_keys if self.query_one(Input).has_focus else _KEYS
+        self.query_one("#keys", Static).update(keys)
 
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:
@@ -221,6 +230,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
         self.remove_class("-outdated")
         self._fill()
         self.query_one(OptionList if self._finding.hits else Input).focus()
+        self._show_keys()
 
     def _fill(self) -> None:
         if not self.is_mounted:

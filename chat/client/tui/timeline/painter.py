@@ -136,6 +136,11 @@ class Painter:
         width = self.renderer.gutter + line.indent_width + line.width
         behind: list[Segment] = []
         edge = self.renderer.gutter + self.renderer.column
+        if width > edge:  # a text behind a pinned header
+            cut = Strip([*before, *ink], width).crop(0, edge - 1)
+            ink = tuple(cut)[len(before) :]
+            behind.append(Segment("…", palette["muted"]))
+            width = edge
         if line.fill is not None and width < edge:
             behind.append(Segment(" " * (edge - width), line.fill))
             width = edge
@@ -144,8 +149,7 @@ class Painter:
             width = self.renderer.width
         strip = Strip([*before, *ink, *behind], width)
         if width > self.renderer.width:
-            cut = strip.crop(0, self.renderer.width - 1)
-            strip = Strip.join([cut, Strip([Segment("…", palette["muted"])], 1)])
+            strip = strip.crop(0, self.renderer.width)
         ground = self.base + palette["cursor"] if cursor else self.base
         # Offsets left of the text are negative: a selection from there starts at the text.
         left = sum(len(segment.text) for segment in before)

@@ -189,7 +189,8 @@ class Renderer:
         header = self._header(message, f"{local_time(message.ts):%H:%M}")
         if text is None:
             return header._replace(ink=(), width=0, indent=header.ink, indent_width=header.width)
-        indent = *header.ink, Segment(": "), *text.indent
+        between = "  " if self.gutter == _NARROW_GUTTER else ": "  # behind the time, or the name
+        indent = *header.ink, Segment(between), *text.indent
         width = header.width + 2 + text.indent_width
         return text._replace(gutter=header.gutter, indent=indent, indent_width=width)
 

@@ -11,6 +11,7 @@ from alembic import op
 
 from chat.errors import StartupError
 from chat.store.schema import ERASED, ME, REMOVE, code_of, flags_of, pack_cid
+from chat.store.sqlite import fts5
 
 revision = "0011"
 down_revision = "0010"
@@ -27,17 +28,15 @@ _FLAGS = f"""{flags_of("message")} + CASE e.kind
     {" ".join(f"WHEN '{kind}' THEN {code_of(kind)}" for kind in _KINDS)} END
     + {ME} * e.me + {REMOVE} * e.remove + {ERASED} * e.erased"""
 # A message shared a text with its latest edit; now the row of the edit stores it.
-_COPY = f"""
+_COPY = sa.text(f"""
     INSERT INTO events (channel_id, seq, ts, author_id, flags, mid, cid, target, reply_to, thread,
         text)
     SELECT e.channel_id, e.seq, e.ts, e.author_id, {_FLAGS}, packed_mid(e.mid),
         packed_cid(e.send_key), e.target, e.reply_to, e.thread,
         CASE WHEN e.kind = 'message' AND e.last_edit IS NOT NULL THEN NULL ELSE b.text END
     FROM old_events e LEFT JOIN bodies b ON b.id = e.body_id
-    WHERE e.channel_id = :channel AND e.seq BETWEEN :first AND :last AND {{part}}
-    ORDER BY e.channel_id, e.seq"""  # noqa: S608  constants of this module
-# Unindexed events get the highest ids.
-_PARTS = ("coalesce(e.body_id, 0) <= :place", "coalesce(e.body_id, 0) > :place")
+    WHERE e.channel_id = :channel AND e.seq BETWEEN :first AND :last
+    ORDER BY e.channel_id, e.seq""")  # noqa: S608  constants of this module
 _FOLDS = sa.text("""
     INSERT INTO folds (event_id, rev, edit_id)
     SELECT e.id, o.rev, t.id FROM old_events o
@@ -52,9 +51,6 @@ _WITHOUT_BODIES = (
     "INSERT INTO reaction_counts (channel_id, target, since, count)"
     " SELECT channel_id, target, since, count FROM old_counts",
 )
-_PLACE = sa.text("SELECT value FROM meta WHERE key = 'search_place'")
-_SET_PLACE = sa.text("UPDATE meta SET value = :place WHERE key = 'search_place'")
-_NEWEST = sa.text("SELECT coalesce(max(id), 0) FROM events")
 _HEADS = sa.text("""
     SELECT c.id, (SELECT coalesce(max(e.seq), 0) FROM old_events e WHERE e.channel_id = c.id)
     FROM channels c ORDER BY c.id""")
@@ -109,18 +105,14 @@ def _packed_cid(send_key: str | None) -> bytes | None:
 def _copy(connection: sa.Connection) -> None:
     heads = connection.execute(_HEADS).all()
     total = sum(head for _, head in heads)
-    place = connection.scalar(_PLACE)
     done = 0
-    for number, part in enumerate(_PARTS):
-        statement = sa.text(_COPY.format(part=part))
-        for channel, first, last in _steps(heads):
-            where = {"channel": channel, "first": first, "last": last, "place": int(place or 0)}
-            copied = connection.execute(statement, where).rowcount
-            done += copied
-            if copied and total > STEP:
-                log.info("migrating the database: %s of %s events", f"{done:,}", f"{total:,}")
-        if number == 0 and place is not None:
-            connection.execute(_SET_PLACE, {"place": str(connection.scalar(_NEWEST))})
+    for channel, first, last in _steps(heads):
+        where = {"channel": channel, "first": first, "last": last}
+        done += connection.execute(_COPY, where).rowcount
+        if total > STEP:
+            log.info("migrating the database: %s of %s events", f"{done:,}", f"{total:,}")
+    if total:
+        fts5.invalidate(connection)  # it follows the ids of events; the server rebuilds it
 
 
 def _steps(heads: Sequence[Any]) -> Iterator[tuple[int, int, int]]:

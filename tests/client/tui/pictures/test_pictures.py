@@ -211,7 +211,7 @@ async def test_the_inbox(open_desktop: Open, size: tuple[int, int]) -> None:
 async def test_what_was_found(open_desktop: Open, size: tuple[int, int]) -> None:
     async with open_desktop(*CHANNELS, size=size) as desktop:
         await talk(desktop)
-        desktop.main.run_command("/search disk")
+        desktop.main.conversation.run_command("/search disk")
         await desktop.until(lambda: "search" in desktop.core.futures, "it is looked for")
         hits = (
             found(4, "#ops", "the disk is back"),
@@ -236,7 +236,7 @@ def found(seq: int, channel: str, text: str) -> Hit:
 async def test_a_thread(open_desktop: Open, size: tuple[int, int]) -> None:
     async with open_desktop(*CHANNELS, size=size) as desktop:
         await talk(desktop)
-        desktop.main.run_command("/thread 3")
+        desktop.main.conversation.run_command("/thread 3")
         lines = (PAGE[2], replace(PAGE[3], thread=3))
         change = TimelineChanged("#general", lines, reset=True, complete=True)
         desktop.core.tell(ThreadChanged("#general", 3, 3, change))

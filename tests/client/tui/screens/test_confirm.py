@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from rich.style import Style
 from textual import events
 
 from chat.client.tui.screens.confirm import Confirm
@@ -10,6 +11,7 @@ from chat.client.tui.timeline import Timeline
 from chat.client.tui.timeline.messages import ActionRequested
 from tests.client.presenter.fakes import said
 from tests.client.tui.conftest import Desktop
+from tests.client.tui.pictures.picture import strips
 
 
 async def ask(desktop: Desktop) -> Confirm:
@@ -112,3 +114,14 @@ async def test_the_answers_can_be_clicked(desktop: Desktop) -> None:
     await ask(desktop)
     await desktop.click_on("Yes")
     await is_answered(desktop, deleted=True)
+
+
+async def test_the_chosen_answer_is_highlighted_as_a_whole(desktop: Desktop) -> None:
+    await ask(desktop)
+
+    def look(words: str) -> list[Style | None]:
+        shown = (segment for strip in strips(desktop.app) for segment in strip)
+        return [style for text, style, _ in shown if text == words]
+
+    await desktop.until(lambda: look("  n No  ") and look("  y Yes  "))
+    assert look("  n No  ") != look("  y Yes  ")

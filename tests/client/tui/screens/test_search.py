@@ -212,6 +212,16 @@ async def test_a_hit_in_a_code_block_is_shown_without_the_fences(desktop: Deskto
     assert [row.split()[-1] for row in rows[at + 1 : at + 3]] == ["__tea__.clear()", "done"]
 
 
+async def test_the_keys_of_the_field_or_of_the_results_are_shown(desktop: Desktop) -> None:
+    await desktop.press("alt+s")
+    await desktop.until(lambda: "Enter search   Esc close" in desktop.screen())
+    await desktop.press("escape")
+    await find(desktop, hit(9))
+    await desktop.until(lambda: "Enter open   ↑ ↓ select" in desktop.screen())
+    await desktop.press("/")
+    await desktop.until(lambda: "Enter search   ↓ results   Esc close" in desktop.screen())
+
+
 async def test_a_long_row_begins_with_a_whole_word(desktop: Desktop) -> None:
     await find(desktop, hit(9, text="nobody remembers the afternoon without a cup of tea here"))
     assert "…without a cup of tea here" in desktop.screen()

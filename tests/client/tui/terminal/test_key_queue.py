@@ -57,7 +57,7 @@ async def test_what_is_pasted_while_a_message_is_chosen_is_written(desktop: Desk
     await desktop.press("ctrl+up")
     desktop.app.post_message(events.Paste("two\r\nlines"))
     await desktop.until(lambda: desktop.composer.text == "two\nlines")
-    desktop.main.run_command("/thread 5")
+    desktop.main.conversation.run_command("/thread 5")
     composer = desktop.main.thread.composer
     await desktop.press("ctrl+up")
     desktop.app.post_message(events.Paste("tea"))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.style import Style
 from textual.geometry import Offset
 from textual.selection import Selection
 
-from chat.client.tui.timeline.painter import row_number, selected_text
+from chat.client.tui.timeline.painter import Painter, row_number, selected_text
 from chat.client.tui.timeline.viewport import Viewport
 from tests.client.texts import any_text
 from tests.client.tui.timeline.lines import changed, page, say, sheet
@@ -65,3 +66,15 @@ def test_any_selection_copies_something(text: str, x1: int, x2: int, y1: int, y2
     rows = made.settle().rows
     y1, y2 = (row_number(rows[min(y, len(rows) - 1)]) for y in (y1, y2))
     selected_text(made, Selection.from_offsets(Offset(x1, y1), Offset(x2, y2)))
+
+
+def test_a_text_that_does_not_fit_behind_a_pinned_header_ends_in_an_ellipsis() -> None:
+    run = (*(say(seq, "x" * 30 + f" {seq}") for seq in range(1, 9)), say(9, author="bob"), say(10))
+    made = sheet(changed(*run, reset=True), width=40, height=5)
+    made.settle()
+    row = made.rows[0]
+    assert row.message.seq == 8
+    strip = Painter(made.renderer, Style.null(), Style.null()).strip(row, 0)
+    assert strip.text.rstrip().endswith("…")
+    assert strip.text.startswith("  alice  12:08  xxx")
+    assert strip.cell_length == 40
