@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from queue import SimpleQueue
 from typing import Self, TypeVar
 
 from sqlalchemy import Connection, literal, select
@@ -15,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from chat.errors import StartupError, StoreFault, StoreUnavailable
 from chat.protocol.values import Limits
+from chat.store.accounts import EraseAccount, EraseNext, EraseStep
 from chat.store.audit_feed import AUDIT_EVERY, AuditFeed
 from chat.store.database import (
     READERS,
@@ -25,7 +27,7 @@ from chat.store.database import (
     open_database,
     open_shared,
 )
-from chat.store.operations import Batch, Commit, Operation
+from chat.store.operations import Batch, Commit, Failure, Operation, PendingCall
 from chat.store.read.reader import Reader
 from chat.store.schema import metadata
 from chat.store.search.search import index_unavailable
@@ -34,7 +36,7 @@ from chat.store.sqlite.housekeeping import INDEX_AFTER
 from chat.store.write.transaction import Transaction
 from chat.store.write.writer import CLOSED, GATHER, PROBE_EVERY, Writer, decide
 
-__all__ = ["Store", "execute", "look"]
+__all__ = ["Store", "erase_account", "execute", "look"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -45,6 +47,8 @@ LOOK_EVERY = 2.0
 FAULT_STAYS = 10.0
 """Seconds that a failed read counts as a fault, as the check may miss a broken page."""
 INTERRUPT_EVERY = 0.01
+JOB_EVERY = 0.2
+"""Seconds between looks of a command for the result of its job."""
 
 
 def _wall_clock_ms() -> int:
@@ -327,3 +331,52 @@ def execute(url: str, operation: Operation[Result]) -> Result:
         raise StoreUnavailable(f"the database is not accepting writes: {reason}") from exc
     finally:
         engine.dispose()
+
+
+def erase_account(url: str, name: str, patience: float) -> bool:
+    """Erase the account `name` completely; a server may be running, and then does it.
+
+    Args:
+        url: the database.
+        name: the account's name as typed.
+        patience: seconds to wait for the running server.
+
+    Returns:
+        Whether the erasure is complete; if not, the server continues it.
+
+    Raises:
+        CommandError: no_such_user, last_admin.
+        StartupError: the database does not exist or is not writable.
+        StoreUnavailable: the database is not accepting writes.
+    """
+    job = execute(url, EraseAccount(None, name))
+    deadline = time.monotonic() + patience
+    while not look(url, lambda reader: reader.accounts.is_done(job)):
+        if time.monotonic() > deadline:
+            return False
+        try:
+            store = Store.open(url, limits=Limits(), committed=_settle)
+        except StartupError:  # a server is running
+            time.sleep(JOB_EVERY)
+            continue
+        try:
+            _erase_all(store)
+        finally:
+            store.close()
+    return True
+
+
+def _settle(commit: Commit) -> None:
+    for pending in commit.operations:
+        pending.settle()
+
+
+def _erase_all(store: Store) -> None:
+    outcomes: SimpleQueue[EraseStep | Failure] = SimpleQueue()
+    is_last = False
+    while not is_last:
+        store.submit([PendingCall(EraseNext(), outcomes.put, outcomes.put)])
+        step = outcomes.get()
+        if not isinstance(step, EraseStep):
+            raise step
+        is_last = step.is_last

@@ -25,7 +25,16 @@ from chat.store.accounts import (
 )
 from chat.store.operations import AuditEntry, User
 from chat.store.read.standing import Standings, banned_networks
-from chat.store.schema import audit, bans, devices, invitation_uses, invitations, passwords, users
+from chat.store.schema import (
+    audit,
+    bans,
+    devices,
+    invitation_uses,
+    invitations,
+    jobs,
+    passwords,
+    users,
+)
 from chat.store.sql import Prepared
 from chat.text import fold
 
@@ -115,6 +124,7 @@ _AUDIT = Prepared(
     _entries().where(audit.c.seq < _before).order_by(audit.c.seq.desc()).limit(_count)
 )
 _AUDIT_AFTER = Prepared(_entries().where(audit.c.seq > bindparam("after")).order_by(audit.c.seq))
+_RESULT = Prepared(select(jobs.c.result).where(jobs.c.id == bindparam("job")))
 _BEYOND = 2**63 - 1
 
 
@@ -221,6 +231,10 @@ class AccountReader:
         self._check_is_admin(viewer)
         rows = _AUDIT.all(self._connection, before=before or _BEYOND, count=limit + 1)
         return AuditPage(tuple(map(_entry, rows[:limit])), complete=len(rows) <= limit)
+
+    def is_done(self, job: int) -> bool:
+        """Whether the erasure with this job is complete."""
+        return _RESULT.scalar(self._connection, job=job) is not None
 
     def _is_admin(self, viewer: User | None) -> bool:
         if viewer is None:

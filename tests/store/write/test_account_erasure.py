@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -14,8 +14,8 @@ from chat.protocol.codec import encode_fields
 from chat.protocol.items import EventFields
 from chat.store.accounts import AddDevice, EraseAccount, EraseNext, EraseStep, SignIn
 from chat.store.operations import User
-from chat.store.store import execute
-from tests.serving import eventually
+from chat.store.store import erase_account
+from tests.serving import PATIENCE, eventually
 from tests.store.opened import OpenStore, delete, edit, message, pin, react, topic
 
 TOKEN = b"hash of a token of 32 bytes long"
@@ -187,12 +187,31 @@ def test_command_beside_a_server_starts_an_erasure_that_the_server_finishes(
     store: OpenStore, alice: User, mallory: User
 ) -> None:
     store.send(mallory, "hello")
-    job = execute(store.url, EraseAccount(None, mallory.name))
-    finish(store)
-    (row,) = rows(store, "SELECT id, result FROM jobs")
-    assert row[0] == job
-    assert json.loads(str(row[1])) == {"name": f"deleted-{mallory.id}"}
+    with ThreadPoolExecutor(1) as thread:
+        command = thread.submit(erase_account, store.url, mallory.name, PATIENCE)
+        eventually(lambda: rows(store, "SELECT 1 FROM jobs") != [], "the job is queued")
+        assert not command.done()
+        finish(store)
+        assert command.result(PATIENCE)
     assert store.log(alice)[-1].kind == "erased_user"
+
+
+def test_command_erases_by_itself_if_no_server_runs(open_store: Callable[[], OpenStore]) -> None:
+    store = open_store()
+    alice, mallory = store.sign_in("alice"), store.sign_in("mallory")
+    store.send(mallory, "the-text-of-mallory")
+    store.store.close()
+    assert erase_account(store.url, "mallory", PATIENCE)
+    assert files_contain(store, "the-text-of-mallory") == []
+    store = open_store()
+    assert store.log(alice)[-1].author == f"deleted-{mallory.id}"
+    assert store.problems() == []
+
+
+def test_command_ends_its_wait_and_a_server_continues(store: OpenStore, mallory: User) -> None:
+    assert not erase_account(store.url, mallory.name, patience=0)
+    finish(store)
+    assert rows(store, "SELECT count(result) FROM jobs") == [(1,)]
 
 
 def test_reaction_that_others_share_stays_and_own_reactions_go(
