@@ -38,7 +38,7 @@ class Wish:
     by: tuple[str, ...]
 
 
-SECTIONS = {"reading": "Reading", "writing": "Writing", "around": "General"}
+SECTIONS = {"reading": "Reading", "writing": "Writing", "around": "General", "accounts": "Accounts"}
 
 FEATURES: tuple[Feature, ...] = (
     Feature(
@@ -188,6 +188,40 @@ FEATURES: tuple[Feature, ...] = (
         "around.turns",
         "Text typed ahead over a slow connection goes where the keys before it lead",
         "automatic",
+    ),
+    Feature(
+        "accounts.sign_in",
+        "Sign in with an invitation, a link code or a password, where the server asks for it",
+        "`/signin link`, `chat-client --invite-file`",
+    ),
+    Feature(
+        "accounts.devices",
+        "List your devices and sign one out at once; a new one is announced on all others",
+        "`/devices`, `device`",
+    ),
+    Feature("accounts.link", "A one-time code signs in another device as you", "`/link`"),
+    Feature(
+        "accounts.password", "An optional password; typed hidden, stored nowhere", "`/password`"
+    ),
+    Feature(
+        "accounts.menu",
+        "A menu of what you may do with a member",
+        "click in the member list, `/who`, `/whois bob`",
+    ),
+    Feature(
+        "accounts.invitations",
+        "Invitations with uses, time, role and channels (administrators)",
+        "`/invitations`",
+    ),
+    Feature(
+        "accounts.ban",
+        "Ban an account, an address or a network (administrators)",
+        "`/ban mallory 7d spam`, `/bans`, `/unban mallory`",
+    ),
+    Feature(
+        "accounts.audit",
+        "Accounts, their roles, and a log of every administrative act (administrators)",
+        "`/users`, `/role bob admin`, `/disable bob`, `/enable bob`, `/audit`",
     ),
 )
 

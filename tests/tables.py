@@ -50,7 +50,14 @@ def keys() -> str:
 
 
 def slash_commands() -> str:
-    rows = ((f"`{row.usage}`", row.help, f"`{row.example}`") for row in SLASH_COMMANDS)
+    rows = (
+        (
+            f"`{row.usage}`".replace("|", "\\|"),
+            row.help + (" (administrators)" if row.is_for_admins else ""),
+            f"`{row.example}`",
+        )
+        for row in SLASH_COMMANDS
+    )
     return table(("command", "action", "example"), rows)
 
 

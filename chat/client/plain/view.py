@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from itertools import islice
 
 from chat.client.model.describe import describe, people
-from chat.client.model.slash.commands import COMMANDS
+from chat.client.model.slash.commands import available
 from chat.client.model.slash.parser import is_command
 from chat.client.model.state import (
     ChannelChanged,
@@ -541,7 +541,8 @@ class PlainView:
 
     def show_help(self) -> None:
         """Print all commands."""
-        self._say(f"{command.usage}: {command.help}" for command in COMMANDS)
+        commands = available(is_admin=self._state.is_admin)
+        self._say(f"{command.usage}: {command.help}" for command in commands)
 
     def quit(self) -> None:
         """End the program."""
@@ -557,6 +558,26 @@ class PlainView:
         """Ask for a text below the other lines; an empty answer cancels."""
         if not self._lines.ask(f"{self._lead}{question}", then, is_hidden=is_hidden):
             raise Refused("This needs a terminal: secrets are not read from a pipe.")
+
+    def show_code(self, title: str, code: str, notes: Sequence[str]) -> None:
+        """Print a code."""
+        self._say([f"{title}: {printable_line(code)}", *notes])
+
+    def confirm(self, question: str, what: str, then: Callable[[], None]) -> None:
+        """Ask in a terminal; piped input is not asked."""
+
+        def answered(text: str) -> None:
+            if text.strip().lower() in ("y", "yes"):
+                then()
+            else:
+                self._say(["Cancelled."])
+
+        line = f"{self._lead}{question} {printable_line(what)} (y or n)"
+        if not self._lines.ask(line, answered, is_hidden=False):
+            then()
+
+    def begin_command(self, text: str) -> None:
+        """Do nothing: rows of printed lists cannot be chosen."""
 
     def turned_back(self, channel: str, reason: str) -> None:
         """Print why a join was refused, and stop reading piped input."""

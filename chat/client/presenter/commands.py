@@ -6,165 +6,39 @@ then returns to the composer that it was typed in.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable
 
 from chat.client.model.emoji import resolve
 from chat.client.model.preferences import PreferenceChange
-from chat.client.model.sign_in import SignInWay
 from chat.client.model.slash.commands import find
 from chat.client.model.slash.parser import Invocation
 from chat.client.model.state import ChannelInfo
-from chat.client.platform.local_time import local_time
-from chat.client.presenter import targets
+from chat.client.presenter import accounts, targets
+from chat.client.presenter.accounts import open_menu
 from chat.client.presenter.composer.draft import check_length
 from chat.client.presenter.conversation import (
     Conversation,
     Handler,
-    jump,
     mark,
     peek,
     search,
     show_unread,
 )
-from chat.client.presenter.markdown import gist, links_of
+from chat.client.presenter.lists import list_channels, list_members, list_pins
+from chat.client.presenter.markdown import links_of
 from chat.client.presenter.state import title_of
-from chat.client.presenter.view import Choice, Refused
-from chat.client.sync.core import Core, answer
+from chat.client.presenter.view import Refused
 from chat.protocol.limits import PLACE_MAX
-from chat.text import channel_title, check_channel, direct_channel, is_direct
-
-if TYPE_CHECKING:
-    from chat.protocol.commands import AnsweredBy
-    from chat.protocol.frames import ChannelList, ChannelListing, Member, Members
-    from chat.protocol.items import Item
+from chat.text import check_channel, direct_channel, is_direct
 
 __all__ = [
     "HANDLERS",
     "LEVELS",
-    "list_channels",
-    "list_members",
-    "list_pins",
-    "members",
     "move",
     "mute",
     "notify",
     "star",
 ]
-
-
-T = TypeVar("T")
-_PAGES_MAX = 50
-_PINS_PAGE = 1_000
-
-
-def list_channels(conversation: Conversation) -> None:
-    """List the server's channels; choosing one joins it."""
-    from chat.protocol.commands import Channels
-
-    add = conversation.view.list_rows(
-        "All channels", conversation.join, "Use /join NAME to join one"
-    )
-
-    def take(page: ChannelList) -> str | None:
-        add(_channel(listing) for listing in page.channels)
-        return page.cursor
-
-    _list(conversation, _pages(conversation, lambda cursor: Channels(cursor=cursor), take))
-
-
-def list_members(conversation: Conversation, channel: str) -> None:
-    """List a channel's members; choosing one opens the direct channel."""
-    from chat.protocol.commands import Who
-
-    add = conversation.view.list_rows(
-        f"Members of {channel_title(channel, conversation.state.user)}",
-        conversation.write_to,
-        "Use /msg NAME TEXT to write to one",
-    )
-
-    def take(page: Members) -> str | None:
-        add(_member(each) for each in page.members)
-        return page.cursor
-
-    _list(
-        conversation,
-        _pages(conversation, lambda cursor: Who(channel=channel, cursor=cursor), take),
-    )
-
-
-def list_pins(conversation: Conversation, channel: str) -> None:
-    """List a channel's pinned messages, newest first; choosing one goes to it."""
-
-    def go(key: str) -> None:
-        jump(conversation, channel, int(key))
-
-    async def work() -> None:
-        pins = [item async for item in _pins_of(conversation.core, channel)]
-        if pins:
-            add = conversation.view.list_rows("Pinned", go, "Use /unpin NUMBER to unpin one")
-            add(map(_pin_choice, pins))
-        else:
-            conversation.view.say("No pinned messages here.")
-
-    _list(conversation, work())
-
-
-async def _pins_of(core: Core, channel: str) -> AsyncIterator[Item]:
-    """Yield a channel's pinned messages, newest first, page by page."""
-    from chat.protocol.commands import History
-
-    before: int | None = None
-    for _ in range(_PAGES_MAX):
-        page = await answer(
-            core.ask(History(channel=channel, pins=True, before=before, limit=_PINS_PAGE))
-        )
-        items = [item for item in reversed(page.items) if before is None or item.seq < before]
-        for item in items:
-            yield item
-        if page.complete or not items:
-            return
-        before = items[-1].seq
-
-
-def _list(conversation: Conversation, work: Coroutine[None, None, None]) -> None:
-    async def reported() -> None:
-        with conversation.telling():
-            await work
-
-    conversation.view.run_in_background(reported())
-
-
-async def _pages(
-    conversation: Conversation,
-    page_after: Callable[[str | None], AnsweredBy[T]],
-    take: Callable[[T], str | None],
-) -> None:
-    cursor: str | None = None
-    for _ in range(_PAGES_MAX):
-        cursor = take(await answer(conversation.core.ask(page_after(cursor))))
-        if cursor is None:
-            return
-
-
-def _channel(listing: ChannelListing) -> Choice:
-    note = " · ".join(filter(None, (members(listing), listing.topic)))
-    return Choice(listing.channel, listing.channel, note)
-
-
-def members(listing: ChannelListing) -> str:
-    """Return the member count as text."""
-    return "1 member" if listing.members == 1 else f"{listing.members:,} members"
-
-
-def _member(member: Member) -> Choice:
-    role = "" if member.role == "member" else f" · {member.role}"
-    return Choice(member.name, member.name, f"{member.presence}{role}")
-
-
-def _pin_choice(item: Item) -> Choice:
-    label = f"{item.seq}. {item.author}, {local_time(item.ts):%d %b %Y %H:%M}"
-    return Choice(str(item.seq), label, gist(item.text or ""))
 
 
 LEVELS = {
@@ -223,7 +97,7 @@ def _check(info: ChannelInfo) -> None:
 
 
 _DAY = 24 * 60
-HANDLERS: dict[str, Handler] = {}
+HANDLERS: dict[str, Handler] = {**accounts.HANDLERS}
 """The handlers by command name."""
 
 
@@ -364,7 +238,10 @@ def _pins(conversation: Conversation, asked: Invocation) -> None:
 
 @_handles("who")
 def _who(conversation: Conversation, asked: Invocation) -> None:
-    list_members(conversation, targets.channel(conversation, asked))
+    def chosen(name: str) -> None:
+        open_menu(conversation, name)
+
+    list_members(conversation, targets.channel(conversation, asked), chosen)
 
 
 @_handles("channels")
@@ -491,17 +368,6 @@ def _connect(conversation: Conversation, asked: Invocation) -> None:
 @_handles("name")
 def _name(conversation: Conversation, asked: Invocation) -> None:
     conversation.rename(asked.get("name"))
-
-
-@_handles("signin")
-def _signin(conversation: Conversation, asked: Invocation) -> None:
-    try:
-        way = SignInWay(asked.get("how").lower())
-    except ValueError:
-        way = SignInWay.NAME
-    if way is SignInWay.NAME:
-        raise Refused("Use /signin invitation, /signin link or /signin password.")
-    conversation.sign_in(way)
 
 
 @_handles("disconnect")

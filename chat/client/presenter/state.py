@@ -100,6 +100,11 @@ class ConversationState:
         """Whether the server is connected."""
         return self.connection.link is Link.ONLINE
 
+    @property
+    def is_admin(self) -> bool:
+        """Whether the user is an administrator of the server, as far as it is known."""
+        return self.connection.has_accounts and self.connection.role == "admin"
+
     def apply(self, update: Update) -> None:
         """Apply an update of anything but messages; those go to `Log.apply`."""
         if isinstance(update, ConnectionChanged):

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from chat.client.model.fuzzy import spread
-from chat.client.model.slash.commands import COMMANDS
+from chat.client.model.slash.commands import available
 from chat.client.model.state import ChannelInfo
-from chat.client.presenter.commands import members
+from chat.client.presenter.lists import members
 from chat.client.presenter.navigation import Entry, waits, weight
 from chat.client.presenter.state import title_of
 from chat.client.presenter.view import Choice
@@ -140,7 +140,7 @@ class Switcher:
                 yield _Offer(choice, partial(conversation.write_to, name), (name,))
 
     def _commands(self, begin: Callable[[str], None], keys: Mapping[str, str]) -> Iterator[_Offer]:
-        for command in COMMANDS:
+        for command in available(is_admin=self._conversation.state.is_admin):
             text = f"/{command.name}"
             note = "  ".join(filter(None, (keys.get(command.name), command.help)))
             names = (command.name, *command.aliases)

@@ -88,6 +88,15 @@ class View(Protocol):
         A password `is_hidden` while it is typed.
         """
 
+    def show_code(self, title: str, code: str, notes: Sequence[str]) -> None:
+        """Show a code once; it is not kept."""
+
+    def confirm(self, question: str, what: str, then: Callable[[], None]) -> None:
+        """Ask before something that cannot be undone; `then` is called if the user agrees."""
+
+    def begin_command(self, text: str) -> None:
+        """Put the beginning of a command into the composer, for the user to complete."""
+
     def turned_back(self, channel: str, reason: str) -> None:
         """Show why a join was refused; the text typed for the channel was returned."""
 

@@ -368,7 +368,13 @@ class Workspace:
             for each in newest
             if each.seq is not None and not each.deleted
         )
-        return Sources(state.names, state.channel_names, messages=said, servers=self.titles())
+        return Sources(
+            state.names,
+            state.channel_names,
+            messages=said,
+            servers=self.titles(),
+            is_admin=state.is_admin,
+        )
 
     def look_up(self, line: str, then: Callable[[], None]) -> bool:
         """Look up names that could complete `line`; see `NameLookup.ask`."""

@@ -80,6 +80,8 @@ class ChannelSync:
         self._tasks = tasks
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._repairing: set[str] = set()
+        self._outdated: set[str] = set()
+        """Channels to read from the beginning, because an erased person's lines are cached."""
         self._awaiting_join: set[str] = set()
         self._to_join: dict[str, None] = {}
         self.markers = MarkerSync(account, self.ask, tasks)
@@ -264,6 +266,9 @@ class ChannelSync:
                 self._forget(channel)
                 return
         self._publisher.lines_changed(channel, change.lines, missed=missed)
+        if not change.reset and any(entry.kind == "erased_user" for entry in change.entries):
+            self._outdated.add(channel.name)
+            self._repair(channel)
         if change.entries or change.lines:
             self._account.recount(channel)
             self._account.touch(channel)
@@ -301,10 +306,14 @@ class ChannelSync:
             self._tasks.start(self._read_gap(channel))
 
     async def _read_gap(self, channel: Channel) -> None:
-        """Read the missing entries after the position."""
+        """Read the missing entries after the position, or all again if the lines are outdated."""
         try:
             is_complete = False
-            while not is_complete or channel.view.needs_repair:
+            while not is_complete or channel.view.needs_repair or channel.name in self._outdated:
+                if channel.name in self._outdated:
+                    self._outdated.discard(channel.name)
+                    await self.rejoin(channel)
+                    return
                 page = await self.ask(
                     History(
                         channel=channel.name,
@@ -328,7 +337,7 @@ class ChannelSync:
             self._repairing.discard(channel.name)
 
     async def rejoin(self, channel: Channel) -> None:
-        """Join a channel without a position, because its log was replaced."""
+        """Forget a channel's lines and join without a position: the log was replaced or erased."""
         channel.view.forget()
         if channel.shown_from is not None:
             self._publisher.open(channel)

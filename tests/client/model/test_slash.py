@@ -49,7 +49,7 @@ def test_parse_reads_a_command_and_its_arguments(
         ("/disconect", "Did you mean /disconnect?"),
         ("/tpoic tea", "Did you mean /topic?"),
         ("/nick bob", "Did you mean /name?"),
-        ("/WHOIS bob", "Did you mean /who?"),
+        ("/WHOISS bob", "Did you mean /whois?"),
         ("/usr/bin/env is missing", "Start with //"),
         ("/", "/help"),
         ("/join", "Usage: /join CHANNEL"),
@@ -64,7 +64,7 @@ def test_an_invalid_command_says_what_to_write_instead(text: str, says: str) -> 
     assert says in str(refused.value)
 
 
-@pytest.mark.parametrize("word", ["kick", "ban", "clear", "invite", "jo", "x"])
+@pytest.mark.parametrize("word", ["kick", "clear", "invite", "jo", "x"])
 def test_no_command_is_suggested_for_a_word_that_is_not_a_typo(word: str) -> None:
     with pytest.raises(SlashError) as refused:
         parser.parse(f"/{word} bob")

@@ -294,6 +294,7 @@ def test_only_a_server_with_accounts_gets_the_label_of_the_device(
     assert [hello.device for hello in hellos(new)] == ["my laptop"]
 
 
+@pytest.mark.feature("accounts.sign_in")
 @pytest.mark.parametrize("accounts", [True, False])
 def test_a_taken_name_offers_a_link_code_and_a_password_where_the_server_has_them(
     open_client: Open, start_fake: Start, accounts: bool

@@ -278,9 +278,13 @@ class FakeView:
         self.said: list[tuple[str, str]] = []
         self.done: list[tuple[Any, ...]] = []
         self.rows: list[Choice] = []
+        self.choose_row: Callable[[str], None] = lambda _: None
+        """Chooses a row of the last list."""
         self.beside: list[Coroutine[None, None, None]] = []
         self.secrets: list[str] = []
         """The answers to the next questions for secrets."""
+        self.agrees = True
+        """Whether the user answers yes to each question."""
 
     def composed(self, key: PaneKey) -> str:
         return self.text if key.thread is None else self.thread_text
@@ -346,6 +350,7 @@ class FakeView:
 
     def list_rows(self, title: str, then: Callable[[str], None], command: str) -> AddRows:
         self.done.append(("list_rows", title))
+        self.choose_row = then
         return self.rows.extend
 
     def set_theme(self, name: str) -> None:
@@ -378,6 +383,17 @@ class FakeView:
         self.done.append(("ask_secret", question, is_hidden))
         if self.secrets:
             then(self.secrets.pop(0))
+
+    def show_code(self, title: str, code: str, notes: Sequence[str]) -> None:
+        self.done.append(("show_code", title, code, *notes))
+
+    def confirm(self, question: str, what: str, then: Callable[[], None]) -> None:
+        self.done.append(("confirm", question, what))
+        if self.agrees:
+            then()
+
+    def begin_command(self, text: str) -> None:
+        self.done.append(("begin_command", text))
 
     def turned_back(self, channel: str, reason: str) -> None:
         self.said.append((reason, "warning"))

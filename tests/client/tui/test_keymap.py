@@ -6,7 +6,7 @@ import pytest
 from textual.binding import Binding
 
 from chat.client.config.settings import ClientSettings
-from chat.client.model.slash.commands import COMMANDS
+from chat.client.model.slash.commands import available
 from chat.client.tui.app import key_rows
 from chat.client.tui.keymap import key_label, problems, together
 from chat.protocol.commands import Join
@@ -54,7 +54,8 @@ async def test_help_lists_all_keys_and_commands(open_desktop: Open) -> None:
         page = desktop.screen()
         assert all(row.help in page for row in together(key_rows()))
         assert "Alt+1 … Alt+9" in page
-        assert all(row.usage in page for row in COMMANDS)
+        assert all(row.usage in page for row in available(is_admin=False))
+        assert "/audit" not in page
         await desktop.press("escape")
         await desktop.until(lambda: desktop.app.screen is desktop.main)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["COMMANDS", "Argument", "Command", "Kind", "find", "near"]
+__all__ = ["COMMANDS", "Argument", "Command", "Kind", "available", "find", "near"]
 
 
 class Kind(StrEnum):
@@ -20,6 +20,7 @@ class Kind(StrEnum):
     NAMES = "names"  # one name or several, with commas between them
     EMOJI = "emoji"
     NUMBER = "number"  # a message's number, or `last`
+    DURATION = "duration"  # such as `2h`; may be left out before a text
     WORD = "word"
     SERVER = "server"  # a server of this window; the rest of the line, because titles have spaces
     CHOICE = "choice"  # one of the argument's `choices`
@@ -59,6 +60,8 @@ class Command:
     """Other words for it: the help and the switcher find it by them."""
     is_risky: bool = False
     """Whether it removes something: choosing it from a list only fills the composer."""
+    is_for_admins: bool = False
+    """Whether only administrators of the server see it in lists."""
 
     @property
     def runs_at_once(self) -> bool:
@@ -77,6 +80,8 @@ _NUMBER = Argument("NUMBER", Kind.NUMBER, optional=True)
 _TEXT = Argument("TEXT", Kind.TEXT)
 _SERVER = Argument("SERVER", Kind.SERVER, optional=True)
 _EMOJI = Argument("EMOJI", Kind.EMOJI)
+_NAME = Argument("NAME", Kind.NAMES)
+_NAME_OR_ADDRESS = Argument("NAME|ADDRESS", Kind.NAMES)
 
 COMMANDS: tuple[Command, ...] = (
     Command("join", (_CHANNEL,), "join or create a channel", "/join #tea", ("j",)),
@@ -169,7 +174,12 @@ COMMANDS: tuple[Command, ...] = (
         "list the members of this channel",
         "/who",
         ("names",),
-        ("whois",),
+    ),
+    Command(
+        "whois",
+        (_NAME,),
+        "show an account: role, since when, last sign-in",
+        "/whois bob",
     ),
     Command("channels", (), "browse all channels and join one", "/channels", ("list",)),
     Command(
@@ -257,6 +267,30 @@ COMMANDS: tuple[Command, ...] = (
         ("login",),
     ),
     Command(
+        "devices",
+        (
+            Argument("ACT", Kind.CHOICE, optional=True, choices=("revoke",)),
+            Argument("ID", Kind.WORD, optional=True),
+        ),
+        "list your devices, or revoke one: it is signed out at once",
+        "/devices revoke 7",
+        ("sessions",),
+        keywords=("logout", "lost"),
+    ),
+    Command(
+        "link",
+        (),
+        "show a code that signs in another device as you",
+        "/link",
+    ),
+    Command(
+        "password",
+        (Argument("ACT", Kind.CHOICE, optional=True, choices=("remove",)),),
+        "set, change or remove your password (asked for, never typed here)",
+        "/password",
+        ("passwd",),
+    ),
+    Command(
         "disconnect",
         (_SERVER,),
         "remove a server from this window (local data is kept)",
@@ -264,6 +298,67 @@ COMMANDS: tuple[Command, ...] = (
         is_risky=True,
     ),
     Command("server", (_SERVER,), "switch to another server, or list them", "/server work"),
+    Command(
+        "users",
+        (),
+        "list all accounts of this server",
+        "/users",
+        ("accounts",),
+        is_for_admins=True,
+    ),
+    Command(
+        "invitations",
+        (
+            Argument("ACT", Kind.CHOICE, optional=True, choices=("create", "revoke")),
+            Argument("DETAILS", Kind.TEXT, optional=True),
+        ),
+        "list invitations; create one (uses, time, role, channels), or revoke one",
+        "/invitations create 10 2d #team",
+        is_for_admins=True,
+    ),
+    Command(
+        "ban",
+        (
+            _NAME_OR_ADDRESS,
+            Argument("DURATION", Kind.DURATION, optional=True),
+            Argument("REASON", Kind.TEXT, optional=True),
+        ),
+        "ban an account, an address or a network from this server",
+        "/ban mallory 7d spam",
+        is_risky=True,
+        is_for_admins=True,
+    ),
+    Command(
+        "unban",
+        (_NAME_OR_ADDRESS,),
+        "lift a ban",
+        "/unban mallory",
+        is_for_admins=True,
+    ),
+    Command("bans", (), "list the bans in force", "/bans", is_for_admins=True),
+    Command(
+        "role",
+        (_NAME, Argument("ROLE", Kind.CHOICE, choices=("admin", "member", "bot"))),
+        "set the role of an account on this server",
+        "/role bob admin",
+        is_for_admins=True,
+    ),
+    Command(
+        "disable",
+        (_NAME,),
+        "disable an account: it is signed out and cannot sign in",
+        "/disable bob",
+        is_risky=True,
+        is_for_admins=True,
+    ),
+    Command("enable", (_NAME,), "enable a disabled account", "/enable bob", is_for_admins=True),
+    Command(
+        "audit",
+        (Argument("BEFORE", Kind.WORD, optional=True),),
+        "show the audit log, newest first, or its entries before a number",
+        "/audit",
+        is_for_admins=True,
+    ),
     Command(
         "theme",
         (Argument("THEME", Kind.THEME, optional=True),),
@@ -287,6 +382,11 @@ _SHORT, _LONG = 3, 8
 """Minimum number of letters to correct one typo, and to correct two."""
 _BY_NAME = {name: row for row in COMMANDS for name in (row.name, *row.aliases)}
 _BY_KEYWORD = {word: row.name for row in COMMANDS for word in row.keywords}
+
+
+def available(*, is_admin: bool) -> list[Command]:
+    """Return the commands to list for the user."""
+    return [row for row in COMMANDS if is_admin or not row.is_for_admins]
 
 
 def find(name: str) -> Command | None:

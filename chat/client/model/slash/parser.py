@@ -42,7 +42,11 @@ class SlashError(ChatError):
     """A command that cannot be run; the message says what to write instead."""
 
 
-_NUMBER_WORD = re.compile(r"\d{1,16}|last", re.IGNORECASE)
+_OPTIONAL_WORDS = {
+    Kind.NUMBER: re.compile(r"\d{1,16}|last", re.IGNORECASE),
+    Kind.DURATION: re.compile(r"(?:\d{1,9}[smhdw])+", re.ASCII | re.IGNORECASE),
+}
+"""The words of kinds that may be left out before a text."""
 _RESTS = (Kind.TEXT, Kind.SERVER)
 _WORD = re.compile(r"\S+")
 
@@ -105,7 +109,8 @@ def _argument_after(
     for argument in arguments:
         if argument.kind in _RESTS:
             return argument, start
-        if given and (argument.kind is not Kind.NUMBER or _NUMBER_WORD.fullmatch(given[0])):
+        words = _OPTIONAL_WORDS.get(argument.kind)
+        if given and (words is None or words.fullmatch(given[0])):
             given = given[1:]
         elif not given:
             return argument, start
@@ -123,10 +128,11 @@ def _take(argument: Argument, rest: str, later: tuple[Argument, ...]) -> tuple[s
     if argument.kind in _RESTS:
         return rest.rstrip(), ""
     word, _, after = _split_word(rest)
-    if argument.kind is Kind.NUMBER:
+    words = _OPTIONAL_WORDS.get(argument.kind)
+    if words is not None:
         # A lone number is the text where a text is required: `/reply 42` replies "42".
         text_is_due = any(not each.optional for each in later)
-        if not _NUMBER_WORD.fullmatch(word) or (text_is_due and not after.strip()):
+        if not words.fullmatch(word) or (text_is_due and not after.strip()):
             return "", rest
     return word, after
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from chat.client.model.emoji import all_names
 from chat.client.model.fuzzy import rank
 from chat.client.model.slash import parser
-from chat.client.model.slash.commands import COMMANDS, Argument, Kind, find
+from chat.client.model.slash.commands import Argument, Kind, available, find
 
 __all__ = ["Candidate", "Completion", "Sources", "complete", "lookup_for"]
 
@@ -37,6 +37,8 @@ class Sources:
     servers: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
     """Languages of code blocks."""
+    is_admin: bool = False
+    """Whether to offer the commands of administrators."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ def _is_within_code(lines: Sequence[str]) -> bool:
 def _at_command(line: str, sources: Sources) -> tuple[int, tuple[Candidate, ...], bool] | None:
     """Return the word's start, its candidates, and whether no other word is valid."""
     if not any(char.isspace() for char in line):
-        return 0, _commands(line, lead="/"), find(line) is None
+        return 0, _commands(line, sources, lead="/"), find(line) is None
     start, candidates = _in_command(line, sources)
     return (start, candidates, False) if candidates else None
 
@@ -147,7 +149,7 @@ def _argument(argument: Argument, word: str, sources: Sources) -> tuple[Candidat
     if kind is Kind.EMOJI:
         return _emoji(word.strip(":"))
     if kind is Kind.COMMAND:
-        return _commands(word, lead="")
+        return _commands(word, sources, lead="")
     if kind is Kind.THEME:
         return _ranked(word, sources.themes, lambda name: (name, name, ""))
     if kind is Kind.SERVER:
@@ -181,8 +183,8 @@ def _languages(word: str, sources: Sources) -> tuple[Candidate, ...]:
     return _ranked(word, sources.languages, lambda name: (name, name, ""))
 
 
-def _commands(word: str, *, lead: str) -> tuple[Candidate, ...]:
-    rows = {row.name: row for row in COMMANDS}
+def _commands(word: str, sources: Sources, *, lead: str) -> tuple[Candidate, ...]:
+    rows = {row.name: row for row in available(is_admin=sources.is_admin)}
 
     def show(name: str) -> tuple[str, str, str]:
         row = rows[name]

@@ -15,7 +15,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from chat.client.model.slash.commands import COMMANDS
+from chat.client.model.slash.commands import available
 from chat.client.tui.keymap import KeyRow, together
 from chat.client.tui.screens import NARROW
 
@@ -84,8 +84,9 @@ class HelpScreen(ModalScreen[None]):
         Binding("pageup", "scroll(-10)", "Further up", show=False),
     ]
 
-    def __init__(self, keys: Sequence[KeyRow]) -> None:
+    def __init__(self, keys: Sequence[KeyRow], *, is_admin: bool = False) -> None:
         super().__init__()
+        self._commands = available(is_admin=is_admin)
         self._keys = together(keys)
         self._has_names = False
 
@@ -169,7 +170,7 @@ class HelpScreen(ModalScreen[None]):
                 groups.setdefault(row.group, []).append(row)
         commands = [
             row
-            for row in COMMANDS
+            for row in self._commands
             if _fits(words, row.usage, *row.aliases, *row.keywords, row.help)
         ]
         parts: list[Content] = []

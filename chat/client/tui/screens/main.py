@@ -20,6 +20,7 @@ from textual.widgets._toast import Toast
 
 from chat.client.config.settings import ClientSettings
 from chat.client.presenter import commands, conversation
+from chat.client.presenter.accounts import open_menu
 from chat.client.presenter.commands import HANDLERS
 from chat.client.presenter.composer.completion import Sources
 from chat.client.presenter.conversation import Conversation
@@ -354,7 +355,7 @@ class MainScreen(Screen[None]):
 
     @on(MemberList.MemberChosen)
     def _member_chosen(self, event: MemberList.MemberChosen) -> None:
-        self.conversation.write_to(event.name)
+        open_menu(self.conversation, event.name)
 
     @on(OlderWanted)
     @on(GapWanted)

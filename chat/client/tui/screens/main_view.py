@@ -28,8 +28,8 @@ from chat.client.sync.inbox import Unread
 from chat.client.tui.composer.messages import Subject
 from chat.client.tui.keymap import KeyRow
 from chat.client.tui.screens.layout import Layout
-from chat.client.tui.screens.picker import Picker, pick, pick_link, pick_sign_in
-from chat.client.tui.screens.secrets import AskSecret
+from chat.client.tui.screens.picker import Picker, ask, pick, pick_link, pick_sign_in
+from chat.client.tui.screens.secrets import AskSecret, ShowSecret
 from chat.client.tui.themes import by_name, short_names
 from chat.client.tui.timeline import Place, Timeline
 from chat.client.tui.widgets.conversation_pane import ConversationPane
@@ -296,7 +296,9 @@ class ScreenView:
         """Open the help."""
         from chat.client.tui.screens.help import HelpScreen
 
-        self._screen.app.push_screen(HelpScreen(self._keys))
+        server = self._workspace.at(self._server_key)
+        is_admin = server is not None and server.conversation.state.is_admin
+        self._screen.app.push_screen(HelpScreen(self._keys, is_admin=is_admin))
 
     def quit(self) -> None:
         """End the program."""
@@ -349,6 +351,19 @@ class ScreenView:
                 then(secret)
 
         self._screen.app.push_screen(AskSecret(question, is_hidden=is_hidden), answered)
+
+    def show_code(self, title: str, code: str, notes: Sequence[str]) -> None:
+        """Show a code in a dialog."""
+        self._screen.app.push_screen(ShowSecret(title, code, notes))
+
+    def confirm(self, question: str, what: str, then: Callable[[], None]) -> None:
+        """Ask in a dialog."""
+        ask(self._screen, question, what, then)
+
+    def begin_command(self, text: str) -> None:
+        """Put the beginning of a command into the channel's composer, and focus it."""
+        self._layout.channel.write()
+        self._layout.channel.composer.put_first(text)
 
     def turned_back(self, channel: str, reason: str) -> None:
         """Show why a join was refused."""

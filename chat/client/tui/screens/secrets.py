@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import on
@@ -93,11 +94,11 @@ class ShowSecret(ModalScreen[None]):
         Binding("c,y", "copy", "Copy", show=False),
     ]
 
-    def __init__(self, title: str, code: str, notes: tuple[str, ...]) -> None:
+    def __init__(self, title: str, code: str, notes: Sequence[str]) -> None:
         super().__init__()
         self._title = title
         self._code = code
-        self._notes = notes
+        self._notes = tuple(notes)
 
     def compose(self) -> ComposeResult:
         """Compose the code and its notes."""

@@ -1,0 +1,640 @@
+"""Commands for accounts and administration: devices, passwords, invitations, bans, the audit log.
+
+They need a server with accounts; `Online.ask` refuses them on others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from ipaddress import ip_network
+from time import time
+from typing import TYPE_CHECKING
+
+from chat.client.model.sign_in import SignInWay
+from chat.client.model.slash.parser import Invocation
+from chat.client.platform.local_time import local_time
+from chat.client.presenter.conversation import Conversation, Handler
+from chat.client.presenter.lists import read_pages, run_reported
+from chat.client.presenter.view import Choice, Refused
+from chat.client.sync.core import answer
+from chat.durations import parse_duration
+from chat.errors import CommandError, ErrorCode
+from chat.text import check_channel, check_name, fold
+
+if TYPE_CHECKING:
+    from chat.protocol.commands import AnsweredBy, Ban
+    from chat.protocol.frames import (
+        AccountInfo,
+        AuditEntry,
+        BanInfo,
+        Bans,
+        Device,
+        Invitation,
+        Invitations,
+        Users,
+    )
+
+__all__ = ["HANDLERS", "open_menu", "told_entry"]
+
+_ROLES = ("admin", "member", "bot")
+_AUDIT_PAGE = 200
+
+
+def _day(ts: int) -> str:
+    return f"{local_time(ts):%d %b %Y}"
+
+
+def _minute(ts: int) -> str:
+    return f"{local_time(ts):%d %b %Y %H:%M}"
+
+
+def _user(asked: Invocation) -> str:
+    """Return the named user; a first `@` is optional."""
+    word = asked.get("name").removeprefix("@")
+    try:
+        return check_name(word)
+    except ValueError as exc:
+        raise Refused(f"“{word}” {exc}") from None
+
+
+def _do(conversation: Conversation, command: AnsweredBy[object], done: str) -> None:
+    """Send a command, and show `done` if it succeeds."""
+
+    async def work() -> None:
+        await answer(conversation.core.ask(command))
+        conversation.view.say(done)
+
+    run_reported(conversation, work())
+
+
+# The menu of a user
+
+
+def open_menu(conversation: Conversation, name: str) -> None:
+    """List what one may do with a user: write, see the account; for administrators, more.
+
+    Without accounts on the server there is only one thing: the direct channel opens at once.
+    """
+    state = conversation.state
+    is_me = fold(name) == fold(state.user)
+    if not state.connection.has_accounts:
+        conversation.write_to(name)
+        return
+    add = conversation.view.list_rows(
+        f"{name} (you)" if is_me else name,
+        partial(_act_on, conversation, name),
+        "Use the command behind each row",
+    )
+    if is_me:
+        add([Choice("devices", "Your devices", "/devices")])
+        add([Choice("link", "Sign in on another device", "/link")])
+        add([Choice("password", "Set or change your password", "/password")])
+    else:
+        add([Choice("message", "Send a direct message", f"/msg {name}")])
+    add([Choice("whois", "Show account", f"/whois {name}")])
+    if not is_me and state.is_admin:
+        add([Choice("ban", "Ban from this server…", f"/ban {name}")])
+        add([Choice("role", "Set role…", f"/role {name}")])
+        add([Choice("disable", "Disable account", f"/disable {name}")])
+        add([Choice("enable", "Enable account", f"/enable {name}")])
+
+
+def _act_on(conversation: Conversation, name: str, key: str) -> None:
+    if key == "message":
+        conversation.write_to(name)
+    elif key in ("ban", "role"):
+        conversation.view.begin_command(f"/{key} {name} ")
+    elif key in ("devices", "link", "password"):
+        conversation.run_command(f"/{key}")
+    else:
+        conversation.run_command(f"/{key} {name}")
+
+
+# Everybody
+
+
+def _devices(conversation: Conversation, asked: Invocation) -> None:
+    match asked.get("act").lower(), asked.get("id"):
+        case "", "":
+            run_reported(conversation, _list_devices(conversation))
+        case "revoke", word if word.isascii() and word.isdigit():
+            run_reported(conversation, _ask_to_revoke(conversation, int(word[:16])))
+        case _:
+            raise Refused("Use /devices to list your devices, and /devices revoke ID.")
+
+
+async def _read_devices(conversation: Conversation) -> tuple[Device, ...]:
+    from chat.protocol.commands import ListDevices
+
+    return (await answer(conversation.core.ask(ListDevices()))).devices
+
+
+async def _list_devices(conversation: Conversation) -> None:
+    devices = {str(each.id): each for each in await _read_devices(conversation)}
+    add = conversation.view.list_rows(
+        "Your devices: choose one to revoke it",
+        lambda key: _revoke_device(conversation, devices[key]),
+        "Use /devices revoke ID to revoke one",
+    )
+    add(map(_device_choice, devices.values()))
+
+
+def _device_choice(device: Device) -> Choice:
+    seen = f"signed in {_minute(device.seen)}" if device.seen else "never signed in"
+    notes = ["this device"] if device.current else []
+    notes += [seen, f"added {_day(device.created)}"]
+    return Choice(str(device.id), f"{device.id}. {device.label or 'unnamed'}", " · ".join(notes))
+
+
+async def _ask_to_revoke(conversation: Conversation, id: int) -> None:
+    found = [each for each in await _read_devices(conversation) if each.id == id]
+    if not found:
+        raise Refused(f"You have no device {id}. Use /devices to list them.")
+    _revoke_device(conversation, found[0])
+
+
+def _revoke_device(conversation: Conversation, device: Device) -> None:
+    from chat.protocol.commands import Revoke
+
+    label = f"{device.id}. {device.label or 'unnamed'}"
+    here = " It is this one: you will be signed out here." if device.current else ""
+    conversation.view.confirm(
+        f"Revoke this device? It is signed out at once.{here}",
+        label,
+        lambda: _do(conversation, Revoke(device=device.id), f"Revoked the device {label}."),
+    )
+
+
+def _link(conversation: Conversation, asked: Invocation) -> None:
+    async def work() -> None:
+        from chat.protocol.commands import CreateLink
+
+        link = await answer(conversation.core.ask(CreateLink()))
+        conversation.view.show_code(
+            f"Link code for {conversation.state.user}",
+            link.code,
+            (
+                "On the other device, start chat-client with this name, and use the code there.",
+                f"It works once, until {local_time(link.expires):%H:%M}.",
+            ),
+        )
+
+    run_reported(conversation, work())
+
+
+def _password(conversation: Conversation, asked: Invocation) -> None:
+    act = asked.get("act").lower()
+    if act not in ("", "remove"):
+        raise Refused("Use /password without the password: it is asked for. Or /password remove.")
+    run_reported(conversation, _ask_passwords(conversation, is_removed=act == "remove"))
+
+
+async def _ask_passwords(conversation: Conversation, *, is_removed: bool) -> None:
+    """Ask for the present password, if there is one, then twice for the new one."""
+    account = await _read_account(conversation, conversation.state.user)
+    if is_removed and not account.has_password:
+        raise Refused("You have no password.")
+    questions = ["Your present password"] if account.has_password else []
+    if not is_removed:
+        questions += ["New password, at least 8 characters", "The new password again"]
+
+    def answered(given: list[str]) -> None:
+        from chat.protocol.commands import SetPassword
+
+        current = given.pop(0) if account.has_password else None
+        if given and given[0] != given[1]:
+            conversation.view.say("The two passwords differ. Nothing was changed.", "warning")
+            return
+        command = SetPassword(password=given[0] if given else None, current=current)
+        _do(conversation, command, "Password removed." if is_removed else "Password set.")
+
+    _ask_each(conversation, questions, [], answered)
+
+
+def _ask_each(
+    conversation: Conversation,
+    questions: list[str],
+    given: list[str],
+    then: Callable[[list[str]], None],
+) -> None:
+    if not questions:
+        then(given)
+        return
+    conversation.view.ask_secret(
+        questions[0], lambda text: _ask_each(conversation, questions[1:], [*given, text], then)
+    )
+
+
+async def _read_account(conversation: Conversation, name: str) -> AccountInfo:
+    from chat.protocol.commands import AccountCommand
+
+    return (await answer(conversation.core.ask(AccountCommand(name=name)))).account
+
+
+def _whois(conversation: Conversation, asked: Invocation) -> None:
+    name = _user(asked)
+
+    async def work() -> None:
+        account = await _read_account(conversation, name)
+        conversation.view.say(f"{account.name}: {_about(account)}")
+
+    run_reported(conversation, work())
+
+
+def _about(account: AccountInfo) -> str:
+    notes = [account.role, f"since {_day(account.created)}"]
+    notes.append(f"last sign-in {_minute(account.seen)}" if account.seen else "never signed in")
+    notes += ["disabled"] if account.disabled else []
+    notes += ["banned"] if account.banned else []
+    return " · ".join(notes)
+
+
+# Administrators
+
+
+def _users(conversation: Conversation, asked: Invocation) -> None:
+    from chat.protocol.commands import ListUsers
+
+    add = conversation.view.list_rows(
+        "Accounts of this server",
+        partial(open_menu, conversation),
+        "Use /whois NAME, /role, /disable, /ban",
+    )
+
+    def take(page: Users) -> str | None:
+        add(Choice(each.name, each.name, _about(each)) for each in page.users)
+        return page.cursor
+
+    work = read_pages(conversation, lambda cursor: ListUsers(cursor=cursor), take)
+    run_reported(conversation, work)
+
+
+def _invitations(conversation: Conversation, asked: Invocation) -> None:
+    details = asked.get("details")
+    match asked.get("act").lower():
+        case "" if not details:
+            _list_invitations(conversation)
+        case "create":
+            _create_invitation(conversation, details)
+        case "revoke" if details.isascii() and details.isdigit():
+            _revoke_invitation(conversation, int(details[:16]))
+        case _:
+            raise Refused(
+                "Use /invitations to list them, /invitations create [USES] [TIME] [ROLE] "
+                "[#CHANNEL …], or /invitations revoke NUMBER."
+            )
+
+
+def _list_invitations(conversation: Conversation) -> None:
+    from chat.protocol.commands import ListInvitations
+
+    def chosen(key: str) -> None:
+        if key == "create":
+            conversation.view.begin_command("/invitations create ")
+        else:
+            _revoke_invitation(conversation, int(key))
+
+    add = conversation.view.list_rows(
+        "Invitations: choose one to revoke it", chosen, "Use /invitations revoke NUMBER"
+    )
+    add([Choice("create", "Create an invitation…", "/invitations create 10 2d #team")])
+
+    def take(page: Invitations) -> int | None:
+        add(map(_invitation_choice, page.invitations))
+        return page.cursor
+
+    work = read_pages(conversation, lambda cursor: ListInvitations(cursor=cursor), take)
+    run_reported(conversation, work)
+
+
+def _invitation_choice(each: Invitation) -> Choice:
+    now = time() * 1000
+    if each.revoked:
+        state = "revoked"
+    elif each.used >= each.uses:
+        state = "used up"
+    elif each.expires <= now:
+        state = "expired"
+    else:
+        state = f"until {_minute(each.expires)}"
+    notes = [state, f"{each.used} of {each.uses} used", *_grants(each)]
+    label = f"{each.id}. by {each.by or 'the operator'}"
+    is_open = state.startswith("until")
+    return Choice(str(each.id) if is_open else "", label, " · ".join(notes))
+
+
+def _grants(invitation: Invitation) -> list[str]:
+    role = [] if invitation.role == "member" else [invitation.role]
+    return [*role, *invitation.channels]
+
+
+def _create_invitation(conversation: Conversation, details: str) -> None:
+    from chat.protocol.commands import CreateInvitation
+
+    fields: dict[str, object] = {}
+    channels: list[str] = []
+    for word in details.split():
+        if word.isascii() and word.isdigit():
+            fields["uses"] = _within(word, int(word[:9]), 1, 10_000, "uses")
+        elif word.lower() in _ROLES:
+            fields["role"] = word.lower()
+        elif word.startswith("#"):
+            try:
+                channels.append(check_channel(word.removesuffix(",")))
+            except ValueError as exc:
+                raise Refused(f"“{word}” {exc}") from None
+        else:
+            try:
+                seconds = parse_duration(word)
+            except ValueError:
+                raise Refused(
+                    f"“{word}” is not a number of uses, a time such as 2d, a role (admin, member, "
+                    "bot) or a #channel."
+                ) from None
+            fields["expires"] = _within(word, seconds, 60, 31_536_000, "seconds")
+    command = CreateInvitation.model_validate({**fields, "channels": tuple(channels)})
+
+    async def work() -> None:
+        created = await answer(conversation.core.ask(command))
+        known = created.invitation
+        people = "one person" if known.uses == 1 else f"{known.uses:,} people"
+        role = "" if known.role == "member" else f" with the role {known.role}"
+        joins = f"They join {', '.join(known.channels)}. " if known.channels else ""
+        conversation.view.show_code(
+            f"Invitation for {people}{role}",
+            created.code,
+            (
+                "Send this code and the address of the server. "
+                "New people start chat-client and use it there.",
+                f"{joins}It works until {_minute(known.expires)}.",
+            ),
+        )
+
+    run_reported(conversation, work())
+
+
+def _within(word: str, value: int, least: int, most: int, what: str) -> int:
+    if not least <= value <= most:
+        raise Refused(f"“{word}” must be between {least:,} and {most:,} {what}.")
+    return value
+
+
+def _revoke_invitation(conversation: Conversation, id: int) -> None:
+    from chat.protocol.commands import Revoke
+
+    conversation.view.confirm(
+        "Revoke this invitation? Accounts that used it remain.",
+        f"Invitation {id}",
+        lambda: _do(conversation, Revoke(invitation=id), f"Invitation {id} revoked."),
+    )
+
+
+def _named(asked: Invocation) -> tuple[str | None, str | None]:
+    """Return the named account, or the address or network; `@` marks a name that looks like one."""
+    word = asked.get("name|address")
+    if not word.startswith("@"):
+        try:
+            ip_network(word, strict=False)
+        except ValueError:
+            pass
+        else:
+            return None, word
+    try:
+        return check_name(word.removeprefix("@")), None
+    except ValueError as exc:
+        raise Refused(f"“{word}” {exc}") from None
+
+
+def _ban(conversation: Conversation, asked: Invocation) -> None:
+    from chat.protocol.commands import Ban
+
+    name, address = _named(asked)
+    if name is not None and fold(name) == fold(conversation.state.user):
+        raise Refused("You cannot ban yourself.")
+    until: int | None = None
+    if word := asked.get("duration"):
+        try:
+            until = int((time() + parse_duration(word)) * 1000)
+        except ValueError as exc:
+            raise Refused(f"“{word}” {exc}") from None
+    reason = " ".join(asked.get("reason").split())
+    command = Ban(name=name, address=address, until=until, reason=reason)
+    end = f"until {_minute(until)}" if until is not None else "until you lift the ban"
+    conversation.view.confirm(
+        f"Ban {name or address} from this server {end}?",
+        f"Reason: {reason}" if reason else "Without a reason. Sessions end at once.",
+        lambda: run_reported(conversation, _place_ban(conversation, command)),
+    )
+
+
+async def _place_ban(conversation: Conversation, command: Ban) -> None:
+    banned = command.name or command.address
+    try:
+        await answer(conversation.core.ask(command))
+    except CommandError as exc:
+        if exc.code is not ErrorCode.NEEDS_FORCE or command.force:
+            raise
+        forced = command.model_copy(update={"force": True})
+        conversation.view.confirm(
+            f"Ban {banned} although this can lock out you or others?",
+            exc.message,
+            lambda: run_reported(conversation, _place_ban(conversation, forced)),
+        )
+        return
+    conversation.view.say(f"Banned {banned}.")
+
+
+def _unban(conversation: Conversation, asked: Invocation) -> None:
+    from chat.protocol.commands import Unban
+
+    name, address = _named(asked)
+    _do(conversation, Unban(name=name, address=address), f"Lifted the ban of {name or address}.")
+
+
+def _bans(conversation: Conversation, asked: Invocation) -> None:
+    from chat.protocol.commands import ListBans, Unban
+
+    known: dict[str, BanInfo] = {}
+
+    def chosen(key: str) -> None:
+        ban = known[key]
+        banned = ban.name or ban.address
+        command = Unban(name=ban.name, address=None if ban.name else ban.address)
+        conversation.view.confirm(
+            f"Lift the ban of {banned}?",
+            f"Reason: {ban.reason}" if ban.reason else "Without a reason.",
+            lambda: _do(conversation, command, f"Lifted the ban of {banned}."),
+        )
+
+    async def work() -> None:
+        add = conversation.view.list_rows(
+            "Bans in force: choose one to lift it", chosen, "Use /unban NAME or /unban ADDRESS"
+        )
+
+        def take(page: Bans) -> int | None:
+            known.update((str(each.id), each) for each in page.bans)
+            add(map(_ban_choice, page.bans))
+            return page.cursor
+
+        await read_pages(conversation, lambda cursor: ListBans(cursor=cursor), take)
+        if not known:
+            add([Choice("", "No bans", "")])
+
+    run_reported(conversation, work())
+
+
+def _ban_choice(ban: BanInfo) -> Choice:
+    end = f"until {_minute(ban.until)}" if ban.until else "until lifted"
+    notes = [end, f"by {ban.by or 'the operator'}", *filter(None, [ban.reason])]
+    return Choice(str(ban.id), ban.name or ban.address or "?", " · ".join(notes))
+
+
+def _role(conversation: Conversation, asked: Invocation) -> None:
+    from chat.protocol.commands import AccountCommand
+
+    name, role = _user(asked), asked.get("role").lower()
+    if role not in _ROLES:
+        raise Refused(f"“{role}” is not a role. Use admin, member or bot.")
+    command = AccountCommand.model_validate({"name": name, "role": role})
+    _do(conversation, command, f"The role of {name} is now {role}.")
+
+
+def _disable(conversation: Conversation, asked: Invocation) -> None:
+    from chat.protocol.commands import AccountCommand
+
+    name = _user(asked)
+    conversation.view.confirm(
+        f"Disable the account {name}? Its sessions end at once.",
+        f"Use /enable {name} to enable it again.",
+        lambda: _do(conversation, AccountCommand(name=name, disabled=True), f"Disabled {name}."),
+    )
+
+
+def _enable(conversation: Conversation, asked: Invocation) -> None:
+    from chat.protocol.commands import AccountCommand
+
+    name = _user(asked)
+    _do(conversation, AccountCommand(name=name, disabled=False), f"Enabled {name}.")
+
+
+def _audit(conversation: Conversation, asked: Invocation) -> None:
+    word = asked.get("before")
+    if word and not (word.isascii() and word.isdigit() and int(word[:16]) > 0):
+        raise Refused(f"“{word}” is not the number of an entry. Use /audit, or /audit NUMBER.")
+    run_reported(conversation, _list_audit(conversation, int(word[:16]) if word else None))
+
+
+async def _list_audit(conversation: Conversation, before: int | None) -> None:
+    from chat.protocol.commands import ReadAudit
+
+    page = await answer(conversation.core.ask(ReadAudit(before=before, limit=_AUDIT_PAGE)))
+    entries = {str(each.seq): each for each in page.entries}
+
+    def chosen(key: str) -> None:
+        if key == "older":
+            conversation.run_command(f"/audit {page.entries[-1].seq}")
+        else:
+            conversation.view.say(_whole_entry(entries[key]))
+
+    add = conversation.view.list_rows("Audit log", chosen, "Newest first")
+    add(_entry_choice(each) for each in page.entries)
+    if page.entries and not page.complete:
+        add([Choice("older", "Older entries…", f"/audit {page.entries[-1].seq}")])
+    if not page.entries:
+        add([Choice("", "No entries", "")])
+
+
+def _entry_choice(entry: AuditEntry) -> Choice:
+    when = f"{local_time(entry.ts):%d %b %H:%M}"
+    return Choice(str(entry.seq), f"{when}  {told_entry(entry)}", _details(entry))
+
+
+def _whole_entry(entry: AuditEntry) -> str:
+    where = f" from {entry.address}" if entry.address else ""
+    details = _details(entry)
+    return f"{entry.seq}. {_minute(entry.ts)}: {told_entry(entry)}{where}" + (
+        f" ({details})" if details else ""
+    )
+
+
+_SENTENCES = {
+    "created": "{user} was created",
+    "role": "{by} made {user} {role}",
+    "disabled": "{by} disabled {user}",
+    "enabled": "{by} enabled {user}",
+    "erased": "{by} erased {user}",
+    "device_added": "{user} added {label}",
+    "device_revoked": "{by} revoked {label} of {user}",
+    "link_created": "{by} made a link code for {user}",
+    "password_set": "{user} set a password",
+    "password_removed": "{by} removed the password of {user}",
+    "invitation_created": "{by} created invitation {invitation}",
+    "invitation_used": "{user} used invitation {invitation}",
+    "invitation_revoked": "{by} revoked invitation {invitation}",
+    "banned": "{by} banned {banned}",
+    "unbanned": "{by} lifted the ban of {banned}",
+    "settings": "the settings changed",
+}
+"""A sentence for each act."""
+_SAID = ("role", "label", "invitation", "network")
+"""Details that the sentence has already."""
+_MOMENTS = ("until", "expires")
+
+
+def told_entry(entry: AuditEntry) -> str:
+    """Return what an audit entry says, as a short sentence."""
+    by, user = entry.by or "the operator", entry.user or "?"
+    sentence = _SENTENCES.get(entry.act)
+    if sentence is None:
+        return f"{by}: {entry.act.replace('_', ' ')}"
+    details = entry.details
+    return sentence.format(
+        by=by,
+        user=user,
+        role=details.get("role", "?"),
+        label=details.get("label") or "a device",
+        invitation=details.get("invitation", "?"),
+        banned=entry.user or details.get("network", "?"),
+    )
+
+
+def _details(entry: AuditEntry) -> str:
+    said = _SAID if entry.act in _SENTENCES else ()
+    left = {key: value for key, value in entry.details.items() if key not in said}
+    return ", ".join(_detail(key, value) for key, value in left.items())
+
+
+def _detail(key: str, value: str) -> str:
+    if key in _MOMENTS and value.isascii() and value.isdigit():
+        return f"{key} {_minute(int(value))}"
+    return f"by {value}" if key == "how" else f"{key} {value}"
+
+
+def _sign_in(conversation: Conversation, asked: Invocation) -> None:
+    try:
+        way = SignInWay(asked.get("how").lower())
+    except ValueError:
+        way = SignInWay.NAME
+    if way is SignInWay.NAME:
+        raise Refused("Use /signin invitation, /signin link or /signin password.")
+    conversation.sign_in(way)
+
+
+HANDLERS: dict[str, Handler] = {
+    "signin": _sign_in,
+    "devices": _devices,
+    "link": _link,
+    "password": _password,
+    "whois": _whois,
+    "users": _users,
+    "invitations": _invitations,
+    "ban": _ban,
+    "unban": _unban,
+    "bans": _bans,
+    "role": _role,
+    "disable": _disable,
+    "enable": _enable,
+    "audit": _audit,
+}
+"""The handlers by command name."""
