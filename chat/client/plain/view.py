@@ -496,7 +496,9 @@ class PlainView:
         self._say([f"{title}. {command}:"])
 
         def add(rows: Iterable[Choice]) -> None:
-            self._say(f"{printable_line(row.label)}, {printable_line(row.note)}" for row in rows)
+            self._say(
+                ", ".join(map(printable_line, filter(None, (row.label, row.note)))) for row in rows
+            )
 
         return add
 

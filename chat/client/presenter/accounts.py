@@ -175,8 +175,9 @@ def _link(conversation: Conversation, asked: Invocation) -> None:
             f"Link code for {conversation.state.user}",
             link.code,
             (
-                "On the other device, start chat-client with this name, and use the code there.",
-                f"It works once, until {local_time(link.expires):%H:%M}.",
+                f"On the other device, start chat-client with the name {conversation.state.user}, "
+                "and choose “Use a link code”.",
+                f"The code works once, until {local_time(link.expires):%H:%M}.",
             ),
         )
 
@@ -289,11 +290,15 @@ def _invitations(conversation: Conversation, asked: Invocation) -> None:
 def _list_invitations(conversation: Conversation) -> None:
     from chat.protocol.commands import ListInvitations
 
+    known: dict[str, Invitation] = {}
+
     def chosen(key: str) -> None:
         if key == "create":
             conversation.view.begin_command("/invitations create ")
+        elif _is_open(known[key]):
+            _revoke_invitation(conversation, known[key].id)
         else:
-            _revoke_invitation(conversation, int(key))
+            conversation.view.say(f"Invitation {key} is {_state(known[key])} already.")
 
     add = conversation.view.list_rows(
         "Invitations: choose one to revoke it", chosen, "Use /invitations revoke NUMBER"
@@ -301,6 +306,7 @@ def _list_invitations(conversation: Conversation) -> None:
     add([Choice("create", "Create an invitation…", "/invitations create 10 2d #team")])
 
     def take(page: Invitations) -> int | None:
+        known.update((str(each.id), each) for each in page.invitations)
         add(map(_invitation_choice, page.invitations))
         return page.cursor
 
@@ -308,20 +314,21 @@ def _list_invitations(conversation: Conversation) -> None:
     run_reported(conversation, work)
 
 
-def _invitation_choice(each: Invitation) -> Choice:
-    now = time() * 1000
+def _is_open(each: Invitation) -> bool:
+    return not each.revoked and each.used < each.uses and each.expires > time() * 1000
+
+
+def _state(each: Invitation) -> str:
+    if _is_open(each):
+        return f"open until {_minute(each.expires)}"
     if each.revoked:
-        state = "revoked"
-    elif each.used >= each.uses:
-        state = "used up"
-    elif each.expires <= now:
-        state = "expired"
-    else:
-        state = f"until {_minute(each.expires)}"
-    notes = [state, f"{each.used} of {each.uses} used", *_grants(each)]
-    label = f"{each.id}. by {each.by or 'the operator'}"
-    is_open = state.startswith("until")
-    return Choice(str(each.id) if is_open else "", label, " · ".join(notes))
+        return "revoked"
+    return "used up" if each.used >= each.uses else "expired"
+
+
+def _invitation_choice(each: Invitation) -> Choice:
+    notes = [_state(each), f"{each.used} of {each.uses} used", *_grants(each)]
+    return Choice(str(each.id), f"{each.id}. by {each.by or 'the operator'}", " · ".join(notes))
 
 
 def _grants(invitation: Invitation) -> list[str]:
@@ -365,9 +372,9 @@ def _create_invitation(conversation: Conversation, details: str) -> None:
             f"Invitation for {people}{role}",
             created.code,
             (
-                "Send this code and the address of the server. "
-                "New people start chat-client and use it there.",
-                f"{joins}It works until {_minute(known.expires)}.",
+                "Send it with the address of the server. New people start chat-client, type a "
+                "name, and choose “Use an invitation”.",
+                f"{joins}The code works until {_minute(known.expires)}.",
             ),
         )
 
@@ -479,7 +486,7 @@ def _bans(conversation: Conversation, asked: Invocation) -> None:
 
         await read_pages(conversation, lambda cursor: ListBans(cursor=cursor), take)
         if not known:
-            add([Choice("", "No bans", "")])
+            add([Choice("", "No bans")])
 
     run_reported(conversation, work())
 
@@ -542,20 +549,20 @@ async def _list_audit(conversation: Conversation, before: int | None) -> None:
     if page.entries and not page.complete:
         add([Choice("older", "Older entries…", f"/audit {page.entries[-1].seq}")])
     if not page.entries:
-        add([Choice("", "No entries", "")])
+        add([Choice("", "No entries")])
 
 
 def _entry_choice(entry: AuditEntry) -> Choice:
-    when = f"{local_time(entry.ts):%d %b %H:%M}"
-    return Choice(str(entry.seq), f"{when}  {told_entry(entry)}", _details(entry))
+    details = _details(entry)
+    more = f" ({details})" if details else ""
+    return Choice(str(entry.seq), f"{local_time(entry.ts):%d %b %H:%M}  {told_entry(entry)}{more}")
 
 
 def _whole_entry(entry: AuditEntry) -> str:
-    where = f" from {entry.address}" if entry.address else ""
-    details = _details(entry)
-    return f"{entry.seq}. {_minute(entry.ts)}: {told_entry(entry)}{where}" + (
-        f" ({details})" if details else ""
-    )
+    details = filter(None, (f"from {entry.address}" if entry.address else "", _details(entry)))
+    more = f" ({', '.join(details)})"
+    told = f"{entry.seq}. {_minute(entry.ts)}: {told_entry(entry)}"
+    return told if more == " ()" else told + more
 
 
 _SENTENCES = {

@@ -244,8 +244,10 @@ async def test_only_valid_invitations_can_be_revoked(bench: Bench) -> None:
     answer(bench, (ListInvitations(), Invitations(invitations=(INVITATION, gone))))
     answer(bench, (Revoke(invitation=13), Ok()))
     await run(bench, "/invitations")
-    assert [row.key for row in bench.view.rows] == ["create", "13", ""]
+    assert [row.key for row in bench.view.rows] == ["create", "13", "12"]
     assert "2 of 10 used · #team" in bench.view.rows[1].note
+    await choose(bench, "12")
+    assert bench.view.said[-1][0] == "Invitation 12 is revoked already."
     await choose(bench, "13")
     assert asked(bench, Revoke(invitation=13))
 

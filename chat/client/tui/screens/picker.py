@@ -217,8 +217,9 @@ class Picker(ModalScreen[str | None]):
         written = self.query_one(Input).value.strip()
         found = self._find(written)[:_MOST_SHOWN]
         width = max(self.query_one(Vertical).content_size.width - 3, 10)
-        most = width // 2 if any(each.note for each in found) else width
-        column = min(max((line(each.label).cell_length for each in found), default=0), most)
+        notes = max((line(each.note).cell_length for each in found), default=0)
+        longest = max((line(each.label).cell_length for each in found), default=0)
+        column = min(longest, max(width // 2, width - notes - 2))
         rows.set_options(
             Option(_row(each, column, width), id=each.key or None, disabled=not each.key)
             for each in found

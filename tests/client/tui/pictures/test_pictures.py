@@ -6,10 +6,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, datetime, tzinfo
+from typing import cast
 
 import pytest
 from textual.containers import VerticalScroll
+from textual.widgets import Input
 
+from chat.client.model.sign_in import SignInWay
 from chat.client.model.state import (
     ChannelInfo,
     ChannelsChanged,
@@ -22,13 +25,37 @@ from chat.client.model.state import (
     TimelineChanged,
     TypingChanged,
 )
+from chat.client.presenter.accounts import open_menu
 from chat.client.sync.inbox import Unread, Waiting
 from chat.client.tui.keymap import KeyRow
 from chat.client.tui.screens import inbox, search
+from chat.client.tui.screens.confirm import Confirm
 from chat.client.tui.screens.help import HelpScreen
+from chat.client.tui.screens.picker import Picker
 from chat.client.tui.themes import by_name
 from chat.client.tui.timeline import renderer
-from chat.protocol.frames import Hit, Results
+from chat.protocol.commands import (
+    AccountCommand,
+    BaseCommand,
+    CreateLink,
+    ListDevices,
+    ListInvitations,
+    ReadAudit,
+)
+from chat.protocol.frames import (
+    Account,
+    AccountInfo,
+    Audit,
+    AuditEntry,
+    Device,
+    Devices,
+    Hit,
+    Invitation,
+    Invitations,
+    LinkCode,
+    Results,
+)
+from chat.protocol.values import Wire
 from tests.client.presenter.fakes import info, said
 from tests.client.tui.conftest import Desktop, Open
 from tests.client.tui.pictures.picture import assert_looks
@@ -273,3 +300,138 @@ async def test_reading_back(open_desktop: Open) -> None:
         desktop.core.tell(TimelineChanged("#general", upserts=(said(13, "dave", "more"),)))
         await desktop.until(lambda: "below" in desktop.screen(), "more is below")
         assert_looks(desktop.app, "reading-back-100x24-dark")
+
+
+ACCOUNT_SIZES = ((80, 24), (120, 36))
+MORNING = 1_780_000_000_000
+
+
+async def be_admin(desktop: Desktop) -> None:
+    """Let the user be an administrator, in a conversation."""
+    await talk(desktop)
+    online = ConnectionChanged(
+        Link.ONLINE, user="me", server="test", role="admin", has_accounts=True
+    )
+    desktop.core.tell(online)
+    await desktop.pilot.pause()
+
+
+async def ask(desktop: Desktop, command: str, question: BaseCommand, answer: Wire) -> None:
+    """Run a command that the server answers."""
+    desktop.core.answers.append((question, answer))
+    desktop.main.run_command(command)
+
+
+async def assert_shows(desktop: Desktop, text: str, name: str, size: tuple[int, int]) -> None:
+    await desktop.until(lambda: text in desktop.screen(), f"{text} shows")
+    await desktop.pilot.pause()
+    assert_looks(desktop.app, f"{name}-{size[0]}x{size[1]}-dark")
+
+
+@pytest.mark.parametrize("size", ACCOUNT_SIZES)
+async def test_a_refused_sign_in(open_desktop: Open, size: tuple[int, int]) -> None:
+    async with open_desktop(*CHANNELS, size=size) as desktop:
+        await talk(desktop)
+        why = "the name me belongs to another user on this server"
+        ways = (SignInWay.NAME, SignInWay.LINK, SignInWay.PASSWORD)
+        desktop.core.tell(ConnectionChanged(Link.REFUSED, why, user="me", ways=ways))
+        await desktop.until(lambda: isinstance(desktop.app.screen, Picker), "it asks")
+        await assert_shows(desktop, "Type another name", "sign-in", size)
+
+
+@pytest.mark.parametrize("size", ACCOUNT_SIZES)
+async def test_a_question_for_a_password(open_desktop: Open, size: tuple[int, int]) -> None:
+    async with open_desktop(*CHANNELS, size=size) as desktop:
+        await be_admin(desktop)
+        me = AccountInfo(name="me", created=MORNING, has_password=True)
+        await ask(desktop, "/password", AccountCommand(name="me"), Account(account=me))
+        await desktop.until(lambda: "present password" in desktop.screen(), "it asks")
+        desktop.app.screen.query_one(Input).cursor_blink = False
+        await desktop.press(*"hunter2")
+        await assert_shows(desktop, "•••••••", "password", size)
+        assert "hunter2" not in desktop.screen()
+
+
+@pytest.mark.parametrize("size", ACCOUNT_SIZES)
+async def test_a_link_code(open_desktop: Open, size: tuple[int, int]) -> None:
+    async with open_desktop(*CHANNELS, size=size) as desktop:
+        await be_admin(desktop)
+        code = LinkCode(code="7K3QX-9MZ2T", expires=MORNING)
+        await ask(desktop, "/link", CreateLink(), code)
+        await assert_shows(desktop, "7K3QX-9MZ2T", "link", size)
+
+
+@pytest.mark.parametrize("size", ACCOUNT_SIZES)
+async def test_the_devices(open_desktop: Open, size: tuple[int, int]) -> None:
+    async with open_desktop(*CHANNELS, size=size) as desktop:
+        await be_admin(desktop)
+        devices = Devices(
+            devices=(
+                Device(id=12, label="phone", created=MORNING),
+                Device(id=7, label="laptop", created=MORNING, seen=MORNING, current=True),
+            )
+        )
+        await ask(desktop, "/devices", ListDevices(), devices)
+        await assert_shows(desktop, "7. laptop", "devices", size)
+
+
+@pytest.mark.parametrize("size", ACCOUNT_SIZES)
+async def test_the_menu_of_a_member(open_desktop: Open, size: tuple[int, int]) -> None:
+    async with open_desktop(*CHANNELS, size=size) as desktop:
+        await be_admin(desktop)
+        open_menu(desktop.conversation, "bob")
+        await assert_shows(desktop, "Ban from this server", "member-menu", size)
+
+
+@pytest.mark.parametrize("size", ACCOUNT_SIZES)
+async def test_the_invitations(open_desktop: Open, size: tuple[int, int]) -> None:
+    async with open_desktop(*CHANNELS, size=size) as desktop:
+        await be_admin(desktop)
+        first = Invitation(
+            id=3, created=MORNING, expires=4_000_000_000_000, uses=10, used=2, by="me"
+        )
+        used_up = first.model_copy(update={"id": 2, "uses": 2})
+        revoked = first.model_copy(update={"id": 1, "role": "bot", "revoked": True})
+        invitations = Invitations(
+            invitations=(
+                first.model_copy(update={"channels": ("#team",)}),
+                used_up,
+                revoked,
+            )
+        )
+        await ask(desktop, "/invitations", ListInvitations(), invitations)
+        await assert_shows(desktop, "2 of 10", "invitations", size)
+
+
+@pytest.mark.parametrize("size", ACCOUNT_SIZES)
+async def test_the_audit_log(open_desktop: Open, size: tuple[int, int]) -> None:
+    async with open_desktop(*CHANNELS, size=size) as desktop:
+        await be_admin(desktop)
+        fields = ("seq", "act", "by", "user", "details")
+        rows = (
+            (7, "banned", "me", "mallory", {"reason": "spam", "until": str(MORNING)}),
+            (6, "banned", "me", None, {"network": "192.0.2.0/24"}),
+            (5, "role", None, "me", {"role": "admin", "before": "member"}),
+            (4, "device_added", "bob", "bob", {"how": "link", "label": "phone"}),
+            (3, "invitation_created", "me", None, {"invitation": "3", "uses": "10"}),
+        )
+        entries = tuple(
+            AuditEntry.model_validate(
+                {"ts": MORNING, **dict(zip(fields, row, strict=True))}, strict=True
+            )
+            for row in rows
+        )
+        page = Audit(entries=entries, complete=False)
+        await ask(desktop, "/audit", ReadAudit(limit=200), page)
+        await assert_shows(desktop, "banned mallory", "audit", size)
+
+
+@pytest.mark.parametrize("size", ACCOUNT_SIZES)
+async def test_the_question_before_a_ban(open_desktop: Open, size: tuple[int, int]) -> None:
+    async with open_desktop(*CHANNELS, size=size) as desktop:
+        await be_admin(desktop)
+        desktop.main.run_command("/ban mallory spam in #general")
+        await desktop.until(lambda: isinstance(desktop.app.screen, Confirm), "it asks")
+        question = cast("Confirm", desktop.app.screen)
+        await desktop.until(lambda: question.is_ready, "it takes keys")
+        await assert_shows(desktop, "Ban mallory", "ban", size)
