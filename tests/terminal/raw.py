@@ -147,7 +147,7 @@ class RawTerminal:
             self.process.kill()
         self.process.wait()
         if self._master >= 0:
-            os.close(self._master)
+            self.hang_up()
 
     def _read(self, patience: float) -> None:
         if select.select([self._master], [], [], patience)[0]:
