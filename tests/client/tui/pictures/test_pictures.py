@@ -319,7 +319,7 @@ async def be_admin(desktop: Desktop) -> None:
 async def ask(desktop: Desktop, command: str, question: BaseCommand, answer: Wire) -> None:
     """Run a command that the server answers."""
     desktop.core.answers.append((question, answer))
-    desktop.main.run_command(command)
+    desktop.conversation.run_command(command)
 
 
 async def assert_shows(desktop: Desktop, text: str, name: str, size: tuple[int, int]) -> None:
@@ -430,7 +430,7 @@ async def test_the_audit_log(open_desktop: Open, size: tuple[int, int]) -> None:
 async def test_the_question_before_a_ban(open_desktop: Open, size: tuple[int, int]) -> None:
     async with open_desktop(*CHANNELS, size=size) as desktop:
         await be_admin(desktop)
-        desktop.main.run_command("/ban mallory spam in #general")
+        desktop.conversation.run_command("/ban mallory spam in #general")
         await desktop.until(lambda: isinstance(desktop.app.screen, Confirm), "it asks")
         question = cast("Confirm", desktop.app.screen)
         await desktop.until(lambda: question.is_ready, "it takes keys")
