@@ -14,11 +14,13 @@ from typing import Any, Self, TypeVar
 from chat.errors import CommandError, ErrorCode, StoreUnavailable
 from chat.protocol.items import Event, Item
 from chat.protocol.values import Limits
-from chat.store.accounts import SignIn
+from chat.store.accounts import ADMIN, ChangeAccount, SignIn
+from chat.store.audit_feed import AUDIT_EVERY
 from chat.store.maintenance.check import check_database
 from chat.store.operations import (
     Append,
     Appended,
+    AuditEntry,
     Commit,
     DeleteMessage,
     EditMessage,
@@ -67,6 +69,7 @@ class OpenStore:
         index_after: float = INDEX_AFTER,
         probe_every: float = PROBE_EVERY,
         gather: float = GATHER,
+        audit_every: float = AUDIT_EVERY,
     ) -> None:
         self.url = url
         self.commits: list[Commit] = []
@@ -82,6 +85,7 @@ class OpenStore:
             index_after=index_after,
             probe_every=probe_every,
             gather=gather,
+            audit_every=audit_every,
         )
 
     @property
@@ -148,6 +152,22 @@ class OpenStore:
     def sign_in(self, name: str) -> User:
         """Claim a new name."""
         return self.do(SignIn(name, None, name.encode() * 8)).user
+
+    def admin(self, name: str) -> User:
+        """Claim a new name, and make it an admin."""
+        user = self.sign_in(name)
+        self.do(ChangeAccount(None, name, role=ADMIN))
+        return user
+
+    @property
+    def entries(self) -> list[AuditEntry]:
+        """The entries of the audit log in all commits so far, in order of their delivery."""
+        return [entry for commit in self.commits for entry in commit.audit]
+
+    @property
+    def acts(self) -> list[str]:
+        """The acts of `entries`."""
+        return [entry.act for entry in self.entries]
 
     @property
     def last_event(self) -> Event | None:

@@ -1,4 +1,4 @@
-"""Check the consistency of all logs, and rebuild the full-text index.
+"""Check the consistency of logs and accounts, and rebuild the full-text index.
 
 A check reads one snapshot, so the server may be running. Each rule is a statement that selects its
 violations; SQLite sorts on disk, so the use of memory does not grow with the logs.
@@ -78,7 +78,8 @@ def _without(some: str, others: str) -> str:
         JOIN channels c ON c.id = a.channel_id"""  # noqa: S608
 
 
-# Each query selects violations: the channel's name and the seq of a faulty event.
+# Each query selects violations: the channel's name and the seq of a faulty event, or the name of
+# something else and its id.
 _RULES = {
     "the log does not hold each seq from 1 to its head exactly once": """
         SELECT c.name, c.head FROM channels c LEFT JOIN events e ON e.channel_id = c.id
@@ -164,6 +165,27 @@ _RULES = {
     "the count of a reaction is missing": _without(_COUNTED, _COUNTS),
     "a stored pin does not follow from the events": _without(_PINS, _PINS_OF_EVENTS),
     "a pin that follows from the events is missing": _without(_PINS_OF_EVENTS, _PINS),
+    "the audit log does not hold each seq from 1 exactly once": """
+        SELECT 'audit', count(*) FROM audit
+        HAVING count(*) <> coalesce(max(seq), 0) OR coalesce(min(seq), 1) <> 1""",
+    "the role of the account is unknown": """
+        SELECT name, id FROM users WHERE role NOT IN ('admin', 'member', 'bot')""",
+    "the erased account can still sign in": """
+        SELECT u.name, u.id FROM users u WHERE u.is_erased AND (
+            EXISTS (SELECT 1 FROM devices d WHERE d.user_id = u.id)
+            OR EXISTS (SELECT 1 FROM passwords p WHERE p.user_id = u.id)
+            OR EXISTS (SELECT 1 FROM links l WHERE l.user_id = u.id))""",
+    "the bot has a password": """
+        SELECT u.name, u.id FROM users u JOIN passwords p ON p.user_id = u.id
+        WHERE u.role = 'bot'""",
+    "an invitation was used more often than it allows": """
+        SELECT 'invitation', i.id FROM invitations i
+        WHERE i.uses < (SELECT count(*) FROM invitation_uses u WHERE u.invitation_id = i.id)""",
+    "several invitations created the same account": """
+        SELECT min(u.name), min(u.id) FROM invitation_uses i JOIN users u ON u.id = i.user_id
+        GROUP BY i.user_id HAVING count(*) > 1""",
+    "a ban is not of exactly one account or network": """
+        SELECT 'ban', id FROM bans WHERE (user_id IS NULL) = (network IS NULL)""",
 }
 _REINDEX = "stop the server and run chat-server reindex"
 _WORDS = "SELECT term, doc FROM search_words"
@@ -280,6 +302,6 @@ def holdings(connection: Connection) -> Holdings:
     return Holdings(count, heads)
 
 
-def _violation(rule: str, channel: str, number: int, more: int) -> str:
+def _violation(rule: str, name: str, number: int, more: int) -> str:
     others = f" (and {more} more)" if more else ""
-    return f"{channel}, {number}: {rule}{others}"
+    return f"{name}, {number}: {rule}{others}"

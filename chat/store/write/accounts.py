@@ -140,8 +140,10 @@ def _prove(
         is_valid = _is_link(transaction, user, operation.link)
         how, code = "link", ErrorCode.LINK_INVALID
     elif operation.password_hash is not None:
-        stored = transaction.scalar(_PASSWORD, user=user.id) or ""
-        is_valid = hmac.compare_digest(stored.encode(), operation.password_hash.encode())
+        stored = transaction.scalar(_PASSWORD, user=user.id)
+        is_valid = stored is not None and hmac.compare_digest(
+            stored.encode(), operation.password_hash.encode()
+        )
         how, code = "password", ErrorCode.BAD_PASSWORD
     elif operation.token_hash is None:
         raise _name_taken(user)

@@ -44,7 +44,8 @@ _OLD = Prepared(
         audit.c.ts < bindparam("before"),
         or_(
             audit.c.address.is_not(None),
-            audit.c.act.in_(["banned", "unbanned"]) & audit.c.details.contains('"network"'),
+            or_(audit.c.act == "banned", audit.c.act == "unbanned")
+            & audit.c.details.contains('"network"'),
         ),
     )
     .order_by(audit.c.seq)
@@ -134,9 +135,10 @@ class Upkeep:
                     ]
                     _FORGET.run_many(connection, rows)
         except DBAPIError as exc:
-            if not engine.is_unavailability(exc):
-                log.error("cannot remove old addresses from the audit log", exc_info=exc)
-            return RETRY
+            if engine.is_unavailability(exc):
+                return RETRY
+            log.error("cannot remove old addresses from the audit log", exc_info=exc)
+            return EVERY
         self._forgotten = old[-1].seq if old else 0
         return 0.0 if old else EVERY
 

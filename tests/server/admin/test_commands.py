@@ -159,6 +159,18 @@ DAMAGES = {
     "a stale rev": ("UPDATE folds SET rev = 4", "latest event that changes it"),
     "no edit": ("UPDATE folds SET edit_id = NULL", "latest edit"),
     "a kind that is none": ("UPDATE events SET flags = 256 | 31 WHERE seq = 5", "flags"),
+    "a missing audit entry": ("UPDATE audit SET seq = seq + 100", "audit, "),
+    "an unknown role": ("UPDATE users SET role = 'owner' WHERE name = 'alice'", "alice, 1"),
+    "a device of an erased account": ("UPDATE users SET is_erased = 1", "can still sign in"),
+    "a ban of nobody": (
+        "INSERT INTO bans (created, reason) VALUES (0, '')",
+        "not of exactly one account",
+    ),
+    "an invitation used too often": (
+        "INSERT INTO invitations (hash, created, expires, uses, role, channels)"
+        " VALUES (x'00', 0, 0, 0, 'member', '[]'); INSERT INTO invitation_uses VALUES (1, 1)",
+        "more often than it allows",
+    ),
 }
 
 
@@ -166,7 +178,7 @@ DAMAGES = {
 def test_check_finds_what_is_wrong(stopped: ChatServer, damage: str) -> None:
     statement, told = DAMAGES[damage]
     with closing(sqlite3.connect(stopped.data / "chat.db")) as db:
-        changed = db.execute(statement).rowcount
+        changed = sum(db.execute(each).rowcount for each in statement.split("; "))
         db.commit()
     assert changed, "nothing was damaged"
     found = administer(stopped, "check")
