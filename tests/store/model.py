@@ -1,4 +1,4 @@
-"""A simple model of the rules of a log, to which the store is compared.
+"""A simple model of the rules of logs and accounts, to which the store is compared.
 
 `Model` predicts the result of each operation; `fold` computes the items of a log from its events.
 """
@@ -10,8 +10,19 @@ from typing import Any
 
 from chat.errors import ErrorCode
 from chat.protocol.items import Event, Item
+from chat.store.accounts import (
+    ADMIN,
+    MEMBER,
+    AccountOperation,
+    AddBan,
+    ChangeAccount,
+    LiftBan,
+    RevokeDevice,
+    SignIn,
+)
 from chat.store.operations import (
     Append,
+    ChannelOperation,
     EditMessage,
     JoinChannel,
     LeaveChannel,
@@ -27,6 +38,7 @@ from chat.store.operations import (
 )
 from chat.text import mentioned_names
 
+DONE = "nothing", None
 Prediction = ErrorCode | tuple[str, int | None]
 """A refusal, or (`new`, `repeated`, `nothing`) and the seq of the event."""
 
@@ -63,14 +75,127 @@ class Log:
         return found if found.kind == "message" and not found.is_erased else None
 
 
-class Model:
-    """All channels and cids."""
+@dataclass
+class ModelAccount:
+    """An account in the model."""
 
-    def __init__(self) -> None:
+    devices: dict[int, bytes]
+    role: str = MEMBER
+    is_disabled: bool = False
+    is_banned: bool = False
+    revoked: set[int] = field(default_factory=set)
+
+
+class Model:
+    """All channels, cids and accounts.
+
+    Args:
+        accounts: the accounts at the beginning, by name.
+        invitations: the uses that each invitation has left, by its code.
+    """
+
+    def __init__(self, accounts: dict[str, ModelAccount], invitations: dict[str, int]) -> None:
         self.logs: dict[str, Log] = {}
         self.cids: dict[tuple[str, str], tuple[str, str, int | None, int]] = {}
+        self.accounts = accounts
+        self.invitations = invitations
+        self.acts: list[str] = []
+        """The expected acts in the audit log."""
+
+    def standing(self, user: User) -> ErrorCode | None:
+        """Return why the session of `user` may do nothing, or None."""
+        account = self.accounts[user.name]
+        if account.is_banned:
+            return ErrorCode.BANNED
+        if account.is_disabled:
+            return ErrorCode.DISABLED
+        return ErrorCode.REVOKED if user.device in account.revoked else None
 
     def apply(self, operation: Operation[Any]) -> Prediction:
+        if isinstance(operation, SignIn):
+            return self._sign_in(operation)
+        actor = None
+        if isinstance(operation, ChannelOperation):
+            actor = operation.user
+        elif isinstance(operation, AccountOperation):
+            actor = operation.actor
+        if actor is not None and (refused := self.standing(actor)):
+            return refused
+        if isinstance(operation, AccountOperation):
+            return self._administrate(operation)
+        return self._apply(operation)
+
+    def _sign_in(self, operation: SignIn) -> Prediction:
+        account = self.accounts.get(operation.name)
+        if account is not None:
+            assert account.devices, "tokens of the model's sign-ins are right"
+            return self.standing(User(0, operation.name)) or DONE
+        assert operation.invitation is not None
+        if not self.invitations[operation.invitation]:
+            return ErrorCode.INVITATION_INVALID
+        self.invitations[operation.invitation] -= 1
+        self.accounts[operation.name] = ModelAccount({0: operation.claim_hash})
+        self.acts += ["created", "invitation_used"]
+        return DONE
+
+    def _administrate(self, operation: AccountOperation[Any]) -> Prediction:
+        actor = operation.actor
+        if isinstance(operation, RevokeDevice):
+            return self._revoke(operation)
+        if actor is not None and self.accounts[actor.name].role != ADMIN:
+            return ErrorCode.FORBIDDEN
+        assert isinstance(operation, ChangeAccount | AddBan | LiftBan)
+        assert operation.name is not None
+        account = self.accounts[operation.name]
+        if isinstance(operation, LiftBan):
+            if not account.is_banned:
+                return ErrorCode.NO_SUCH_BAN
+            account.is_banned = False
+            self.acts.append("unbanned")
+            return DONE
+        if isinstance(operation, ChangeAccount):
+            return self._change(operation, account)
+        if self._is_last_admin(operation.name):
+            return ErrorCode.LAST_ADMIN
+        if actor is not None and actor.name == operation.name:
+            return ErrorCode.NEEDS_FORCE
+        self.acts += [] if account.is_banned else ["banned"]
+        account.is_banned = True
+        return DONE
+
+    def _revoke(self, operation: RevokeDevice) -> Prediction:
+        account = self.accounts[operation.user]
+        if operation.actor is not None and operation.actor.name != operation.user:
+            return ErrorCode.FORBIDDEN
+        if operation.device not in account.devices:
+            return ErrorCode.NO_SUCH_DEVICE
+        if operation.device not in account.revoked:
+            account.revoked.add(operation.device)
+            self.acts.append("device_revoked")
+        return DONE
+
+    def _change(self, operation: ChangeAccount, account: ModelAccount) -> Prediction:
+        role, disabled = operation.role, operation.disabled
+        is_demotion = role not in (None, ADMIN) and account.role == ADMIN
+        if self._is_last_admin(operation.name) and (is_demotion or disabled):
+            return ErrorCode.LAST_ADMIN
+        if role is not None and role != account.role:
+            account.role = role
+            self.acts.append("role")
+        if disabled is not None and disabled != account.is_disabled:
+            account.is_disabled = disabled
+            self.acts.append("disabled" if disabled else "enabled")
+        return DONE
+
+    def _is_last_admin(self, name: str) -> bool:
+        active = [
+            each
+            for each, account in self.accounts.items()
+            if account.role == ADMIN and not account.is_disabled and not account.is_banned
+        ]
+        return active == [name]
+
+    def _apply(self, operation: Operation[Any]) -> Prediction:
         if isinstance(operation, Append):
             return self._append(operation)
         assert isinstance(operation, JoinChannel | LeaveChannel | MarkRead | Prefer)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,22 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chat.errors import CommandError, StoreUnavailable
+from chat.errors import CommandError, ErrorCode, StoreUnavailable
 from chat.protocol.codec import encode, encode_fields
 from chat.protocol.items import Event, EventFields
-from chat.store.accounts import SignedIn
+from chat.store.accounts import (
+    ADMIN,
+    Account,
+    AddBan,
+    AddDevice,
+    ChangeAccount,
+    CreateInvitation,
+    Device,
+    LiftBan,
+    RevokeDevice,
+    SignedIn,
+    SignIn,
+)
 from chat.store.operations import (
     Appended,
     JoinChannel,
@@ -27,14 +41,43 @@ from chat.store.operations import (
     Preferred,
     User,
 )
+from chat.store.read.reader import Reader
 from tests.store.conftest import Backend
-from tests.store.model import Log, Model, Prediction, fold, mentioned, unread
+from tests.store.model import (
+    DONE,
+    Log,
+    Model,
+    ModelAccount,
+    Prediction,
+    fold,
+    mentioned,
+    unread,
+)
 from tests.store.opened import OpenStore, delete, edit, message, pin, react, topic
 
-PEOPLE = [User(1, "alice"), User(2, "Bob"), User(3, "carol")]
+PEOPLE = [User(1, "alice", 1), User(2, "Bob", 2), User(3, "carol", 3)]
+SECOND_DEVICES = [User(1, "alice", 4), User(2, "Bob", 5), User(3, "carol", 6)]
 CHANNELS = ["#one", "#two"]
+USES = (1, 2)
+"""The uses of the two invitations."""
 
-people = st.sampled_from(PEOPLE)
+
+@dataclass(frozen=True)
+class Accept:
+    """A sign-in with one of the two invitations, whose codes are known when the test runs."""
+
+    name: str
+    invitation: int
+
+    def sign_in(self, codes: list[str]) -> SignIn:
+        token = self.name.encode()
+        code = codes[self.invitation]
+        return SignIn(self.name, token, token, invitation=code, registration="invite")
+
+
+people = st.sampled_from([*PEOPLE, *PEOPLE, *SECOND_DEVICES])
+actors = st.none() | st.sampled_from(PEOPLE)
+names = st.sampled_from([person.name for person in PEOPLE])
 # Mostly the first channel and its first messages, so that operations affect the same data.
 channels = st.sampled_from(["#one", "#one", "#one", "#two"])
 seqs = st.sampled_from([4, 5, 6]) | st.integers(1, 12)
@@ -68,13 +111,26 @@ operations: st.SearchStrategy[Operation[Any]] = st.one_of(
     ),
     st.builds(LeaveChannel, people, channels),
 )
-beginnings: list[Operation[Any]] = [
+administration: st.SearchStrategy[Operation[Any] | Accept] = st.one_of(
+    st.builds(ChangeAccount, actors, names, st.sampled_from([None, ADMIN, "member"])),
+    st.builds(ChangeAccount, actors, names, disabled=st.booleans()),
+    st.builds(ChangeAccount, st.none(), names, disabled=st.just(False)),
+    st.builds(AddBan, actors, names, st.none(), st.none(), st.just("")),
+    st.builds(LiftBan, actors, names, st.none()),
+    st.builds(LiftBan, st.none(), names, st.none()),
+    st.builds(RevokeDevice, actors, names, st.integers(1, 6)),
+    st.builds(Accept, st.sampled_from(["dave", "erin", "frank"]), st.integers(0, 1)),
+)
+beginnings: list[Operation[Any] | Accept] = [
     *(JoinChannel(person, "#one") for person in PEOPLE),
     *(message(person, "@alice @bob", "#one") for person in PEOPLE),
     *(react(person, 4, "+1", "#one") for person in PEOPLE),
     *(edit(person, seq, "edited", "#one", cid="x") for seq, person in enumerate(PEOPLE, 4)),
 ]
-histories = st.lists(st.lists(operations, min_size=1, max_size=20), min_size=1, max_size=4)
+commits = st.lists(
+    st.one_of(operations, operations, operations, administration), min_size=1, max_size=20
+)
+histories = st.lists(commits, min_size=1, max_size=4)
 
 
 @pytest.fixture
@@ -89,22 +145,25 @@ def new_store(backend: Backend, tmp_path: Path) -> Callable[[], OpenStore]:
 )
 @given(histories)
 def test_store_matches_the_model(
-    new_store: Callable[[], OpenStore], history: list[list[Operation[Any]]]
+    new_store: Callable[[], OpenStore], history: list[list[Operation[Any] | Accept]]
 ) -> None:
-    model = Model()
     live: dict[str, list[Event]] = {channel: [] for channel in CHANNELS}
     with new_store() as store:
-        assert [store.sign_in(person.name) for person in PEOPLE] == PEOPLE
-        for commit in (beginnings, *history):
+        model, codes = begin(store)
+        for planned in (beginnings, *history):
+            commit = [each.sign_in(codes) if isinstance(each, Accept) else each for each in planned]
             predicted = [model.apply(operation) for operation in commit]
             outcomes = store.together(commit)
             for outcome, prediction in zip(outcomes, predicted, strict=True):
                 assert told(outcome) in (prediction, None)
-            events = [validated(fields) for fields in store.commits[-1].events]
+                assert isinstance(outcome, CommandError) == isinstance(prediction, ErrorCode)
+            every = [validated(fields) for fields in store.commits[-1].events]
+            events = [event for event in every if event.channel in CHANNELS]
             new = [each[1] for each in predicted if isinstance(each, tuple) and each[0] == "new"]
             assert [event.seq for event in events] == new
             for event in events:
                 live[event.channel].append(event)
+        check_accounts(store, model)
         for channel, log in model.logs.items():
             check_channel(store, channel, live[channel], log)
 
@@ -116,11 +175,61 @@ def validated(fields: EventFields) -> Event:
     return event
 
 
+def begin(store: OpenStore) -> tuple[Model, list[str]]:
+    """Add the people with two devices each, and two invitations; alice is an admin."""
+    for person in PEOPLE:
+        signed_in = store.sign_in(person.name)
+        assert (signed_in, signed_in.device) == (person, person.device)
+    for person in PEOPLE:
+        store.do(AddDevice(None, person.name, b"second", ""))
+    store.do(ChangeAccount(None, "alice", role=ADMIN))
+    codes = [store.do(CreateInvitation(None, uses)).code for uses in USES]
+    accounts = {
+        person.name: ModelAccount({person.device: b"", person.device + 3: b"second"})
+        for person in PEOPLE
+    }
+    accounts["alice"].role = ADMIN
+    model = Model(accounts, dict(zip(codes, USES, strict=True)))
+    model.acts = store.acts
+    return model, codes
+
+
+def account_and_devices(name: str, reader: Reader) -> tuple[Account, tuple[Device, ...]]:
+    """Return an account, and its devices that are not revoked."""
+    account = reader.accounts.account(None, name)
+    return account, reader.accounts.devices(account.user)
+
+
+def check_accounts(store: OpenStore, model: Model) -> None:
+    """Check accounts, devices, invitations and the audit log; then let everybody in again."""
+    assert store.acts == model.acts
+    for name, expected in model.accounts.items():
+        account, devices = store.read(partial(account_and_devices, name))
+        assert (account.role, account.disabled, account.banned) == (
+            expected.role,
+            expected.is_disabled,
+            expected.is_banned,
+        )
+        assert len(devices) == len(expected.devices) - len(expected.revoked)
+        if expected.is_banned:
+            store.do(LiftBan(None, name, None))
+        store.do(ChangeAccount(None, name, disabled=False))
+    invitations, _ = store.read(
+        lambda reader: reader.accounts.invitations(None, cursor=None, limit=2)
+    )
+    left = [each.uses - each.used for each in reversed(invitations)]
+    assert left == list(model.invitations.values())
+    assert not store.problems()
+
+
 def check_channel(store: OpenStore, channel: str, live: list[Event], log: Log) -> None:
-    """Check that a reader returns the items and unread counts of the model."""
+    """Check that a reader returns the items and unread counts of the model.
+
+    It reads without a device, as devices may be revoked.
+    """
     assert [event.seq for event in live] == list(range(1, len(live) + 1))
     folded = fold(live)
-    for person in PEOPLE:
+    for person in (User(each.id, each.name) for each in PEOPLE):
         if person.name in log.roles:
             assert list(store.log(person, channel)) == folded
             membership = store.membership(person, channel)
@@ -141,13 +250,13 @@ def check_channel(store: OpenStore, channel: str, live: list[Event], log: Log) -
 
 def told(outcome: object) -> Prediction | None:
     """Return an outcome as a prediction, or None if it has no prediction."""
-    assert not isinstance(outcome, StoreUnavailable | SignedIn), outcome
+    assert not isinstance(outcome, StoreUnavailable), outcome
     if isinstance(outcome, CommandError):
         return outcome.code
     if isinstance(outcome, Marked):
         return "nothing", outcome.read
-    if isinstance(outcome, Preferred):
-        return "nothing", None
+    if isinstance(outcome, Preferred | SignedIn | Account):
+        return DONE
     if not isinstance(outcome, Appended):
         return None
     if not outcome.duplicate:

@@ -172,7 +172,7 @@ _RULES = {
         SELECT name, id FROM users WHERE role NOT IN ('admin', 'member', 'bot')""",
     "the erased account can still sign in": """
         SELECT u.name, u.id FROM users u WHERE u.is_erased AND (
-            EXISTS (SELECT 1 FROM devices d WHERE d.user_id = u.id)
+            EXISTS (SELECT 1 FROM devices d WHERE d.user_id = u.id AND d.revoked IS NULL)
             OR EXISTS (SELECT 1 FROM passwords p WHERE p.user_id = u.id)
             OR EXISTS (SELECT 1 FROM links l WHERE l.user_id = u.id))""",
     "the bot has a password": """

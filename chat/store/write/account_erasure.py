@@ -17,7 +17,6 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
-from chat.errors import CommandError, ErrorCode
 from chat.store.accounts import EraseAccount, EraseNext, EraseStep
 from chat.store.codes import erased_name_hash
 from chat.store.operations import User
@@ -61,7 +60,6 @@ TEXTS = 100
 JOB = "erase"
 
 _is_user = users.c.id == bindparam("user")
-_IS_ERASED = Prepared(select(users.c.is_erased).where(_is_user))
 _USER_NAME = Prepared(select(users.c.name).where(_is_user))
 _END = Prepared(update(users).where(_is_user).values(is_erased=True, role="member"))
 _REVOKE = Prepared(
@@ -183,8 +181,6 @@ def erase_account(transaction: Transaction, operation: EraseAccount) -> int:
         CommandError: no_such_user; last_admin.
     """
     now, user = transaction.now(), find_user(transaction, operation.name)
-    if transaction.scalar(_IS_ERASED, user=user.id):
-        raise CommandError(ErrorCode.NO_SUCH_USER, f"{user.name} is erased already", field="name")
     check_is_not_last_admin(transaction, user, now)
     transaction.has_erased = True  # labels and hashes, from the write-ahead log
     transaction.execute(_END, user=user.id)
@@ -195,7 +191,7 @@ def erase_account(transaction: Transaction, operation: EraseAccount) -> int:
     job = (transaction.scalar(_NEWEST_JOB) or 0) + 1
     arguments = json.dumps({"user": user.id, "place": 0, "channels": []})
     transaction.execute(_ADD_JOB, id=job, created=now, operation=JOB, arguments=arguments)
-    transaction.lookups.forget()
+    transaction.account_changed(user)
     return job
 
 

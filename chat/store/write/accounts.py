@@ -68,6 +68,7 @@ _PASSWORD = Prepared(select(passwords.c.hash).where(passwords.c.user_id == _of_u
 _ADD_PASSWORD = Prepared(insert(passwords))
 _REMOVE_PASSWORD = Prepared(delete(passwords).where(passwords.c.user_id == _of_user))
 _USE_INVITATION = Prepared(insert(invitation_uses))
+_IS_ERASED = Prepared(select(users.c.is_erased).where(users.c.id == _of_user))
 _SET_ARRIVED = Prepared(update(users).where(users.c.id == _of_user).values(arrived=True))
 _DEVICE = Prepared(
     select(devices.c.label, devices.c.revoked).where(
@@ -325,13 +326,13 @@ def _arrive(
 
 
 def find_user(transaction: Transaction, name: str) -> User:
-    """Return the user `name`.
+    """Return the user `name`, unless the account was erased.
 
     Raises:
         CommandError: no_such_user.
     """
     user = transaction.lookups.people([name]).get(fold(name))
-    if user is None or (user.name != name and _PLACEHOLDER.fullmatch(fold(name))):
+    if user is None or transaction.scalar(_IS_ERASED, user=user.id):
         raise CommandError(ErrorCode.NO_SUCH_USER, f"there is no user {name}", field="name")
     return user
 
