@@ -126,6 +126,7 @@ beginnings: list[Operation[Any] | Accept] = [
     *(message(person, "@alice @bob", "#one") for person in PEOPLE),
     *(react(person, 4, "+1", "#one") for person in PEOPLE),
     *(edit(person, seq, "edited", "#one", cid="x") for seq, person in enumerate(PEOPLE, 4)),
+    *(Accept("dave", 0), Accept("erin", 0), Accept("erin", 1)),
 ]
 commits = st.lists(
     st.one_of(operations, operations, operations, administration), min_size=1, max_size=20
