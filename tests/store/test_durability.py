@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from chat.errors import CommandError, ErrorCode
+from chat.store.accounts import SignIn
 from tests.serving import PATIENCE
 from tests.store.opened import OpenStore, sqlite_url
 
@@ -86,6 +88,104 @@ def test_acknowledged_messages_survive_kill_9(tmp_path: Path) -> None:
     stored = {int(item.cid): item.seq for item in log if item.cid is not None}
     assert len(stored) == len(log) - 1
     assert acknowledged.items() <= stored.items()
+
+
+# Claims names with invitations of two uses, disables every fifth account, and bans every seventh;
+# prints each act once its commit is reported.
+ADMINISTER = """
+    import itertools, sys, threading
+    from queue import SimpleQueue
+    from chat.protocol.values import Limits
+    from chat.store.accounts import AddBan, ChangeAccount, CreateInvitation, SignIn
+    from chat.store.operations import PendingCall
+    from chat.store.store import Store
+
+    def committed(commit):
+        for pending in commit.operations:
+            pending.settle()
+        room.release(len(commit.operations))
+
+    def submit(operation, done):
+        room.acquire()
+        store.submit([PendingCall(operation, done, lambda failure: print("failed", failure))])
+
+    created = SimpleQueue()
+    room = threading.Semaphore(20)
+    store = Store.open(sys.argv[1], limits=Limits(), committed=committed)
+    for number in itertools.count(int(sys.argv[2])):
+        if number % 2 == 0:
+            submit(CreateInvitation(None, 2), created.put)
+            code = created.get().code
+        name, token = f"user{number}", str(number).encode()
+        claim = SignIn(name, token, token, invitation=code, registration="invite")
+        submit(claim, lambda signed_in, name=name: print("claimed", name, flush=True))
+        if number % 5 == 0:
+            disable = ChangeAccount(None, name, disabled=True)
+            submit(disable, lambda account: print("disabled", account.user.name, flush=True))
+        if number % 7 == 0:
+            ban = AddBan(None, name, None, None, "spam")
+            submit(ban, lambda _, name=name: print("banned", name, flush=True))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no kill -9")
+@pytest.mark.promise(
+    1,
+    fault="`kill -9` while accounts are claimed, disabled and banned",
+    result="every acknowledged act is stored once with its audit entry; a retry changes nothing",
+)
+def test_acknowledged_acts_survive_kill_9(tmp_path: Path) -> None:
+    url = sqlite_url(tmp_path)
+    acknowledged: list[tuple[str, str]] = []
+    chance = random.Random(5)
+    for turn in range(3):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(ADMINISTER), url, str(10_000 * turn)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        stalled = threading.Timer(PATIENCE, writer.kill)
+        stalled.start()
+        with writer:
+            try:
+                assert writer.stdout is not None
+                for _ in range(chance.randrange(50, 300)):
+                    act, name = writer.stdout.readline().split()
+                    acknowledged.append((act, name))
+                writer.kill()
+                acknowledged += [
+                    (act, name)
+                    for line in writer.stdout
+                    if line.endswith("\n")
+                    for act, name in [line.split()]
+                ]
+            finally:
+                stalled.cancel()
+                writer.kill()
+    with OpenStore(url) as store:
+        page = store.read(lambda reader: reader.accounts.audit(None, before=None, limit=10_000))
+        stored = [(entry.act, entry.user.name) for entry in page.entries if entry.user is not None]
+        assert len(set(stored)) == len(stored)
+        expected = {("created" if act == "claimed" else act, name) for act, name in acknowledged}
+        assert expected <= set(stored)
+        accounts = store.read(lambda reader: reader.accounts.page(None, cursor=None, limit=10_000))[
+            0
+        ]
+        disabled = {each.user.name for each in accounts if each.disabled}
+        banned = {each.user.name for each in accounts if each.banned}
+        assert disabled == {name for act, name in stored if act == "disabled"}
+        assert banned == {name for act, name in stored if act == "banned"}
+        claimed = [name for act, name in stored if act == "created"]
+        retries = [
+            SignIn(name, token, token, invitation="used up", registration="invite")
+            for name in claimed
+            for token in [name.removeprefix("user").encode()]
+        ]
+        outcomes = store.together(retries)
+        refused = [each.code for each in outcomes if isinstance(each, CommandError)]
+        assert set(refused) <= {ErrorCode.DISABLED, ErrorCode.BANNED}
+        assert not store.entries
+        assert not store.problems()
 
 
 FULL_DISK = """
