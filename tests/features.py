@@ -1,4 +1,4 @@
-"""Features of the terminal client, each with its keys, commands and settings.
+"""Features of the client and the server, each with its keys, commands and settings.
 
 The tables in `chat/docs/features.md` are made of this list. Tests carry its ids as marks:
 `@pytest.mark.feature("reading.activity")`. `test_features.py` checks that every feature has a test,
@@ -38,7 +38,13 @@ class Wish:
     by: tuple[str, ...]
 
 
-SECTIONS = {"reading": "Reading", "writing": "Writing", "around": "General", "accounts": "Accounts"}
+SECTIONS = {
+    "reading": "Reading",
+    "writing": "Writing",
+    "around": "General",
+    "accounts": "Accounts",
+    "server": "Server",
+}
 
 FEATURES: tuple[Feature, ...] = (
     Feature(
@@ -222,6 +228,41 @@ FEATURES: tuple[Feature, ...] = (
         "accounts.audit",
         "Accounts, their roles, and a log of every administrative act (administrators)",
         "`/users`, `/role bob admin`, `/disable bob`, `/enable bob`, `/audit`",
+    ),
+    Feature(
+        "server.registration",
+        "Open, invited people only, or closed; reserved names",
+        "`registration`, `reserved_names`",
+    ),
+    Feature(
+        "server.invitations",
+        "Invitations that expire, with a number of uses, a role, and channels to join",
+        "`chat-server invite create`",
+    ),
+    Feature(
+        "server.devices",
+        "Each device has a token of its own, and can be revoked; a lost one is out at once",
+        "`chat-server user devices`, `chat-server user revoke`, `chat-server link`",
+    ),
+    Feature(
+        "server.passwords",
+        "Optional passwords; a flood of wrong ones delays nobody",
+        "automatic",
+    ),
+    Feature(
+        "server.bans",
+        "Bans of accounts, addresses and networks, with reason and end, that act at once",
+        "`chat-server ban`, `chat-server unban`, `chat-server bans`",
+    ),
+    Feature(
+        "server.accounts",
+        "Accounts with roles (admin, member, bot) that can be disabled",
+        "`chat-server user role`, `chat-server user disable`, `chat-server user add`",
+    ),
+    Feature(
+        "server.audit",
+        "An audit log of every administrative act, whoever did it",
+        "`chat-server audit`",
     ),
 )
 

@@ -352,9 +352,10 @@ class Peer:
         name: str,
         token: str | None = None,
         resume: dict[str, ResumeFrom] | None = None,
+        **more: Any,
     ) -> Welcome:
-        """Sign in."""
-        hello = Hello(v=PROTOCOL_VERSION, name=name, token=token, resume=resume)
+        """Sign in; `more` are fields such as `invite` and `device`."""
+        hello = Hello(v=PROTOCOL_VERSION, name=name, token=token, resume=resume, **more)
         self.welcome = await self.call(hello, Welcome)
         return self.welcome
 

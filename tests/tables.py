@@ -107,7 +107,7 @@ def _server_row(name: str, field: Any) -> tuple[str, str, str]:
 
 def server_commands() -> str:
     rows = (
-        (f"`chat-server {name} {kind.positional.upper()}".rstrip() + "`", _first_line(kind))
+        (f"`chat-server {' '.join((name, *map(str.upper, kind.positional)))}`", _first_line(kind))
         for name, kind in SERVER_COMMANDS.items()
     )
     return table(("command", "action"), rows)

@@ -20,6 +20,7 @@ from chat.client.model.slash import commands, parser
 from chat.client.scripting.cli import COMMANDS as SCRIPT_COMMANDS
 from chat.client.tui.app import key_rows
 from chat.protocol.values import Limits
+from chat.server.config import COMMANDS as SERVER_COMMANDS
 from chat.server.config import ServerSettings
 from tests import tables
 from tests.features import features_table, wishes_table
@@ -150,6 +151,8 @@ FLAGS_OF_JQ = {"unbuffered"}
 def known_flags() -> set[str]:
     """Return the flags of both programs, and those of `jq` in an example."""
     names = {*flags_of(ClientSettings), *ServerSettings.model_fields}
+    for kind in SERVER_COMMANDS.values():
+        names |= {name.rstrip("_") for name in kind.model_fields}
     names |= {f"limits.{name}" for name in Limits.model_fields}
     for make, _work in SCRIPT_COMMANDS.values():
         for action in make().arguments:

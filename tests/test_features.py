@@ -12,10 +12,12 @@ from chat.client.config.settings import ClientSettings
 from chat.client.model.slash import commands, parser
 from chat.client.scripting.cli import COMMANDS as SCRIPT_COMMANDS
 from chat.client.tui.app import key_rows
+from chat.server.config import COMMANDS as SERVER_COMMANDS
+from chat.server.config import ServerSettings
 from tests.features import FEATURES, WISHES, Feature, marked_ids
 
 KEYS = {key for row in key_rows() for key in row.keys}
-SETTINGS = set(options(ClientSettings))
+SETTINGS = {*options(ClientSettings), *ServerSettings.model_fields}
 ELSEWHERE = {"NO_COLOR", "s/old/new/"}
 """Names that are neither a key, a command, a flag nor a setting."""
 
@@ -29,6 +31,8 @@ def exists(what: str) -> bool:
         return commands.find(name) is not None and (not rest or bool(parser.parse(what)))
     program, _, rest = what.partition(" ")
     flag = rest.removeprefix("--").replace("-", "_")
+    if program == "chat-server":
+        return rest in SERVER_COMMANDS
     is_known = not rest or flag in flags_of(ClientSettings) or rest in SCRIPT_COMMANDS
     return program == "chat-client" and is_known
 
@@ -45,6 +49,7 @@ def test_a_missing_key_command_or_setting_is_reported() -> None:
         "nonsense",
         "chat-client --nonsense",
         "chat-client nonsense",
+        "chat-server nonsense",
         "/nonsense",
     ):
         assert not exists(what)

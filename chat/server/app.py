@@ -24,12 +24,14 @@ from chat.errors import CloseCode, StartupError
 from chat.protocol import FEATURES, FEATURES_HEADER
 from chat.protocol.frames import Bye
 from chat.rate import Budgets, TokenBuckets
+from chat.server.administration import Administration
 from chat.server.channels.builtin import Counter, RawCounter, RawEcho
 from chat.server.channels.live import LiveChannels
 from chat.server.channels.presence import PresenceBroadcaster
 from chat.server.config import ServerSettings
 from chat.server.context import ServerContext, Tuning
 from chat.server.handlers.table import TABLE
+from chat.server.passwords import Passwords
 from chat.server.reads import Reads
 from chat.server.session import Session
 from chat.server.transport import tls
@@ -39,8 +41,9 @@ from chat.server.transport.listening import BACKLOG, bind, raise_file_limit, rea
 from chat.server.transport.origins import Origins
 from chat.server.transport.outbound import WriteCoalescer
 from chat.server.writes import Writes
+from chat.store.accounts import RecordSettings
 from chat.store.ids import Ids
-from chat.store.operations import Commit
+from chat.store.operations import Commit, PendingCall
 from chat.store.store import Store
 from chat.text import printable_line
 
@@ -159,6 +162,8 @@ class App:
         )
         self._refused_origins: set[str] = set()
         self._has_found_proxy = False
+        self._administration: Administration | None = None
+        """None while the server starts: there is no session yet."""
         self._heartbeat_timer: asyncio.TimerHandle | None = None
         self._heartbeat_slot = 0
 
@@ -172,8 +177,13 @@ class App:
         tuning = self._tuning
         channels = LiveChannels(recent=tuning.recent, typing_expiry=tuning.typing_expiry)
 
+        def deliver(commit: Commit) -> None:
+            channels.committed(commit)
+            if commit.audit and self._administration is not None:
+                self._administration.apply(commit.audit)
+
         def committed(commit: Commit) -> None:  # in the store's writer thread
-            self.loop.call_soon_threadsafe(channels.committed, commit)
+            self.loop.call_soon_threadsafe(deliver, commit)
 
         try:
             self.store = await asyncio.to_thread(
@@ -188,6 +198,7 @@ class App:
             raise
         self.context = self._assemble(channels)
         try:
+            await self._start_administration()
             for listening in sockets:
                 await self._listen(listening)
         except BaseException as exc:
@@ -200,6 +211,8 @@ class App:
 
     def _assemble(self, channels: LiveChannels) -> ServerContext:
         settings, tuning, store = self.settings, self._tuning, self.store
+        reads = Reads(store)
+        self._administration = Administration(self.loop, channels, reads, self._sessions)
         return ServerContext(
             settings=settings,
             tuning=tuning,
@@ -209,12 +222,27 @@ class App:
             presence=PresenceBroadcaster(
                 self.loop, channels, pulse=tuning.pulse, crowd=tuning.crowd
             ),
-            reads=Reads(store),
+            reads=reads,
             writes=Writes(self.loop, store),
             sign_ins=AdmissionQueue(tuning.sign_ins, settings.sign_in_patience),
             budgets=self._budgets,
+            passwords=Passwords(self.loop),
+            administration=self._administration,
             new_names=TokenBuckets(settings.sign_ups / SIGN_UP_WINDOW, settings.sign_ups),
         )
+
+    async def _start_administration(self) -> None:
+        """Load the bans in force, and log changed settings; a failing disk delays no start."""
+        context = self.context
+        context.administration.start(
+            await context.reads.welcome(lambda reader: reader.accounts.banned_networks())
+        )
+        changed = RecordSettings(None, self.settings.recorded())
+        context.writes.submit(PendingCall(changed, lambda _: None, lambda _: None))
+
+    def _sessions(self) -> list[Session]:
+        endpoints = (each.endpoint for each in self.connections)
+        return [each for each in endpoints if isinstance(each, Session)]
 
     async def _listen(self, listening: socket.socket) -> None:
         port = listening.getsockname()[1]
@@ -239,6 +267,7 @@ class App:
                 connection.endpoint.send(bye)
                 connection.endpoint.ignore_commands()
         await asyncio.sleep(0)  # submit the writes of this turn
+        await asyncio.to_thread(self.context.passwords.close)
         await asyncio.to_thread(self.store.close)
         await asyncio.sleep(0)  # send the events and answers of the last commits
         for connection in tuple(self.connections):
@@ -262,6 +291,7 @@ class App:
             tls=tls_context,
             respond=self._respond,
             open_endpoint=self._open_endpoint,
+            banned=lambda address: self.context.administration.refusal(address),
             proxy_found=self._proxy_found,
         )
 

@@ -1,8 +1,8 @@
 """`chat-server`: parse settings, run the server, turn errors into exit codes.
 
 Exit codes: 0 success or stopped by a signal; 1 internal error, or cannot write to standard output
-(or `check` found problems); 2 cannot start; 130 and 143 stopped at once by a second SIGINT or
-SIGTERM; 141 output pipe closed.
+(or `check` found problems, or a command was refused); 2 wrong usage, or cannot start; 130 and 143
+stopped at once by a second SIGINT or SIGTERM; 141 output pipe closed.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from urllib.parse import urlsplit
 from chat import __version__
 from chat.errors import StartupError
 from chat.program import abandon_output, run_program, tell
-from chat.server.admin import commands
-from chat.server.config import ServerSettings, load
+from chat.server.config import COMMANDS, ServerSettings, command_lines, load
 from chat.text import printable_line
 
 __all__ = ["main"]
 
+GROUPS = tuple(dict.fromkeys(name.partition(" ")[0] for name in COMMANDS if " " in name))
+"""First words of the commands that have two."""
 DEFAULT = "ws://127.0.0.1:3000"
 """Default address of `chat-client`."""
 
@@ -40,19 +41,13 @@ def _main(arguments: list[str]) -> int:
         match arguments:
             case ["schema", *rest]:
                 return _schema(rest)
-            case ["token", *rest]:
-                return commands.token(rest)
-            case ["backup", *rest]:
-                return commands.backup(rest)
-            case ["restore", *rest]:
-                return commands.restore(rest)
-            case ["check", *rest]:
-                return commands.check(rest)
-            case ["reindex", *rest]:
-                return commands.reindex(rest)
             case ["--version"]:
                 sys.stdout.write(f"chat-server {__version__}\n")
                 return 0
+            case [group, *rest] if group in GROUPS:
+                return _grouped(group, rest)
+            case [command, *rest] if command in COMMANDS:
+                return _command(command, rest)
             case _:
                 return _serve(arguments)
     except StartupError as exc:
@@ -60,6 +55,24 @@ def _main(arguments: list[str]) -> int:
         return 2
     except KeyboardInterrupt:  # before the server handles signals
         return 130
+
+
+def _grouped(group: str, rest: list[str]) -> int:
+    """Run a command of two words, such as `user list`."""
+    known = [name for name in COMMANDS if name.startswith(f"{group} ")]
+    if rest in (["-h"], ["--help"]):
+        sys.stdout.write(f"usage: chat-server {group} COMMAND\n\n{command_lines(known)}")
+        return 0
+    command = " ".join((group, *rest[:1]))
+    if command not in known:
+        raise StartupError(f"{command} is not a command; choose one of: {', '.join(known)}")
+    return _command(command, rest[1:])
+
+
+def _command(name: str, rest: list[str]) -> int:
+    from chat.server.admin.commands import run
+
+    return run(name, rest)
 
 
 def _schema(rest: list[str]) -> int:

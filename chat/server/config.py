@@ -11,8 +11,9 @@ import argparse
 import json
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -34,22 +35,41 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from chat.durations import duration_text, parse_duration
 from chat.errors import StartupError
 from chat.program import tell
 from chat.protocol.values import Limits
-from chat.server.transport.limits import Network, network
+from chat.server.transport.limits import LOOPBACK, Network, network
 from chat.server.transport.origins import check_origin, check_public_url
-from chat.text import check_name, is_number, quoted_value
+from chat.store.accounts import AccountRole
+from chat.text import check_channel, check_name, is_builtin, is_direct, is_number, quoted_value
 
 __all__ = [
     "COMMANDS",
+    "AuditSettings",
     "BackupSettings",
+    "BanSettings",
+    "BansSettings",
     "CheckSettings",
     "DataSettings",
+    "InviteCreateSettings",
+    "InviteListSettings",
+    "InviteRevokeSettings",
+    "LinkSettings",
     "ReindexSettings",
     "RestoreSettings",
     "ServerSettings",
     "TokenSettings",
+    "UnbanSettings",
+    "UserAddSettings",
+    "UserDevicesSettings",
+    "UserDisableSettings",
+    "UserEnableSettings",
+    "UserListSettings",
+    "UserRevokeSettings",
+    "UserRoleSettings",
+    "UserShowSettings",
+    "command_lines",
     "config_file",
     "load",
 ]
@@ -117,6 +137,16 @@ def _name(value: str) -> str:
     return check_name(value, max(1, len(value)))
 
 
+def _channel(value: str) -> str:
+    if is_direct(value) or is_builtin(value):
+        raise ValueError("must be a public channel, such as '#team'")
+    return check_channel(value)
+
+
+def _duration(value: object) -> timedelta:
+    return value if isinstance(value, timedelta) else timedelta(seconds=parse_duration(str(value)))
+
+
 def _refuse_odd_numbers(cls: type[BaseModel], value: Any, info: ValidationInfo) -> Any:
     """Refuse values that pydantic reads as numbers: `true`, `1_0`, and non-ASCII digits."""
     kind = cls.model_fields[info.field_name or ""].annotation
@@ -139,6 +169,9 @@ def _check_size(value: Any) -> Any:
 _Path = Annotated[Path, PlainValidator(_path)]
 _Strings = Annotated[list[str], BeforeValidator(_split)]
 _Seconds = Annotated[float, Field(le=3_600)]
+_Duration = Annotated[timedelta, PlainValidator(_duration)]
+_Names = Annotated[list[Annotated[str, AfterValidator(_name)]], BeforeValidator(_split)]
+_Urls = Annotated[list[Annotated[str, AfterValidator(check_public_url)]], BeforeValidator(_split)]
 _Networks = Annotated[list[Annotated[Network, PlainValidator(_network)]], BeforeValidator(_split)]
 
 
@@ -147,8 +180,10 @@ class DataSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    positional: ClassVar[str] = ""
-    """The positional argument, which is required."""
+    positional: ClassVar[tuple[str, ...]] = ()
+    """The positional arguments, which are required."""
+    example: ClassVar[str] = ""
+    """A command line, shown by `--help`."""
 
     data: _Path = Field(
         default=user_data_path("chat-server", appauthor=False),
@@ -208,9 +243,7 @@ class ServerSettings(DataSettings):
     server_name: Annotated[str, AfterValidator(_printable)] = Field(
         "chat", min_length=1, max_length=64, description="name of the server, shown to users"
     )
-    public_url: Annotated[
-        list[Annotated[str, AfterValidator(check_public_url)]], BeforeValidator(_split)
-    ] = Field(
+    public_url: _Urls = Field(
         default=[],
         description="public URL of the server, for example behind a proxy: "
         "wss://chat.example.org; web pages from this host may connect; can be repeated",
@@ -263,9 +296,7 @@ class ServerSettings(DataSettings):
         description="who may take a new name: everybody (open), holders of an invitation "
         "(invite), or nobody (closed; the operator adds accounts)",
     )
-    reserved_names: Annotated[
-        list[Annotated[str, AfterValidator(_name)]], BeforeValidator(_split)
-    ] = Field(
+    reserved_names: _Names = Field(
         default=[],
         description="name that nobody may take, besides admin, system, server, everyone, all, "
         "here, channel and deleted-NUMBER; can be repeated",
@@ -282,7 +313,7 @@ class ServerSettings(DataSettings):
         "address; can be repeated",
     )
     exempt_address: _Networks = Field(
-        default=[IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")],
+        default=list(LOOPBACK),
         description="address or network without limits per address; can be repeated",
     )
     close_timeout: float = Field(
@@ -311,47 +342,224 @@ class ServerSettings(DataSettings):
             raise ValueError("--tls-cert and --tls-key must be given together")
         return self
 
+    def recorded(self) -> dict[str, str]:
+        """Return the settings that decide who may connect and sign in, for the audit log."""
+        lists = ("host", "public_url", "allow_origin", "reserved_names")
+        networks = ("trusted_proxy", "exempt_address")
+        return {
+            "registration": self.registration,
+            "tls": "yes" if self.is_tls else "no",
+            **{name: ", ".join(map(str, getattr(self, name))) for name in (*lists, *networks)},
+        }
+
     @property
     def is_tls(self) -> bool:
         """Whether clients connect with `wss://`."""
         return self.tls_cert is not None
 
 
-class TokenSettings(DataSettings):
+class _OneUser(DataSettings):
+    """A command about one account."""
+
+    positional: ClassVar[tuple[str, ...]] = ("name",)
+    name: str = Field(description="name of the account")
+
+
+class UserListSettings(DataSettings):
+    """List all accounts."""
+
+    example = "chat-server user list"
+
+
+class UserShowSettings(_OneUser):
+    """Show an account and its devices."""
+
+    example = "chat-server user show alice"
+
+
+class UserAddSettings(_OneUser):
+    """Add an account, which signs in with the printed link code within 10 minutes."""
+
+    example = "chat-server user add deploy --bot"
+    bot: bool = Field(
+        False, description="a program: it has no password and is marked as a bot; prints a token"
+    )
+    reserved_names: _Names = Field(default=[], exclude=True)
+    public_url: _Urls = Field(default=[], exclude=True)
+
+
+class UserRoleSettings(_OneUser):
+    """Change the role of an account."""
+
+    positional = ("name", "role")
+    example = "chat-server user role alice admin"
+    role: AccountRole = Field(description="admin, member or bot")
+
+
+class UserDisableSettings(_OneUser):
+    """Disable an account: its sessions end at once, and it cannot sign in."""
+
+    example = "chat-server user disable mallory"
+
+
+class UserEnableSettings(_OneUser):
+    """Enable a disabled account."""
+
+    example = "chat-server user enable mallory"
+
+
+class UserDevicesSettings(_OneUser):
+    """List the devices of an account."""
+
+    example = "chat-server user devices alice"
+
+
+class UserRevokeSettings(_OneUser):
+    """Revoke a device of an account: its sessions end at once."""
+
+    positional = ("name", "device")
+    example = "chat-server user revoke alice 7"
+    device: int = Field(ge=1, description="number of the device, from `user devices`")
+
+
+class InviteCreateSettings(DataSettings):
+    """Create an invitation, and print its code and what to send."""
+
+    example = "chat-server invite create --uses 10 --expires 2d --channel '#team'"
+    uses: int = Field(1, ge=1, le=10_000, description="new accounts that may use it")
+    expires: _Duration = Field(
+        timedelta(days=7), description="time until it expires, such as 12h or 2d"
+    )
+    role: AccountRole = Field("member", description="role of the new accounts")
+    channel: Annotated[list[Annotated[str, AfterValidator(_channel)]], BeforeValidator(_split)] = (
+        Field(
+            default=[],
+            max_length=50,
+            description="public channel that the new accounts join; can be repeated",
+        )
+    )
+
+    public_url: _Urls = Field(default=[], exclude=True)
+
+    @field_validator("expires")
+    @classmethod
+    def _check_expires(cls, value: timedelta) -> timedelta:
+        if not timedelta(minutes=1) <= value <= timedelta(days=365):
+            raise ValueError("must be between 1m and 365d")
+        return value
+
+
+class InviteListSettings(DataSettings):
+    """List the invitations, newest first."""
+
+    example = "chat-server invite list"
+
+
+class InviteRevokeSettings(DataSettings):
+    """Revoke an invitation; accounts that used it remain."""
+
+    positional = ("number",)
+    example = "chat-server invite revoke 3"
+    number: int = Field(ge=1, description="number of the invitation, from `invite list`")
+
+
+class LinkSettings(_OneUser):
+    """Print a code with which another device signs in under a name, within 10 minutes."""
+
+    example = "chat-server link alice"
+    public_url: _Urls = Field(default=[], exclude=True)
+
+
+class TokenSettings(_OneUser):
     """Issue a new token for a name, for a second device or after the first is lost."""
 
-    positional = "name"
-    name: str = Field(description="the name")
+    example = "chat-server token alice --label laptop > alice.token"
+    label: str = Field("", max_length=300, description="name of the device, shown in lists")
+
+
+class BanSettings(DataSettings):
+    """Ban an account or an address from the server: its sessions end at once."""
+
+    positional = ("target",)
+    example = "chat-server ban 192.0.2.0/24 --for 7d --reason spam"
+    target: str = Field(description="name of an account, address, or network")
+    for_: _Duration | None = Field(None, description="duration, such as 2h or 7d")
+    reason: str = Field("", max_length=300, description="reason, which the banned person sees")
+    force: bool = Field(False, description="ban loopback or a trusted proxy as well")
+    trusted_proxy: _Networks = Field(default=[], exclude=True)
+
+
+class UnbanSettings(DataSettings):
+    """Lift a ban."""
+
+    positional = ("target",)
+    example = "chat-server unban mallory"
+    target: str = Field(description="name of an account, address, or network")
+
+
+class BansSettings(DataSettings):
+    """List the bans in force, newest first."""
+
+    example = "chat-server bans"
+
+
+class AuditSettings(DataSettings):
+    """Show the newest entries of the audit log, newest first."""
+
+    example = "chat-server audit --limit 20"
+    limit: int = Field(50, ge=1, le=1_000_000, description="number of entries")
 
 
 class BackupSettings(DataSettings):
     """Copy the database to FILE; the server may be running."""
 
-    positional = "file"
+    positional = ("file",)
+    example = "chat-server backup monday.db"
     file: _Path = Field(description="the backup to create; it must not exist")
 
 
 class RestoreSettings(DataSettings):
     """Replace the database with a backup and keep the old one; stop the server first."""
 
-    positional = "file"
+    positional = ("file",)
+    example = "chat-server restore monday.db"
     file: _Path = Field(description="a backup made by `chat-server backup`")
 
 
 class CheckSettings(DataSettings):
     """Verify all logs and the index, also while the server runs; exit code 1 on problems."""
 
+    example = "chat-server check"
+
 
 class ReindexSettings(DataSettings):
     """Rebuild the full-text index from the logs; stop the server first."""
 
+    example = "chat-server reindex"
+
 
 COMMANDS: dict[str, type[DataSettings]] = {
+    "user list": UserListSettings,
+    "user show": UserShowSettings,
+    "user add": UserAddSettings,
+    "user role": UserRoleSettings,
+    "user disable": UserDisableSettings,
+    "user enable": UserEnableSettings,
+    "user devices": UserDevicesSettings,
+    "user revoke": UserRevokeSettings,
+    "invite create": InviteCreateSettings,
+    "invite list": InviteListSettings,
+    "invite revoke": InviteRevokeSettings,
+    "link": LinkSettings,
+    "token": TokenSettings,
+    "ban": BanSettings,
+    "unban": UnbanSettings,
+    "bans": BansSettings,
+    "audit": AuditSettings,
     "backup": BackupSettings,
     "restore": RestoreSettings,
     "check": CheckSettings,
     "reindex": ReindexSettings,
-    "token": TokenSettings,
 }
 
 
@@ -368,8 +576,12 @@ def load(kind: type[S], program: str, argv: list[str]) -> S:
         SystemExit: after `--help` (0).
     """
     settings = _settings(kind)
-    flags = _flags(kind, program, argv)
-    given = {each.name: each for each in (*_in_file(), *_in_environment(), *_in_flags(flags))}
+    flags = [
+        _Given(name, value, name.upper() if name in kind.positional else _flag(name))
+        for name, value in _flags(kind, program, argv).items()
+        if value is not None
+    ]
+    given = {each.name: each for each in (*_in_file(), *_in_environment(), *flags)}
     values: dict[str, Any] = {}
     for each in given.values():
         if each.name in settings:
@@ -404,12 +616,6 @@ def _settings(kind: type[BaseModel], prefix: str = "") -> dict[str, Any]:
 
 _KNOWN = _settings(ServerSettings)
 _TABLES = {name.partition(".")[0] for name in _KNOWN if "." in name}
-
-
-def _in_flags(flags: Mapping[str, Any]) -> Iterator[_Given]:
-    for name, value in flags.items():
-        if value is not None:
-            yield _Given(name, value, _flag(name))
 
 
 def _in_environment() -> Iterator[_Given]:
@@ -485,7 +691,7 @@ def _similar(name: str, known: Mapping[str, Any]) -> str:
 
 
 def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
+    return "--" + name.rstrip("_").replace("_", "-")
 
 
 def _variable(name: str) -> str:
@@ -549,6 +755,12 @@ _METAVARS = {
     "allow_origin": "ORIGIN",
     "exempt_address": "NETWORK",
     "queue_bytes": "BYTES",
+    "channel": "CHANNEL",
+    "expires": "DURATION",
+    "for_": "DURATION",
+    "label": "TEXT",
+    "reason": "TEXT",
+    "target": "NAME|ADDRESS",
     "address_rate": "NUMBER",
     "limits.frame": "BYTES",
     "limits.rate": "NUMBER",
@@ -589,8 +801,15 @@ def _parser(kind: type[DataSettings], program: str) -> argparse.ArgumentParser:
     limits = parser.add_argument_group("limits (sent to clients in `welcome`)")
     for name, field in _settings(kind).items():
         help_text = (field.description or "").rstrip(".").replace("%", "%%")
-        if name == kind.positional:
-            parser.add_argument(name, metavar=name.upper(), help=help_text)
+        if name in kind.positional:
+            parser.add_argument(name, metavar=_METAVARS.get(name, name.upper()), help=help_text)
+            continue
+        if field.exclude:  # from the file and the environment only
+            continue
+        if field.annotation is bool:
+            parser.add_argument(
+                _flag(name), dest=name, action="store_true", default=None, help=help_text
+            )
             continue
         is_list = isinstance(field.get_default(call_default_factory=True), list)
         choices = get_args(field.annotation) if field.annotation is not None else ()
@@ -607,23 +826,28 @@ def _parser(kind: type[DataSettings], program: str) -> argparse.ArgumentParser:
 
 
 def _default(value: object) -> str:
-    if value is None or value == []:
+    if value is None or value in ([], ""):
         return ""
-    shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return f" (default: {shown})".replace("%", "%%")
+    told = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, timedelta):
+        told = duration_text(value.total_seconds())
+    return f" (default: {told})".replace("%", "%%")
 
 
 def _epilog(kind: type[DataSettings]) -> str:
-    variables = (
-        f"Each flag can also be set as an environment variable (such as CHAT_PORT or\n"
-        f"CHAT_LIMITS__TEXT) or in {config_file()}."
-    )
+    file = config_file()
     if kind is not ServerSettings:
-        return variables
-    commands = "".join(
-        f"  {name:8} {(one.__doc__ or '').splitlines()[0]}\n" for name, one in COMMANDS.items()
-    )
+        return f"example:\n  {kind.example}\n\n--data can also be CHAT_DATA or a line in\n{file}."
+    commands = command_lines(COMMANDS)
     return (
         f"other commands (each has its own --help):\n{commands}"
-        f"  schema   Print the JSON Schema of the protocol.\n\n{variables}"
+        f"  {'schema':13}  Print the JSON Schema of the protocol.\n\n"
+        f"Each flag can also be a variable (CHAT_PORT, CHAT_LIMITS__TEXT) or a line in\n{file}."
+    )
+
+
+def command_lines(commands: Iterable[str]) -> str:
+    """Return a line for each of the commands, with its description."""
+    return "".join(
+        f"  {name:13}  {(COMMANDS[name].__doc__ or '').splitlines()[0]}\n" for name in commands
     )

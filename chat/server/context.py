@@ -6,10 +6,12 @@ import asyncio
 from dataclasses import dataclass
 
 from chat.rate import Budgets, TokenBuckets
+from chat.server.administration import Administration
 from chat.server.channels.live import RECENT, LiveChannels
 from chat.server.channels.presence import CROWD, PULSE, PresenceBroadcaster
 from chat.server.channels.typing import EXPIRY
 from chat.server.config import ServerSettings
+from chat.server.passwords import Passwords
 from chat.server.reads import Reads
 from chat.server.transport.limits import AdmissionQueue
 from chat.server.writes import Writes
@@ -47,5 +49,7 @@ class ServerContext:
     """Limits concurrent sign-ins."""
     budgets: Budgets
     """Rate limits of people and addresses."""
+    passwords: Passwords
+    administration: Administration
     new_names: TokenBuckets
     """Rate limits of new names, by address."""

@@ -31,9 +31,12 @@ THREADS = 2
 TRIES = 10
 """Attempts for one account from one address at once."""
 TRIES_PER_SECOND = 1 / 30
-WAITING_MAX = 256
+ADDRESS_TRIES = 60
+"""Attempts for all accounts from one address at once: a flood must not use a processor for ever."""
+ADDRESS_TRIES_PER_SECOND = 0.5
+WAITING_MAX = 48
 """Most waiting hashes; each keeps a password in memory."""
-WAITING_PER_ADDRESS = 16
+WAITING_PER_ADDRESS = 8
 USUAL_SECONDS = 0.1
 """Estimated seconds of a hash, for the waits that refusals name."""
 UNMATCHED = f"$argon2id$v=19$m=65536,t=3,p=4${'A' * 22}${'A' * 43}"
@@ -78,6 +81,7 @@ class Passwords:
     ) -> None:
         self._loop = loop
         self._tries = TokenBuckets(rate, tries)
+        self._address_tries = TokenBuckets(ADDRESS_TRIES_PER_SECOND, ADDRESS_TRIES)
         self._waiting_max = waiting_max
         self._waiting_per_address = waiting_per_address
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="passwords")
@@ -101,7 +105,9 @@ class Passwords:
         Raises:
             CommandError: rate_limited, with the seconds to wait.
         """
-        if wait := self._tries.take((account, address), self._loop.time()):
+        now = self._loop.time()
+        wait = self._tries.take((account, address), now) or self._address_tries.take(address, now)
+        if wait:
             raise CommandError(
                 ErrorCode.RATE_LIMITED,
                 f"too many attempts with a password: try again in {max(1, round(wait)):,} s, or"
@@ -140,7 +146,7 @@ class Passwords:
         own = self._waiting.get(address, ())
         count = sum(map(len, self._waiting.values()))
         if len(own) >= self._waiting_per_address or count >= self._waiting_max:
-            wait = (1 + count) * USUAL_SECONDS
+            wait = (1 + count) * USUAL_SECONDS / THREADS
             raise CommandError(ErrorCode.RATE_LIMITED, BUSY, retry_after=wait)
         turn: asyncio.Future[None] = self._loop.create_future()
         self._waiting.setdefault(address, deque()).append(turn)

@@ -4,13 +4,34 @@ from __future__ import annotations
 
 import math
 
-from chat.errors import CommandError, ErrorCode, StoreFault
+from chat.errors import CloseCode, CommandError, ErrorCode, StoreFault
 from chat.protocol.frames import ErrorFrame
 from chat.store.operations import Failure
 
-__all__ = ["as_refusal", "error_frame"]
+__all__ = ["as_refusal", "close_code", "close_reason", "error_frame"]
 
 UNAVAILABLE = "the server cannot write to its disk; nothing was stored, try again later"
+
+
+_ENDS = {
+    ErrorCode.BAD_TOKEN: CloseCode.BAD_TOKEN,
+    ErrorCode.BANNED: CloseCode.BANNED,
+    ErrorCode.DISABLED: CloseCode.DISABLED,
+    ErrorCode.REVOKED: CloseCode.REVOKED,
+}
+"""Errors that end a session, with the code of the close."""
+CLOSE_REASON_BYTES = 123
+"""Most bytes of a close reason (RFC 6455, 5.5)."""
+
+
+def close_code(error: CommandError) -> CloseCode | None:
+    """Return the close code of an error that ends a session; None: the session may continue."""
+    return _ENDS.get(error.code)
+
+
+def close_reason(message: str) -> str:
+    """Return a message, cut to the size of a close reason."""
+    return message.encode()[:CLOSE_REASON_BYTES].decode(errors="ignore")
 
 
 def error_frame(

@@ -9,13 +9,13 @@ from collections.abc import Callable, Coroutine, Mapping
 from types import CoroutineType
 from typing import Any, cast
 
-from chat.errors import CloseCode, CommandError, ErrorCode, FrameError
+from chat.errors import CloseCode, CommandError, ErrorCode, FrameError, StoreUnavailable
 from chat.protocol.codec import decode_command, encode
 from chat.protocol.commands import Command, Hello
 from chat.protocol.frames import Heads, ServerFrame
 from chat.server.channels.builtin import Counter
 from chat.server.context import ServerContext
-from chat.server.refusals import as_refusal, error_frame
+from chat.server.refusals import as_refusal, close_code, close_reason, error_frame
 from chat.server.subscriptions import Subscriptions
 from chat.server.transport.connection import Connection
 from chat.server.transport.outbound import text_frame
@@ -175,7 +175,7 @@ class Session:
     ) -> None:
         try:
             answer = await reading
-        except CommandError as error:
+        except (CommandError, StoreUnavailable) as error:
             self.refuse(command_id, error)
         else:
             if answer is not None:
@@ -219,6 +219,13 @@ class Session:
     def ignore_commands(self) -> None:
         """Ignore all further commands: the server is stopping."""
         self.is_stopping = True
+
+    def end(self, error: CommandError) -> None:
+        """Send the error that ends the session, and close with its code; see `close_code`."""
+        code = close_code(error)
+        assert code is not None, error.code
+        self.send(error_frame(error, None))
+        self.connection.end(code, close_reason(error.message))
 
     def heartbeat(self) -> None:
         """Send the heads of the session's channels: they reveal a lost last event."""

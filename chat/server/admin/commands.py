@@ -1,52 +1,50 @@
-"""The operator's commands: token, backup, restore, check, reindex.
+"""The operator's commands: run one by its name, and those for the whole database.
 
 Results go to standard output, messages to standard error.
 """
 
 from __future__ import annotations
 
-import secrets
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from chat.errors import CommandError, StartupError, StoreUnavailable
 from chat.program import tell
+from chat.server.admin import accounts
 from chat.server.config import (
+    COMMANDS,
     BackupSettings,
     CheckSettings,
     ReindexSettings,
     RestoreSettings,
-    TokenSettings,
     load,
 )
 from chat.text import counted, printable_line
 
-__all__ = ["backup", "check", "reindex", "restore", "token"]
+__all__ = ["run"]
+
+REFUSED = 1
+"""Exit code of a command that is refused, such as for an unknown name."""
 
 
-def token(arguments: list[str]) -> int:
-    """Issue and print a new token for a name."""
-    from chat.server.handlers.signin import hash_token
-    from chat.store.accounts import AddDevice
-    from chat.store.store import execute
-
-    settings = load(TokenSettings, "chat-server token", arguments)
-    secret = secrets.token_urlsafe(32)
+def run(name: str, arguments: list[str]) -> int:
+    """Run the command `name`; return its exit code."""
+    settings = load(COMMANDS[name], f"chat-server {name}", arguments)
     try:
-        added = AddDevice(None, settings.name, hash_token(secret), label="")
-        execute(settings.store_url, added)
-    except (CommandError, StoreUnavailable) as exc:
+        return _WORK[name](settings)
+    except CommandError as exc:
+        tell(f"chat-server: {exc}")
+        return REFUSED
+    except StoreUnavailable as exc:
         raise StartupError(str(exc)) from None
-    tell(f"New token for {settings.name}; keep it secret:")
-    sys.stdout.write(secret + "\n")
-    return 0
 
 
-def backup(arguments: list[str]) -> int:
+def _backup(settings: BackupSettings) -> int:
     """Copy the database to a file."""
     from chat.store.maintenance.backup import back_up
 
-    settings = load(BackupSettings, "chat-server backup", arguments)
     holdings = back_up(settings.store_url, _absolute(settings.file))
     size = _absolute(settings.file).stat().st_size
     tell(
@@ -55,11 +53,10 @@ def backup(arguments: list[str]) -> int:
     return 0
 
 
-def restore(arguments: list[str]) -> int:
+def _restore(settings: RestoreSettings) -> int:
     """Replace the database with a backup."""
     from chat.store.maintenance.backup import restore as put_back
 
-    settings = load(RestoreSettings, "chat-server restore", arguments)
     restored = put_back(settings.store_url, _absolute(settings.file))
     tell(f"{settings.database}: {restored.holdings}, from {settings.file}")
     if restored.former is not None:
@@ -67,11 +64,10 @@ def restore(arguments: list[str]) -> int:
     return 0
 
 
-def check(arguments: list[str]) -> int:
+def _check(settings: CheckSettings) -> int:
     """Check every log; print a line for each problem."""
     from chat.store.maintenance.check import Holdings, check_database
 
-    settings = load(CheckSettings, "chat-server check", arguments)
     found = 0
     for line in check_database(settings.store_url):
         if isinstance(line, Holdings):
@@ -83,11 +79,10 @@ def check(arguments: list[str]) -> int:
     return 1 if found else 0
 
 
-def reindex(arguments: list[str]) -> int:
+def _reindex(settings: ReindexSettings) -> int:
     """Rebuild the full-text index."""
     from chat.store.maintenance.check import reindex as rebuild_index
 
-    settings = load(ReindexSettings, "chat-server reindex", arguments)
     holdings = rebuild_index(settings.store_url)
     tell(f"{settings.database}: {holdings}; rebuilt the full-text index")
     return 0
@@ -95,3 +90,12 @@ def reindex(arguments: list[str]) -> int:
 
 def _absolute(file: Path) -> Path:
     return file.expanduser().absolute()
+
+
+_WORK: dict[str, Callable[[Any], int]] = {
+    **accounts.WORK,
+    "backup": _backup,
+    "restore": _restore,
+    "check": _check,
+    "reindex": _reindex,
+}

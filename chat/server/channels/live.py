@@ -20,7 +20,7 @@ from chat.protocol.values import Presence
 from chat.server.channels.typing import EXPIRY, TypingTracker
 from chat.server.transport.connection import Connection
 from chat.server.transport.outbound import Outlet, text_frame
-from chat.store.operations import Commit
+from chat.store.operations import Commit, User
 from chat.text import channel_names, is_direct
 
 __all__ = ["LiveChannel", "LiveChannels", "Member"]
@@ -37,6 +37,7 @@ class Member(Protocol):
     """A signed-in session of a member."""
 
     connection: Connection
+    user: User
 
     @property
     def name(self) -> str:

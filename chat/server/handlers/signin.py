@@ -1,4 +1,4 @@
-"""Handle `hello`: identify the user and resume channels."""
+"""Handle `hello`: identify the user by a token, a code or a password, and resume channels."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from chat.errors import CloseCode, CommandError, ErrorCode, StoreUnavailable
 from chat.protocol import FEATURES, PROTOCOL_VERSION, frames
 from chat.protocol.commands import Hello
 from chat.protocol.frames import ServerInfo, Welcome
-from chat.server.refusals import as_refusal
-from chat.store.accounts import Quota, SignIn
+from chat.server.refusals import as_refusal, close_code, close_reason
+from chat.server.transport.limits import source_of
+from chat.store.accounts import Account, Quota, SignIn
 from chat.store.operations import Membership
+from chat.store.read.reader import Reader
+from chat.text import fold
 
 if TYPE_CHECKING:
     from chat.server.session import Session
@@ -34,7 +37,7 @@ def hash_token(token: str) -> bytes:
 
 
 def hello(session: Session, command: Hello) -> Coroutine[Any, Any, None] | None:
-    """Sign in: claim a new name, or check the token of a known one."""
+    """Sign in to a known name, or claim a new one."""
     if session.is_signed_in:
         raise CommandError(ErrorCode.ALREADY_SIGNED_IN, f"already signed in as {session.user.name}")
     if command.v != PROTOCOL_VERSION:
@@ -58,7 +61,9 @@ async def _sign_in(session: Session, command: Hello) -> None:
     def admit_next() -> None:
         context.sign_ins.leave(session, context.loop.time())
 
+    issued = None if command.token else secrets.token_urlsafe(32)
     try:
+        operation = await _operation(session, command, issued)  # a slow hash holds up no other
         if wait := await context.sign_ins.enter(session, context.loop.time()):
             busy = CommandError(ErrorCode.UNAVAILABLE, BUSY, retry_after=wait)
             session.refuse(command.id, busy)
@@ -66,12 +71,8 @@ async def _sign_in(session: Session, command: Hello) -> None:
                 CloseCode.OVERLOADED, "too many sign-ins at once; reconnect later"
             )
             return
-        issued = None if command.token else secrets.token_urlsafe(32)
-        given = hash_token(command.token) if command.token else None
-        claim = given or hash_token(issued or "")
-        signed_in = await context.writes.commit(
-            SignIn(command.name, given, claim, _name_quota(session))
-        )
+        ended = context.administration.ended
+        signed_in = await context.writes.commit(operation)
         current = len(context.channels.sessions_of(signed_in.user.name))
         if current >= context.settings.person_connections:
             session.connection.end(
@@ -81,20 +82,80 @@ async def _sign_in(session: Session, command: Hello) -> None:
             return
         session.signed_in(signed_in.user)
         memberships = signed_in.memberships
-        if memberships is None:
+        # A ban that was applied before the session was registered has not ended it.
+        if memberships is None or context.administration.ended != ended:
             memberships = await context.reads.welcome(
                 lambda reader: reader.memberships(signed_in.user)
             )
-        token = issued if signed_in.claimed else None
-        session.subscriptions.welcomed(
-            memberships, lambda: session.answer(_welcome(session, command.id, token, memberships))
-        )
+        token = issued if signed_in.claimed or signed_in.is_new_device else None
+        welcome = _welcome(session, command.id, token, signed_in.role, memberships)
+        session.subscriptions.welcomed(memberships, lambda: session.answer(welcome))
         session.finish_sign_in()
         await session.subscriptions.follow_all(command.resume or {}, backed_up=admit_next)
     except (CommandError, StoreUnavailable) as error:
         _refuse(session, command, as_refusal(error))
     finally:
         admit_next()
+
+
+async def _operation(session: Session, command: Hello, issued: str | None) -> SignIn:
+    """Return the operation of a `hello`, after the password was verified, if it is needed.
+
+    Args:
+        session: the session.
+        command: the `hello`.
+        issued: the token of a new device, if the client sent none.
+    """
+    settings = session.context.settings
+    given = hash_token(command.token) if command.token else None
+    password_hash = None
+    if command.password is not None and command.invite is None and command.link is None:
+        password_hash = await _verified(session, command, command.password, given)
+    return SignIn(
+        command.name,
+        given,
+        given or hash_token(issued or ""),
+        # An invitation bounds the number of names.
+        quota=None if command.invite is not None else _name_quota(session),
+        label=command.device or command.client or "",
+        address=session.connection.address,
+        registration=settings.registration,
+        reserved=frozenset(map(fold, settings.reserved_names)),
+        invitation=command.invite,
+        link=command.link,
+        password_hash=password_hash,
+    )
+
+
+async def _verified(
+    session: Session, command: Hello, password: str, token_hash: bytes | None
+) -> str | None:
+    """Return the stored hash that `password` matches; None if a valid token makes it needless.
+
+    Raises:
+        CommandError: bad_password, or rate_limited after too many attempts.
+    """
+    context, name = session.context, command.name
+
+    def query(reader: Reader) -> tuple[Account | None, bool]:
+        account = reader.accounts.account_to_verify(name)
+        if account is None or token_hash is None:
+            return account, False
+        return account, reader.accounts.has_token(account.user, token_hash)
+
+    account, has_token = await context.reads.welcome(query)
+    if has_token:
+        return None
+    stored = account.password_hash if account is not None else None
+    source = source_of(session.connection.address)
+    if not await context.passwords.verify(stored, password, account=fold(name), address=source):
+        raise CommandError(
+            ErrorCode.BAD_PASSWORD,
+            f"wrong name or password: try again, or sign in as {name} with a link code from another"
+            f" device (`/link`) or from the operator (`chat-server link {name}`)",
+            field="password",
+        )
+    return stored
 
 
 def _name_quota(session: Session) -> Quota | None:
@@ -108,8 +169,8 @@ def _refuse(session: Session, command: Hello, error: CommandError) -> None:
         session.connection.end(CloseCode.INTERNAL, error.message)
         return
     session.refuse(command.id, error)
-    if error.code is ErrorCode.BAD_TOKEN:
-        session.connection.end(CloseCode.BAD_TOKEN, "wrong token for this name")
+    if (code := close_code(error)) is not None:
+        session.connection.end(code, close_reason(error.message))
     else:
         session.abort_sign_in()
 
@@ -118,6 +179,7 @@ def _welcome(
     session: Session,
     command_id: str | None,
     token: str | None,
+    role: str,
     memberships: tuple[Membership, ...],
 ) -> Welcome:
     context = session.context
@@ -135,6 +197,7 @@ def _welcome(
         heartbeat=settings.heartbeat,
         channels=tuple(map(_listed, memberships)),
         features=FEATURES,
+        role=role,
     )
 
 

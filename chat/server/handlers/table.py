@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chat.server.handlers import (
+    accounts,
     ephemeral,
     history,
     membership,
@@ -34,4 +35,16 @@ TABLE: Table = {
     "typing": ephemeral.typing,
     "status": ephemeral.status,
     "ping": ephemeral.ping,
+    "devices": accounts.devices,
+    "revoke": accounts.revoke,
+    "link": accounts.link,
+    "password": accounts.password,
+    "account": accounts.account,
+    "users": accounts.users,
+    "invitation": accounts.invitation,
+    "invitations": accounts.invitations,
+    "ban": accounts.ban,
+    "unban": accounts.unban,
+    "bans": accounts.bans,
+    "audit": accounts.audit,
 }

@@ -85,6 +85,8 @@ class ConnectionContext:
     """Answers the handshake request; status 101 accepts it."""
     open_endpoint: Callable[[Connection, Request], Endpoint]
     """Called after the handshake; returns the endpoint of the connection."""
+    banned: Callable[[str], Refusal | None]
+    """Returns the refusal of a banned address."""
     proxy_found: Callable[[str], None]
     """Called with the address of an undeclared proxy."""
 
@@ -522,7 +524,7 @@ class Connection(asyncio.Protocol):
             return
         self._stop_timer()
         if self._refusal is not None:
-            self.end(CloseCode.TOO_MANY_CONNECTIONS, self._refusal.reason)
+            self.end(self._refusal.code, self._refusal.reason)
             return
         self.outlet.open(self.transport)
         self.budget = self._context.budgets.of_connection(self.source, self.loop.time())
@@ -541,6 +543,7 @@ class Connection(asyncio.Protocol):
         elif is_proxied and limiter.source(address, is_proxied=False) is None:
             self._context.proxy_found(address)
         self.source = limiter.source(self._address, is_proxied=is_proxied)
+        self._refusal = self._refusal or self._context.banned(self._address)
 
     def respond(self, status: HTTPStatus, text: str) -> Response:
         """Return a plain text response; the connection closes after it."""

@@ -25,19 +25,24 @@ from ipaddress import (
     ip_network,
 )
 
+from chat.errors import CloseCode
 from chat.rate import TokenBuckets
 
 __all__ = [
+    "LOOPBACK",
     "AdmissionQueue",
     "ConnectionLimiter",
     "Network",
     "Refusal",
+    "is_in",
     "network",
+    "network_text",
     "source_of",
 ]
 
 
 Network = IPv4Network | IPv6Network
+LOOPBACK: tuple[Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 
 ADDRESSES_CACHED = 4_096
 """Parsed addresses in the cache."""
@@ -53,6 +58,7 @@ class Refusal:
     """A close reason of at most 123 bytes."""
     is_explained: bool
     """Whether the connection is closed with the reason, or aborted without one."""
+    code: CloseCode = CloseCode.TOO_MANY_CONNECTIONS
 
 
 def network(text: str) -> Network:
@@ -62,6 +68,11 @@ def network(text: str) -> Network:
         ValueError: `text` is neither.
     """
     return ip_network(text, strict=False)
+
+
+def network_text(network: Network) -> str:
+    """Return the address, or the network in CIDR notation."""
+    return str(network.network_address if network.num_addresses == 1 else network)
 
 
 # Parsing an address takes 15 µs, and each connection needs it several times.
@@ -153,7 +164,7 @@ class ConnectionLimiter:
 
     def is_proxy(self, address: str) -> bool:
         """Whether the address belongs to a declared proxy."""
-        return _is_in(address, self._proxies)
+        return is_in(address, self._proxies)
 
     def client_address(self, address: str, forwarded: Sequence[str]) -> str:
         """Return the address of the client behind a proxy.
@@ -180,7 +191,7 @@ class ConnectionLimiter:
             is_proxied: whether `address` is an undeclared proxy: then all clients behind it are one
                 source, even at an exempt address.
         """
-        if not is_proxied and _is_in(address, self._exempt):
+        if not is_proxied and is_in(address, self._exempt):
             return None
         return source_of(address)
 
@@ -208,7 +219,8 @@ class ConnectionLimiter:
         return None
 
 
-def _is_in(address: str, networks: Sequence[Network]) -> bool:
+def is_in(address: str, networks: Sequence[Network]) -> bool:
+    """Whether an address is in one of the networks."""
     parsed = _parse_address(address)
     return any(parsed in network for network in networks)
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -74,6 +75,11 @@ _DEVICES = Prepared(
     select(devices.c.id, devices.c.label, devices.c.created, devices.c.seen)
     .where(devices.c.user_id == bindparam("user"), devices.c.revoked.is_(None))
     .order_by(devices.c.id.desc())
+)
+_HASHES = Prepared(
+    select(devices.c.hash).where(
+        devices.c.user_id == bindparam("user"), devices.c.revoked.is_(None)
+    )
 )
 _invitations = select(
     invitations,
@@ -150,6 +156,11 @@ class AccountReader:
         """Return the account `name` with its password hash, or None; for sign-ins only."""
         row = _ACCOUNT.first(self._connection, fold=fold(name), now=self._clock_ms())
         return _account(row) if row is not None else None
+
+    def has_token(self, user: User, token_hash: bytes) -> bool:
+        """Whether a device of `user` has this token; the duration does not reveal a match."""
+        hashes = _HASHES.all(self._connection, user=user.id)
+        return sum(hmac.compare_digest(each.hash, token_hash) for each in hashes) > 0
 
     def account(self, viewer: User | None, name: str) -> Account:
         """Return an account.

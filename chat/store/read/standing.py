@@ -15,11 +15,11 @@ from sqlalchemy import Connection, bindparam, select
 
 from chat.errors import CommandError, ErrorCode
 from chat.store.accounts import Ban, BannedNetworks
-from chat.store.operations import User
+from chat.store.operations import AuditEntry, User
 from chat.store.schema import bans, devices, users
 from chat.store.sql import Prepared
 
-__all__ = ["Standings", "banned", "banned_networks"]
+__all__ = ["Standings", "banned", "banned_networks", "ending"]
 
 _actors = users.alias("actors")
 _STANDING = Prepared(
@@ -101,20 +101,14 @@ class Standings:
 
     def _check_account(self, user: User, row: Any) -> None:
         if row.is_erased:
-            raise CommandError(ErrorCode.DISABLED, "this account was erased")
+            raise _erased()
         if row.ban is not None and self._is_in_force(row.until):
             by = User(row.by_id, row.by_name) if row.by_id is not None else None
             raise banned(Ban(row.ban, user, None, row.created, row.until, row.reason, by))
         if row.disabled is not None:
-            raise CommandError(
-                ErrorCode.DISABLED,
-                f"the account {user.name} is disabled: ask an admin or the operator to enable it",
-            )
+            raise _disabled(user.name)
         if user.device and (row.device is None or row.revoked is not None):
-            raise CommandError(
-                ErrorCode.REVOKED,
-                "this device was revoked: sign in again with a link code or a password",
-            )
+            raise _revoked()
 
     def check_address(self, connection: Connection, address: str | None) -> None:
         """Refuse an address that is banned. Raises banned."""
@@ -152,6 +146,46 @@ def banned(ban: Ban) -> CommandError:
     until = f" until {_moment(ban.until)}" if ban.until is not None else ""
     reason = f": {ban.reason}" if ban.reason else ""
     return CommandError(ErrorCode.BANNED, f"{by} has banned {whom} from this server{until}{reason}")
+
+
+def ending(entry: AuditEntry) -> CommandError | None:
+    """Return the error that ends the sessions of the entry's user or device.
+
+    None: the entry ends none, or is about a network (see `BannedNetworks`).
+    """
+    if entry.user is None:
+        return None
+    match entry.act:
+        case "banned":
+            until, reason = entry.details.get("until"), entry.details.get("reason", "")
+            end = int(until) if until is not None else None
+            return banned(Ban(0, entry.user, None, entry.ts, end, reason, entry.actor))
+        case "disabled":
+            return _disabled(entry.user.name)
+        case "erased":
+            return _erased()
+        case "device_revoked":
+            return _revoked()
+        case _:
+            return None
+
+
+def _disabled(name: str) -> CommandError:
+    return CommandError(
+        ErrorCode.DISABLED,
+        f"the account {name} is disabled: ask an admin or the operator to enable it",
+    )
+
+
+def _erased() -> CommandError:
+    return CommandError(ErrorCode.DISABLED, "this account was erased")
+
+
+def _revoked() -> CommandError:
+    return CommandError(
+        ErrorCode.REVOKED,
+        "this device was revoked: sign in again with a link code or a password",
+    )
 
 
 def _moment(ms: int) -> str:

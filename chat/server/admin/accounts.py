@@ -1,0 +1,396 @@
+"""The operator's commands for accounts, invitations, bans, and the audit log.
+
+They work beside a running server, which applies each change within a second. Codes and tokens go to
+standard output and nothing else does, so a script can take them; tables have a line of titles.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from chat.durations import duration_text
+from chat.errors import CommandError, StartupError
+from chat.program import tell
+from chat.server.config import (
+    AuditSettings,
+    BanSettings,
+    DataSettings,
+    InviteCreateSettings,
+    InviteRevokeSettings,
+    LinkSettings,
+    TokenSettings,
+    UnbanSettings,
+    UserAddSettings,
+    UserDevicesSettings,
+    UserDisableSettings,
+    UserEnableSettings,
+    UserRevokeSettings,
+    UserRoleSettings,
+    UserShowSettings,
+)
+from chat.server.transport.limits import LOOPBACK, network_text
+from chat.store.accounts import (
+    BOT,
+    MEMBER,
+    Account,
+    AddAccount,
+    AddBan,
+    AddDevice,
+    Ban,
+    ChangeAccount,
+    CreateInvitation,
+    CreateLink,
+    Device,
+    Invitation,
+    LiftBan,
+    LinkCode,
+    Network,
+    RevokeDevice,
+    RevokeInvitation,
+    network_of,
+)
+from chat.store.read.reader import Reader
+from chat.store.store import execute, look
+from chat.text import fold, printable_line
+
+__all__ = ["WORK"]
+
+ALL = 1_000_000_000
+ADDRESS_OF_SERVER = "ADDRESS-OF-YOUR-SERVER"
+
+
+# Accounts
+
+
+def _user_list(settings: DataSettings) -> int:
+    accounts, _ = look(
+        settings.store_url, lambda reader: reader.accounts.page(None, cursor=None, limit=ALL)
+    )
+    _print_table(
+        ("NAME", "ROLE", "STATE", "CREATED", "LAST SIGN-IN"),
+        (
+            (each.user.name, each.role, _state(each), _time(each.created), _time(each.seen))
+            for each in accounts
+        ),
+    )
+    return 0
+
+
+def _user_show(settings: UserShowSettings) -> int:
+    account, devices = _read_user(settings)
+    for title, value in (
+        ("name", account.user.name),
+        ("role", account.role),
+        ("state", _state(account)),
+        ("created", _time(account.created)),
+        ("last sign-in", _time(account.seen)),
+        ("password", "yes" if account.has_password else "no"),
+        ("devices", str(len(devices))),
+    ):
+        sys.stdout.write(f"{title:12}  {printable_line(value)}\n")
+    if devices:
+        sys.stdout.write("\n")
+        _print_devices(devices)
+    return 0
+
+
+def _read_user(
+    settings: UserShowSettings | UserDevicesSettings,
+) -> tuple[Account, tuple[Device, ...]]:
+    def query(reader: Reader) -> tuple[Account, tuple[Device, ...]]:
+        account = reader.accounts.account(None, settings.name)
+        return account, reader.accounts.devices(account.user)
+
+    return look(settings.store_url, query)
+
+
+def _user_add(settings: UserAddSettings) -> int:
+    url, name = settings.store_url, settings.name
+    role = BOT if settings.bot else MEMBER
+    reserved = frozenset(map(fold, settings.reserved_names))
+    account = execute(url, AddAccount(None, name, role, reserved))
+    if settings.bot:
+        token = secrets.token_urlsafe(32)
+        execute(url, AddDevice(None, name, _hash(token), "bot"))
+        tell(f"Added the bot {account.user.name}. Its token; keep it secret:")
+        sys.stdout.write(token + "\n")
+    else:
+        tell(f"Added {account.user.name}.")
+        _print_link(settings, account.user.name, execute(url, CreateLink(None, name)))
+    return 0
+
+
+def _user_role(settings: UserRoleSettings) -> int:
+    changed = execute(settings.store_url, ChangeAccount(None, settings.name, role=settings.role))
+    tell(f"{changed.user.name} now has the role {changed.role}")
+    return 0
+
+
+def _user_disable(settings: UserDisableSettings) -> int:
+    changed = execute(settings.store_url, ChangeAccount(None, settings.name, disabled=True))
+    tell(f"{changed.user.name} is disabled; their sessions end within a second")
+    return 0
+
+
+def _user_enable(settings: UserEnableSettings) -> int:
+    changed = execute(settings.store_url, ChangeAccount(None, settings.name, disabled=False))
+    tell(f"{changed.user.name} is enabled")
+    return 0
+
+
+def _user_devices(settings: UserDevicesSettings) -> int:
+    _, devices = _read_user(settings)
+    _print_devices(devices)
+    return 0
+
+
+def _user_revoke(settings: UserRevokeSettings) -> int:
+    execute(settings.store_url, RevokeDevice(None, settings.name, settings.device))
+    tell(f"Revoked device {settings.device} of {settings.name}; its sessions end within a second")
+    return 0
+
+
+def _link(settings: LinkSettings) -> int:
+    link = execute(settings.store_url, CreateLink(None, settings.name))
+    _print_link(settings, settings.name, link)
+    return 0
+
+
+def _token(settings: TokenSettings) -> int:
+    token = secrets.token_urlsafe(32)
+    try:
+        execute(settings.store_url, AddDevice(None, settings.name, _hash(token), settings.label))
+    except CommandError as exc:  # as in the first version, exit code 2
+        raise StartupError(str(exc)) from None
+    tell(f"New token for {settings.name}; keep it secret:")
+    sys.stdout.write(token + "\n")
+    return 0
+
+
+# Invitations
+
+
+def _invite_create(settings: InviteCreateSettings) -> int:
+    created = execute(
+        settings.store_url,
+        CreateInvitation(
+            None,
+            uses=settings.uses,
+            seconds=int(settings.expires.total_seconds()),
+            role=settings.role,
+            channels=tuple(settings.channel),
+        ),
+    )
+    uses = f"{settings.uses:,} new account" + ("" if settings.uses == 1 else "s")
+    invitation = created.invitation
+    tell(
+        f"Invitation {invitation.id} for {uses}, until {_time(invitation.expires)}. Send this:\n\n"
+        f"  Run `chat-client --url {_address(settings.public_url)}`, choose a name,\n"
+        f"  and enter this invitation when it asks: {created.code}\n"
+    )
+    sys.stdout.write(created.code + "\n")
+    return 0
+
+
+def _invite_list(settings: DataSettings) -> int:
+    invitations, _ = look(
+        settings.store_url, lambda reader: reader.accounts.invitations(None, cursor=None, limit=ALL)
+    )
+    _print_table(
+        ("NUMBER", "USED", "ROLE", "STATE", "EXPIRES", "BY", "CHANNELS"),
+        (
+            (
+                str(each.id),
+                f"{each.used}/{each.uses}",
+                each.role,
+                _invitation_state(each),
+                _time(each.expires),
+                each.by.name if each.by else "operator",
+                " ".join(each.channels),
+            )
+            for each in invitations
+        ),
+    )
+    return 0
+
+
+def _invite_revoke(settings: InviteRevokeSettings) -> int:
+    execute(settings.store_url, RevokeInvitation(None, settings.number))
+    tell(f"Revoked invitation {settings.number}; accounts that used it remain")
+    return 0
+
+
+# Bans
+
+
+def _ban(settings: BanSettings) -> int:
+    name, banned = _target(settings.target)
+    seconds = settings.for_.total_seconds() if settings.for_ else None
+    until = None if seconds is None else time.time_ns() // 1_000_000 + int(seconds * 1_000)
+    execute(
+        settings.store_url,
+        AddBan(
+            None,
+            name,
+            banned,
+            until,
+            settings.reason,
+            settings.force,
+            protected=(*LOOPBACK, *settings.trusted_proxy),
+        ),
+    )
+    duration = "until it is lifted" if seconds is None else f"for {duration_text(seconds)}"
+    tell(f"{settings.target} is banned {duration}; sessions end within a second")
+    if name is not None:
+        tell(
+            "With `registration = open` the person can take a new name: ban the address as well,"
+            " or invite people instead"
+        )
+    return 0
+
+
+def _unban(settings: UnbanSettings) -> int:
+    execute(settings.store_url, LiftBan(None, *_target(settings.target)))
+    tell(f"The ban of {settings.target} is lifted")
+    return 0
+
+
+def _bans(settings: DataSettings) -> int:
+    bans, _ = look(
+        settings.store_url, lambda reader: reader.accounts.bans(None, cursor=None, limit=ALL)
+    )
+    _print_table(
+        ("BANNED", "SINCE", "UNTIL", "BY", "REASON"),
+        (
+            (
+                _banned(each),
+                _time(each.created),
+                _time(each.until) if each.until else "lifted",
+                each.by.name if each.by else "operator",
+                each.reason,
+            )
+            for each in bans
+        ),
+    )
+    return 0
+
+
+def _audit(settings: AuditSettings) -> int:
+    page = look(
+        settings.store_url,
+        lambda reader: reader.accounts.audit(None, before=None, limit=settings.limit),
+    )
+    _print_table(
+        ("ENTRY", "TIME", "ACT", "BY", "ACCOUNT", "ADDRESS", "DETAILS"),
+        (
+            (
+                str(each.seq),
+                _time(each.ts),
+                each.act,
+                each.actor.name if each.actor else "operator",
+                each.user.name if each.user else "-",
+                each.address or "-",
+                " ".join(f"{key}={value}" for key, value in each.details.items()),
+            )
+            for each in page.entries
+        ),
+    )
+    return 0
+
+
+# Output
+
+
+def _print_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows in columns; an empty value is `-`, so that columns can be counted."""
+    shown = [titles, *([printable_line(value) or "-" for value in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    for row in shown:
+        line = "  ".join(f"{value:{width}}" for value, width in zip(row, widths, strict=True))
+        sys.stdout.write(line.rstrip() + "\n")
+
+
+def _print_devices(devices: Iterable[Device]) -> None:
+    _print_table(
+        ("DEVICE", "LABEL", "CREATED", "LAST SIGN-IN"),
+        ((str(each.id), each.label, _time(each.created), _time(each.seen)) for each in devices),
+    )
+
+
+def _print_link(settings: LinkSettings | UserAddSettings, name: str, link: LinkCode) -> None:
+    tell(
+        f"Sign in as {name} until {_time(link.expires)}: run\n"
+        f"`chat-client --name {name} --url {_address(settings.public_url)}` on the new device, and"
+        " enter this code\nwhen it asks. The code can be used once:"
+    )
+    sys.stdout.write(link.code + "\n")
+
+
+def _address(public_url: Sequence[str]) -> str:
+    return public_url[0] if public_url else ADDRESS_OF_SERVER
+
+
+def _state(account: Account) -> str:
+    if account.disabled:
+        return "disabled"
+    return "banned" if account.banned else "active"
+
+
+def _invitation_state(invitation: Invitation) -> str:
+    if invitation.revoked:
+        return "revoked"
+    if invitation.used >= invitation.uses:
+        return "used up"
+    return "expired" if invitation.expires <= time.time_ns() // 1_000_000 else "valid"
+
+
+def _banned(ban: Ban) -> str:
+    if ban.user is not None:
+        return ban.user.name
+    return network_text(ban.network) if ban.network is not None else "-"
+
+
+def _time(ts: int | None) -> str:
+    """Return milliseconds since 1970 as local time; `never` if there is none."""
+    if ts is None:
+        return "never"
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(ts / 1_000))
+
+
+def _target(text: str) -> tuple[str | None, Network | None]:
+    """Return the name or the network that `text` names; an address wins."""
+    try:
+        return None, network_of(text)
+    except ValueError:
+        return text, None
+
+
+def _hash(token: str) -> bytes:
+    from chat.server.handlers.signin import hash_token
+
+    return hash_token(token)
+
+
+WORK: dict[str, Callable[[Any], int]] = {
+    "user list": _user_list,
+    "user show": _user_show,
+    "user add": _user_add,
+    "user role": _user_role,
+    "user disable": _user_disable,
+    "user enable": _user_enable,
+    "user devices": _user_devices,
+    "user revoke": _user_revoke,
+    "invite create": _invite_create,
+    "invite list": _invite_list,
+    "invite revoke": _invite_revoke,
+    "link": _link,
+    "token": _token,
+    "ban": _ban,
+    "unban": _unban,
+    "bans": _bans,
+    "audit": _audit,
+}

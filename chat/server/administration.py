@@ -1,0 +1,167 @@
+"""Apply audit entries to live sessions: end them, and notify users of their account's changes.
+
+The store delivers each commit's audit entries, in order, whichever process made them. The store
+itself refuses the operations and reads of a banned, disabled or revoked session from that commit
+on; this module ends the connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any, Protocol
+
+from chat.errors import CloseCode, CommandError
+from chat.protocol import frames
+from chat.server.channels.live import LiveChannels
+from chat.server.reads import Reads
+from chat.server.refusals import close_reason
+from chat.server.transport.connection import Connection
+from chat.server.transport.limits import Refusal
+from chat.store.accounts import Account, BannedNetworks
+from chat.store.operations import AuditEntry, User
+from chat.store.read.standing import banned, ending
+
+__all__ = ["Administration", "LiveSession", "account_info"]
+
+log = logging.getLogger(__name__)
+
+OWN_CHANGES = frozenset({"role", "password_set", "password_removed", "device_added"})
+"""Acts that a user's own sessions are told."""
+
+
+class LiveSession(Protocol):
+    """A session of a connected client."""
+
+    connection: Connection
+    is_signed_in: bool
+    user: User
+
+    def end(self, error: CommandError) -> None:
+        """Send the error, and close the connection with its close code."""
+
+
+class Administration:
+    """Applies audit entries; used on the event loop.
+
+    Args:
+        loop: runs the reads of changed accounts.
+        channels: the signed-in sessions by user.
+        reads: reads changed accounts.
+        sessions: returns the sessions of all connections, signed in or not.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        channels: LiveChannels,
+        reads: Reads,
+        sessions: Callable[[], Iterable[LiveSession]],
+    ) -> None:
+        self.ended = 0
+        """Number of applied entries that end sessions.
+
+        A sign-in whose commit is older than such an entry may register after it was applied; it
+        must then read its account's standing again.
+        """
+        self._loop = loop
+        self._channels = channels
+        self._reads = reads
+        self._sessions = sessions
+        self._banned = BannedNetworks()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, banned_networks: BannedNetworks) -> None:
+        """Set the banned networks; `apply` keeps them current."""
+        self._banned = banned_networks
+
+    def refusal(self, address: str) -> Refusal | None:
+        """Return why a connection from `address` is refused; None: it is not banned."""
+        if not self._banned or (ban := self._banned.covering(address, _now())) is None:
+            return None
+        reason = close_reason(banned(ban).message)
+        return Refusal(reason, is_explained=True, code=CloseCode.BANNED)
+
+    def apply(self, entries: Sequence[AuditEntry]) -> None:
+        """Apply the entries of a commit, after its events and answers were sent."""
+        for entry in entries:
+            try:
+                self._apply(entry)
+            except Exception:  # the later entries still apply
+                log.exception("cannot apply the audit entry %d (%s)", entry.seq, entry.act)
+
+    def _apply(self, entry: AuditEntry) -> None:
+        self._banned.apply(entry)
+        user = entry.user
+        if user is None:
+            if entry.act == "banned":
+                self._end_banned_addresses()
+        elif error := ending(entry):
+            device = entry.device if entry.act == "device_revoked" else None
+            self._end(lambda each: _is_of(each, user, device), error)
+        elif entry.act in OWN_CHANGES and self._channels.sessions_of(user.name):
+            self._run(self._notify(user, entry))
+
+    def _end_banned_addresses(self) -> None:
+        self.ended += 1
+        now = _now()
+        for session in self._sessions():
+            if ban := self._banned.covering(session.connection.address, now):
+                session.end(banned(ban))
+
+    def _end(self, is_meant: Callable[[LiveSession], bool], error: CommandError) -> None:
+        self.ended += 1
+        for session in self._sessions():
+            if is_meant(session):
+                session.end(error)
+
+    # Notices
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _notify(self, user: User, entry: AuditEntry) -> None:
+        """Send the changed account to the user's sessions, except that of a new device."""
+        try:
+            account = await self._reads.welcome(
+                lambda reader: reader.accounts.account(user, user.name)
+            )
+        except CommandError:  # erased or disabled meanwhile, or the disk cannot be read
+            return
+        device = None
+        if entry.act == "device_added" and entry.device is not None:
+            label = entry.details.get("label", "")
+            device = frames.Device(id=entry.device, label=label, created=entry.ts)
+        frame = frames.Account(account=account_info(account, is_own=True), device=device)
+        for session in self._channels.sessions_of(user.name):
+            if device is None or session.user.device != entry.device:
+                session.send(frame)
+
+
+def account_info(account: Account, *, is_own: bool) -> frames.AccountInfo:
+    """Return an account that was read for a user; only they know of their own password."""
+    return frames.AccountInfo(
+        name=account.user.name,
+        role=account.role,
+        created=account.created,
+        seen=account.seen,
+        disabled=account.disabled,
+        banned=account.banned,
+        has_password=is_own and account.has_password,
+    )
+
+
+def _is_of(session: LiveSession, user: User, device: int | None = None) -> bool:
+    return (
+        session.is_signed_in
+        and session.user.id == user.id
+        and device in (None, session.user.device)
+    )
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,197 @@
+"""The operator's commands for accounts, invitations, bans and the audit log."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+from chat.server.config import COMMANDS
+from tests.serving import ChatServer, Peer
+
+TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d"
+
+
+@pytest.fixture
+def run(server: ChatServer) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Return a function that runs a command beside the server."""
+    return server.administer
+
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def rows(done: subprocess.CompletedProcess[str]) -> list[list[str]]:
+    """Return the words of each line after the titles."""
+    assert done.returncode == 0, done.stderr
+    return [line.split() for line in done.stdout.splitlines()[1:]]
+
+
+def test_an_account_is_added_and_shown(run: Run) -> None:
+    added = run("user", "add", "alice")
+    assert added.returncode == 0
+    assert len(added.stdout.strip()) == len("XXXXX-XXXXX")
+    assert "chat-client --name alice" in added.stderr
+    (row,) = rows(run("user", "list"))
+    assert row[:3] == ["alice", "member", "active"]
+    assert row[-1] == "never"
+    shown = run("user", "show", "ALICE").stdout
+    assert "name          alice\n" in shown
+    assert "password      no\n" in shown
+    again = run("user", "add", "Alice")
+    assert again.returncode == 1
+    assert "Alice" in again.stderr
+
+
+def test_a_bot_gets_a_token(run: Run) -> None:
+    added = run("user", "add", "deploy", "--bot")
+    assert len(added.stdout.strip()) >= 43
+    ((_number, label, *_),) = rows(run("user", "devices", "deploy"))
+    assert label == "bot"
+    assert rows(run("user", "list"))[0][:2] == ["deploy", "bot"]
+
+
+@pytest.mark.feature("server.accounts")
+def test_roles_and_states(run: Run) -> None:
+    run("user", "add", "alice")
+    assert run("user", "role", "alice", "admin").returncode == 0
+    run("user", "add", "bob")
+    assert run("user", "disable", "bob").returncode == 0
+    run("user", "add", "carol")
+    assert run("ban", "carol").returncode == 0
+    listed = [row[:3] for row in rows(run("user", "list"))]
+    assert listed == [
+        ["alice", "admin", "active"],
+        ["bob", "member", "disabled"],
+        ["carol", "member", "banned"],
+    ]
+    assert run("user", "enable", "bob").returncode == 0
+
+
+async def test_devices_are_listed_and_revoked(server: ChatServer, run: Run) -> None:
+    async with Peer.connect(server.url) as alice:
+        await alice.hello("alice", device="my laptop")
+        (row,) = rows(run("user", "devices", "alice"))
+        assert row[1:3] == ["my", "laptop"]
+        assert run("user", "revoke", "alice", row[0]).returncode == 0
+        await alice.close_code()
+    assert rows(run("user", "devices", "alice")) == []
+    assert run("user", "revoke", "alice", "999").returncode == 1
+
+
+def test_an_invitation_is_created_listed_and_revoked(run: Run) -> None:
+    made = run("invite", "create", "--uses", "10", "--expires", "2d", "--channel", "#team")
+    assert made.returncode == 0
+    code = made.stdout.strip()
+    assert len(code.replace("-", "")) == 26
+    assert code in made.stderr
+    assert "for 10 new accounts, until " in made.stderr
+    (row,) = rows(run("invite", "list"))
+    assert row[:4] == ["1", "0/10", "member", "valid"]
+    assert row[-2:] == ["operator", "#team"]
+    assert run("invite", "revoke", "1").returncode == 0
+    assert rows(run("invite", "list"))[0][3] == "revoked"
+    assert run("invite", "revoke", "9").returncode == 1
+
+
+def test_bans_are_listed_and_lifted(run: Run) -> None:
+    run("user", "add", "mallory")
+    told = run("ban", "mallory", "--for", "7d", "--reason", "spam and lies")
+    assert "banned for 7 days" in told.stderr
+    assert "registration = open" in told.stderr
+    assert run("ban", "192.0.2.0/24").returncode == 0
+    network, account = run("bans").stdout.splitlines()[1:]
+    assert network.split()[0] == "192.0.2.0/24"
+    assert " lifted " in network
+    assert account.split()[0] == "mallory"
+    assert account.endswith("spam and lies")
+    assert run("unban", "mallory").returncode == 0
+    assert run("unban", "192.0.2.0/24").returncode == 0
+    assert rows(run("bans")) == []
+    refused = run("unban", "mallory")
+    assert refused.returncode == 1
+    assert "mallory" in refused.stderr
+
+
+def test_a_ban_of_loopback_needs_force(run: Run) -> None:
+    refused = run("ban", "127.0.0.1")
+    assert refused.returncode == 1
+    assert "force" in refused.stderr
+    assert run("ban", "127.0.0.1", "--force").returncode == 0
+
+
+@pytest.mark.feature("server.audit")
+def test_the_audit_log_tells_who_did_what(run: Run) -> None:
+    run("user", "add", "alice")
+    run("user", "role", "alice", "admin")
+    entries = rows(run("audit", "--limit", "2"))
+    assert len(entries) == 2
+    newest = entries[0]
+    assert newest[3:6] == ["role", "operator", "alice"]
+    assert "role=admin" in newest
+    acts = [row[3] for row in rows(run("audit"))]
+    assert acts[-1] == "settings"  # the first start
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("user", "show"),
+        ("user", "role", "nobody", "admin"),
+        ("user", "disable"),
+        ("user", "devices"),
+        ("user", "revoke", "nobody", "1"),
+        ("link",),
+        ("ban",),
+    ],
+)
+def test_an_unknown_name_is_exit_code_1(run: Run, arguments: tuple[str, ...]) -> None:
+    if "nobody" not in arguments:
+        arguments = (*arguments, "nobody")
+    refused = run(*arguments)
+    assert refused.returncode == 1
+    assert refused.stderr == "chat-server: there is no user nobody\n"
+    assert refused.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("user",), "choose one of: user list"),
+        (("user", "lisst"), "user lisst is not a command"),
+        (("user", "role", "alice"), "ROLE"),
+        (("user", "role", "alice", "boss"), "must be admin, member or bot"),
+        (("user", "revoke", "alice", "x"), "DEVICE 'x': must be a whole number"),
+        (("invite", "create", "--expires", "soon"), "such as 10m, 2h or 7d"),
+        (("invite", "create", "--uses", "0"), "must be at least 1"),
+        (("ban", "bob", "--for", "1y"), "such as 10m, 2h or 7d"),
+        (("audit", "--limit", "x"), "must be a whole number"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(run: Run, arguments: tuple[str, ...], told: str) -> None:
+    refused = run(*arguments)
+    assert refused.returncode == 2
+    assert told in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+
+
+def test_without_a_database_nothing_is_created(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    server = ChatServer(tmp_path_factory.mktemp("none") / "data")
+    refused = server.administer("user", "list")
+    assert refused.returncode == 2
+    assert "no chat database" in refused.stderr
+    assert not server.data.exists()
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "reindex"])
+def test_help_has_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from chat.server.cli import main
+
+    with pytest.raises(SystemExit) as ended:
+        main([*name.split(), "--help"])
+    assert ended.value.code == 0
+    printed = capsys.readouterr().out
+    assert f"\n  chat-server {name}" in printed

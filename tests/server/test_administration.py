@@ -1,0 +1,359 @@
+"""Bans, disabled accounts, revoked devices and roles act at once, on whatever is under way."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from chat.errors import CloseCode
+from chat.protocol.commands import (
+    AccountCommand,
+    Ban,
+    CreateInvitation,
+    CreateLink,
+    Hello,
+    History,
+    Ping,
+    ReadAudit,
+    ResumeFrom,
+    Send,
+    SetPassword,
+    Unban,
+)
+from chat.protocol.frames import (
+    Account,
+    ErrorFrame,
+    InvitationFrame,
+    LinkCode,
+    Ok,
+    Page,
+)
+from tests.serving import ChatServer, Peer
+
+FAST = ("--limits.rate", "100000", "--limits.burst", "100000")
+PROXY = ("--trusted-proxy", "127.0.0.1", "--exempt-address", "127.0.0.0/8,203.0.113.0/24")
+GOOD = "correct horse battery staple"
+
+
+def behind(*hops: str) -> dict[str, Any]:
+    """Return the options of a connection that a proxy forwards."""
+    return {"additional_headers": {"X-Forwarded-For": ", ".join(hops)}}
+
+
+@asynccontextmanager
+async def admin(server: ChatServer, name: str = "alice", **options: Any) -> AsyncIterator[Peer]:
+    """Sign in under a new name, which becomes an admin."""
+    async with Peer.signed_in(server.url, name, **options) as peer:
+        await administer(server, "user", "role", name, "admin")
+        await peer.next(Account, lambda told: told.account.role == "admin")
+        yield peer
+
+
+async def administer(server: ChatServer, *arguments: str) -> str:
+    """Run an operator's command beside the server; return what it printed."""
+    done = await asyncio.to_thread(server.administer, *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+async def ended_with(peer: Peer, code: CloseCode, error: str) -> None:
+    """Check that the session ends with `code`, after an error that says why."""
+    assert await peer.close_code() == code
+    assert error in [each.code for each in peer.kept(ErrorFrame)]
+
+
+class TestCommandLine:
+    async def test_disabling_ends_sessions_within_a_second(self, server: ChatServer) -> None:
+        async with Peer.signed_in(server.url, "bob") as bob:
+            await administer(server, "user", "disable", "bob")
+            await ended_with(bob, CloseCode.DISABLED, "disabled")
+
+    async def test_revoking_a_device_ends_its_sessions_only(self, server: ChatServer) -> None:
+        async with Peer.signed_in(server.url, "bob") as bob, Peer.connect(server.url) as phone:
+            code = (await administer(server, "link", "bob")).strip()
+            await phone.hello("bob", link=code, device="phone")
+            told = await bob.next(Account)
+            assert told.device is not None
+            await administer(server, "user", "revoke", "bob", str(told.device.id))
+            await ended_with(phone, CloseCode.REVOKED, "revoked")
+            await bob.say("still here")
+
+    async def test_a_ban_ends_sessions_and_is_lifted(self, server: ChatServer) -> None:
+        async with Peer.signed_in(server.url, "bob") as bob:
+            await administer(server, "ban", "bob", "--for", "2h", "--reason", "spam")
+            await ended_with(bob, CloseCode.BANNED, "banned")
+        await administer(server, "unban", "bob")
+        async with Peer.signed_in(server.url, "bob", bob.token):
+            pass
+
+    async def test_a_new_token_is_told_to_the_other_devices(self, server: ChatServer) -> None:
+        async with Peer.signed_in(server.url, "bob") as bob:
+            await administer(server, "token", "bob", "--label", "robot")
+            told = await bob.next(Account)
+            assert told.device is not None
+            assert told.device.label == "robot"
+
+    async def test_commands_in_a_loop_disturb_nobody(
+        self, start_server: Callable[..., ChatServer]
+    ) -> None:
+        server = start_server(*FAST)
+        async with Peer.signed_in(server.url, "bob"):
+            pass
+
+        async def operate() -> None:
+            for _ in range(10):
+                await administer(server, "ban", "bob")
+                await administer(server, "user", "list")
+                await administer(server, "unban", "bob")
+
+        async with Peer.signed_in(server.url, "alice") as alice:
+            operating = asyncio.create_task(operate())
+            sent = 0
+            while not operating.done():
+                await alice.say(f"message {sent}")
+                sent += 1
+            await operating
+            page = await alice.call(History(channel="#general", limit=200), Page)
+            last = [item.text for item in page.items if item.text][-1]
+            assert last == f"message {sent - 1}"
+
+
+class TestAtOnce:
+    async def test_in_the_middle_of_a_queue_of_commands(
+        self, start_server: Callable[..., ChatServer]
+    ) -> None:
+        server = start_server(*FAST)
+        async with admin(server) as alice, Peer.signed_in(server.url, "bob") as bob:
+
+            async def flood() -> None:
+                with suppress(ConnectionClosed):
+                    for number in range(20_000):
+                        await bob.post(Send(channel="#general", text=f"{number}"))
+
+            flooding = asyncio.create_task(flood())
+            await bob.next(Ok)
+            await alice.call(Ban(name="bob"))
+            page = await alice.call(History(channel="#general", limit=1), Page)
+            await flooding
+            await ended_with(bob, CloseCode.BANNED, "banned")
+            await alice.settle()
+            after = await alice.call(History(channel="#general", limit=1), Page)
+            assert after.head == page.head < 20_000
+
+    async def test_a_resume_does_not_bring_a_banned_person_back(self, server: ChatServer) -> None:
+        async with admin(server) as alice, Peer.signed_in(server.url, "bob") as bob:
+            joined = await bob.join("#general")
+            await alice.call(Ban(name="bob"))
+            await ended_with(bob, CloseCode.BANNED, "banned")
+            await alice.say("not for bob")
+            resume = {"#general": ResumeFrom(epoch=joined.epoch, after=joined.head)}
+            async with Peer.connect(server.url) as again:
+                hello = Hello(v=1, name="bob", token=bob.token, resume=resume)
+                assert (await again.call(hello, ErrorFrame)).code == "banned"
+                assert await again.close_code() == CloseCode.BANNED
+                assert len(again.received) == 1
+
+    async def test_a_role_taken_away_between_two_commands(self, server: ChatServer) -> None:
+        async with admin(server) as alice, admin(server, "bob") as bob:
+            await alice.call(AccountCommand(name="bob", role="member"), Account)
+            for command in (Ban(name="alice"), CreateInvitation(), ReadAudit()):
+                assert (await bob.call(command, ErrorFrame)).code == "forbidden"
+
+    async def test_two_admins_who_demote_each_other_leave_one(self, server: ChatServer) -> None:
+        async with admin(server) as alice, admin(server, "bob") as bob:
+            pairs = ((alice, "bob"), (bob, "alice"))
+            ids = [
+                await peer.post(AccountCommand(name=name, role="member")) for peer, name in pairs
+            ]
+            for (peer, _), command_id in zip(pairs, ids, strict=True):
+                await peer.until(
+                    lambda peer=peer, wanted=command_id: any(  # type: ignore[misc]
+                        getattr(each, "id", None) == wanted for each in peer.received
+                    ),
+                    "an answer",
+                )
+        listed = await administer(server, "user", "list")
+        assert sum(" admin " in line for line in listed.splitlines()) == 1
+
+    async def test_the_last_admin_stays(self, server: ChatServer) -> None:
+        async with admin(server) as alice:
+            for fields in ({"role": "member"}, {"disabled": True}):
+                command = AccountCommand(name="alice", **fields)
+                assert (await alice.call(command, ErrorFrame)).code == "last_admin"
+            error = await alice.call(Ban(name="alice", force=True), ErrorFrame)
+            assert error.code == "last_admin"
+            for arguments in (("role", "alice", "member"), ("disable", "alice")):
+                refused = await asyncio.to_thread(server.administer, "user", *arguments)
+                assert refused.returncode == 1
+                assert "last admin" in refused.stderr
+
+    async def test_while_the_disk_fails_nothing_is_allowed(self, server: ChatServer) -> None:
+        async with AsyncExitStack() as stack:
+            alice = await stack.enter_async_context(admin(server))
+            bob = await stack.enter_async_context(Peer.signed_in(server.url, "bob"))
+            eve = await stack.enter_async_context(Peer.connect(server.url))
+            with closing(sqlite3.connect(server.data / "chat.db", isolation_level=None)) as db:
+                db.execute("BEGIN IMMEDIATE").close()
+                for peer, command in (
+                    (alice, Ban(name="bob")),
+                    (alice, CreateLink()),
+                    (eve, Hello(v=1, name="eve")),
+                    (eve, Hello(v=1, name="bob", token=bob.token)),
+                ):
+                    assert (await peer.call(command, ErrorFrame)).code == "unavailable"
+                db.execute("ROLLBACK").close()
+            await alice.call(Ban(name="bob"))
+            await ended_with(bob, CloseCode.BANNED, "banned")
+
+
+class TestNetworks:
+    @pytest.fixture
+    def proxied(self, start_server: Callable[..., ChatServer]) -> ChatServer:
+        return start_server(*PROXY, *FAST)
+
+    async def test_a_banned_network_is_out_and_others_stay(self, proxied: ChatServer) -> None:
+        near, same, far = behind("203.0.113.7"), behind("203.0.113.9"), behind("198.51.100.1")
+        async with (
+            admin(proxied, **far) as alice,
+            Peer.signed_in(proxied.url, "bob", **near) as bob,
+            Peer.connect(proxied.url, **same) as guest,
+        ):
+            await alice.call(Ban(address="203.0.113.0/24", reason="spam"))
+            for peer in (bob, guest):
+                await ended_with(peer, CloseCode.BANNED, "banned")
+            for options in (near, same):
+                async with Peer.connect(proxied.url, **options) as again:
+                    assert await again.close_code() == CloseCode.BANNED
+                    assert "spam" in (again.socket.close_reason or "")
+            async with Peer.signed_in(proxied.url, "bob", bob.token, **far):
+                pass
+            await alice.call(Unban(address="203.0.113.0/24"))
+            async with Peer.signed_in(proxied.url, "bob", bob.token, **near):
+                pass
+
+    async def test_a_ban_holds_after_a_restart(self, proxied: ChatServer) -> None:
+        await administer(proxied, "ban", "203.0.113.7")
+        proxied.restart()
+        async with Peer.connect(proxied.url, **behind("203.0.113.7")) as peer:
+            assert await peer.close_code() == CloseCode.BANNED
+        async with Peer.signed_in(proxied.url, "bob", **behind("203.0.113.8")):
+            pass
+
+    async def test_a_lying_header_changes_nothing(self, proxied: ChatServer) -> None:
+        await administer(proxied, "ban", "203.0.113.7")
+        lie = behind("198.51.100.1", "203.0.113.7", "127.0.0.1")  # the proxy appends what it saw
+        async with Peer.connect(proxied.url, **lie) as peer:
+            assert await peer.close_code() == CloseCode.BANNED
+
+    async def test_without_a_declared_proxy_the_header_is_no_address(
+        self, server: ChatServer
+    ) -> None:
+        await administer(server, "ban", "203.0.113.7")
+        async with Peer.signed_in(server.url, "bob", **behind("203.0.113.7")):
+            pass
+        await administer(server, "ban", "127.0.0.2", "--force")
+        elsewhere: dict[str, Any] = {"local_addr": ("127.0.0.2", 0), **behind("198.51.100.1")}
+        async with Peer.connect(server.url, **elsewhere) as peer:
+            assert await peer.close_code() == CloseCode.BANNED
+
+    async def test_nobody_slips_in_during_the_ban(self, proxied: ChatServer) -> None:
+        async def sign_in(number: int) -> int | None:
+            async with Peer.connect(proxied.url, **behind(f"203.0.113.{number}")) as peer:
+                with suppress(ConnectionClosed):  # the handshake was refused
+                    await peer.post(Hello(v=1, name=f"bob{number}"))
+                return await peer.close_code()
+
+        async with admin(proxied) as alice:
+            signing_in = [asyncio.create_task(sign_in(number)) for number in range(1, 60)]
+            await asyncio.sleep(0.05)  # any moment of the sign-ins
+            await alice.call(Ban(address="203.0.113.0/24"))
+            assert set(await asyncio.gather(*signing_in)) == {CloseCode.BANNED}
+
+
+async def test_no_secret_is_written_anywhere(
+    start_server: Callable[..., ChatServer], capfd: pytest.CaptureFixture[str]
+) -> None:
+    server = start_server("--log-level", "debug")
+    secret = secrets.token_urlsafe(32)
+    password, wrong, changed = f"pw-{secret}", f"wrong-{secret}", f"new-{secret}"
+    async with admin(server) as alice, Peer.connect(server.url) as bob:
+        link = await alice.call(CreateLink(), LinkCode)
+        made = await alice.call(CreateInvitation(uses=2), InvitationFrame)
+        token = secrets.token_urlsafe(32)
+        await bob.hello("bob", token, invite=made.code, device="phone")
+        await bob.call(SetPassword(password=password))
+        await bob.call(SetPassword(password=changed, current=password))
+        issued = (await administer(server, "token", "bob", "--label", "robot")).strip()
+        codes = [
+            (await administer(server, "invite", "create")).strip(),
+            (await administer(server, "link", "bob")).strip(),
+        ]
+        attempts: tuple[dict[str, Any], ...] = (
+            {"password": wrong},
+            {"link": "AAAAA-AAAAA"},
+            {"invite": codes[0].replace("-", "")[:-1]},
+        )
+        for fields in attempts:
+            async with Peer.connect(server.url) as eve:
+                await eve.call(Hello(v=1, name="bob", **fields), ErrorFrame)
+        await alice.settle()
+        written = [file.read_bytes() for file in server.data.iterdir()]  # with the write-ahead log
+        audit = await administer(server, "audit")
+    server.stop()
+    written += [file.read_bytes() for file in server.data.iterdir()]
+    written += [server.text.encode(), audit.encode()]
+    given = [password, wrong, changed, token, issued, alice.token, made.code, link.code, *codes]
+    for each in given:
+        for form in (each, each.replace("-", ""), each.lower()):
+            assert not any(form.encode() in text for text in written), each
+    assert "device_added" in audit
+    assert "robot" in audit
+
+
+@pytest.mark.feature("server.passwords")
+async def test_a_flood_of_wrong_passwords_delays_nobody(
+    start_server: Callable[..., ChatServer],
+) -> None:
+    server = start_server(*PROXY, *FAST)
+    async with AsyncExitStack() as stack:
+        signed_in = Peer.signed_in(server.url, "alice", **behind("203.0.113.200"))
+        alice = await stack.enter_async_context(signed_in)
+        await alice.call(SetPassword(password=GOOD))
+        flood = [
+            await stack.enter_async_context(
+                Peer.connect(server.url, **behind(f"203.0.113.{number % 4}"))
+            )
+            for number in range(50)
+        ]
+        for number in range(1_000):
+            hello = Hello(v=1, name=f"name{number}", password="wrong password")
+            await flood[number % 50].post(hello)
+        seconds: list[float] = []
+        honest = await stack.enter_async_context(
+            Peer.connect(server.url, **behind("203.0.113.201"))
+        )
+        since = time.monotonic()
+
+        async def sign_in() -> float:
+            await honest.hello("alice", password=GOOD)
+            return time.monotonic() - since
+
+        signing_in = asyncio.create_task(sign_in())
+        while not signing_in.done() or len(seconds) < 200:
+            at = time.monotonic()
+            await alice.call(Ping())
+            seconds.append(time.monotonic() - at)
+        took = signing_in.result()
+        answers = [each for peer in flood for each in peer.kept(ErrorFrame)]
+        assert {each.code for each in answers} <= {"bad_password", "rate_limited"}
+        p99 = sorted(seconds)[int(len(seconds) * 0.99)]
+        assert took < 10, took
+        assert p99 < 1, p99
