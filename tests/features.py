@@ -260,6 +260,16 @@ FEATURES: tuple[Feature, ...] = (
         "`chat-server user role`, `chat-server user disable`, `chat-server user add`",
     ),
     Feature(
+        "server.export",
+        "All that one user wrote and is, as lines of JSON",
+        "`chat-server user export`",
+    ),
+    Feature(
+        "server.erase",
+        "Erasing a user's texts and name, while the server runs; the numbers remain",
+        "`chat-server user erase`",
+    ),
+    Feature(
         "server.audit",
         "An audit log of every administrative act, whoever did it",
         "`chat-server audit`",

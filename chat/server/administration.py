@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from chat.errors import CloseCode, CommandError
 from chat.protocol import frames
 from chat.server.channels.live import LiveChannels
+from chat.server.erasures import Erasures
 from chat.server.reads import Reads
 from chat.server.refusals import close_reason
 from chat.server.transport.connection import Connection
@@ -51,6 +52,7 @@ class Administration:
         channels: the signed-in sessions by user.
         reads: reads changed accounts.
         sessions: returns the sessions of all connections, signed in or not.
+        erasures: erases what an account wrote, after its sessions have ended.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Administration:
         channels: LiveChannels,
         reads: Reads,
         sessions: Callable[[], Iterable[LiveSession]],
+        erasures: Erasures,
     ) -> None:
         self.ended = 0
         """Number of applied entries that end sessions.
@@ -70,12 +73,14 @@ class Administration:
         self._channels = channels
         self._reads = reads
         self._sessions = sessions
+        self._erasures = erasures
         self._banned = BannedNetworks()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, banned_networks: BannedNetworks) -> None:
-        """Set the banned networks; `apply` keeps them current."""
+        """Set the banned networks, which `apply` keeps current; continue the erasures."""
         self._banned = banned_networks
+        self._erasures.start()
 
     def refusal(self, address: str) -> Refusal | None:
         """Return why a connection from `address` is refused; None: it is not banned."""
@@ -101,6 +106,8 @@ class Administration:
         elif error := ending(entry):
             device = entry.device if entry.act == "device_revoked" else None
             self._end(lambda each: _is_of(each, user, device), error)
+            if entry.act == "erased":
+                self._erasures.start()
         elif entry.act in OWN_CHANGES and self._channels.sessions_of(user.name):
             self._run(self._notify(user, entry))
 

@@ -30,6 +30,7 @@ from chat.server.channels.live import LiveChannels
 from chat.server.channels.presence import PresenceBroadcaster
 from chat.server.config import ServerSettings
 from chat.server.context import ServerContext, Tuning
+from chat.server.erasures import Erasures
 from chat.server.handlers.table import TABLE
 from chat.server.passwords import Passwords
 from chat.server.reads import Reads
@@ -164,6 +165,7 @@ class App:
         self._has_found_proxy = False
         self._administration: Administration | None = None
         """None while the server starts: there is no session yet."""
+        self._erasures: Erasures | None = None
         self._heartbeat_timer: asyncio.TimerHandle | None = None
         self._heartbeat_slot = 0
 
@@ -211,8 +213,11 @@ class App:
 
     def _assemble(self, channels: LiveChannels) -> ServerContext:
         settings, tuning, store = self.settings, self._tuning, self.store
-        reads = Reads(store)
-        self._administration = Administration(self.loop, channels, reads, self._sessions)
+        reads, writes = Reads(store), Writes(self.loop, store)
+        self._erasures = Erasures(self.loop, writes, channels)
+        self._administration = Administration(
+            self.loop, channels, reads, self._sessions, self._erasures
+        )
         return ServerContext(
             settings=settings,
             tuning=tuning,
@@ -223,7 +228,7 @@ class App:
                 self.loop, channels, pulse=tuning.pulse, crowd=tuning.crowd
             ),
             reads=reads,
-            writes=Writes(self.loop, store),
+            writes=writes,
             sign_ins=AdmissionQueue(tuning.sign_ins, settings.sign_in_patience),
             budgets=self._budgets,
             passwords=Passwords(self.loop),
@@ -259,6 +264,8 @@ class App:
         if self._heartbeat_timer is not None:
             self._heartbeat_timer.cancel()
         self._is_stopping = True
+        if self._erasures is not None:
+            self._erasures.stop()
         for server in self._servers:
             server.close()
         bye = Bye(reason="the server is stopping", reconnect=self.settings.reconnect_window)

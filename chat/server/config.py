@@ -65,6 +65,8 @@ __all__ = [
     "UserDevicesSettings",
     "UserDisableSettings",
     "UserEnableSettings",
+    "UserEraseSettings",
+    "UserExportSettings",
     "UserListSettings",
     "UserRevokeSettings",
     "UserRoleSettings",
@@ -414,6 +416,21 @@ class UserDevicesSettings(_OneUser):
     example = "chat-server user devices alice"
 
 
+class UserExportSettings(_OneUser):
+    """Write all that an account wrote and is to FILE, as lines of JSON."""
+
+    positional = ("name", "file")
+    example = "chat-server user export alice alice.jsonl"
+    file: _Path = Field(description="the file to create; it must not exist")
+
+
+class UserEraseSettings(_OneUser):
+    """Erase an account forever: the texts that it wrote, its devices, and its name."""
+
+    example = "chat-server user erase alice"
+    yes: bool = Field(False, description="erase without asking")
+
+
 class UserRevokeSettings(_OneUser):
     """Revoke a device of an account: its sessions end at once."""
 
@@ -546,6 +563,8 @@ COMMANDS: dict[str, type[DataSettings]] = {
     "user disable": UserDisableSettings,
     "user enable": UserEnableSettings,
     "user devices": UserDevicesSettings,
+    "user export": UserExportSettings,
+    "user erase": UserEraseSettings,
     "user revoke": UserRevokeSettings,
     "invite create": InviteCreateSettings,
     "invite list": InviteListSettings,

@@ -6,10 +6,13 @@ standard output and nothing else does, so a script can take them; tables have a 
 
 from __future__ import annotations
 
+import json
+import os
 import secrets
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 from chat.durations import duration_text
@@ -28,11 +31,14 @@ from chat.server.config import (
     UserDevicesSettings,
     UserDisableSettings,
     UserEnableSettings,
+    UserEraseSettings,
+    UserExportSettings,
     UserRevokeSettings,
     UserRoleSettings,
     UserShowSettings,
 )
 from chat.server.transport.limits import LOOPBACK, network_text
+from chat.store import files
 from chat.store.accounts import (
     BOT,
     MEMBER,
@@ -54,12 +60,14 @@ from chat.store.accounts import (
     network_of,
 )
 from chat.store.read.reader import Reader
-from chat.store.store import execute, look
+from chat.store.store import erase_account, execute, look
 from chat.text import fold, printable_line
 
 __all__ = ["WORK"]
 
 ALL = 1_000_000_000
+ERASE_PATIENCE = 60.0
+"""Seconds that `user erase` waits for the running server."""
 ADDRESS_OF_SERVER = "ADDRESS-OF-YOUR-SERVER"
 
 
@@ -152,6 +160,46 @@ def _user_revoke(settings: UserRevokeSettings) -> int:
     execute(settings.store_url, RevokeDevice(None, settings.name, settings.device))
     tell(f"Revoked device {settings.device} of {settings.name}; its sessions end within a second")
     return 0
+
+
+def _user_export(settings: UserExportSettings) -> int:
+    from chat.store.maintenance.export import export_account
+
+    file, count = settings.file.absolute(), 0
+    objects = export_account(settings.store_url, settings.name)
+    first = next(objects)  # before the file is created: the account may not exist
+    try:
+        with os.fdopen(files.create(file), "w", encoding="utf-8") as output:
+            for each in chain((first,), objects):
+                output.write(json.dumps(each, ensure_ascii=False) + "\n")
+                count += 1
+    except FileExistsError:
+        raise StartupError(f"{file} exists; name another file") from None
+    except OSError as exc:
+        raise StartupError(f"cannot write {file}: {exc.strerror or exc}") from None
+    tell(f"{file}: {count:,} lines of {settings.name}; it holds private messages, keep it safe")
+    return 0
+
+
+def _user_erase(settings: UserEraseSettings) -> int:
+    name = settings.name
+    if not settings.yes and not _is_confirmed(name):
+        tell("Nothing was erased")
+        return 1
+    if not erase_account(settings.store_url, name, ERASE_PATIENCE):
+        tell(f"{name} cannot sign in anymore; the server continues to erase what they wrote")
+        return 0
+    tell(f"Erased {name}. Backups made before still hold everything: delete or replace them")
+    return 0
+
+
+def _is_confirmed(name: str) -> bool:
+    if not sys.stdin.isatty():
+        raise StartupError("erasing cannot be undone: add --yes to erase without asking")
+    tell(f"This erases all that {name} wrote, and cannot be undone.")
+    sys.stderr.write("Type the name to erase it: ")
+    sys.stderr.flush()
+    return fold(sys.stdin.readline().strip()) == fold(name)
 
 
 def _link(settings: LinkSettings) -> int:
@@ -383,6 +431,8 @@ WORK: dict[str, Callable[[Any], int]] = {
     "user disable": _user_disable,
     "user enable": _user_enable,
     "user devices": _user_devices,
+    "user export": _user_export,
+    "user erase": _user_erase,
     "user revoke": _user_revoke,
     "invite create": _invite_create,
     "invite list": _invite_list,

@@ -153,7 +153,7 @@ DAMAGES = {
     ),
     "a reaction too few": ("DELETE FROM reactions", "is missing"),
     "a wrong index": (
-        "INSERT INTO search (rowid, text, traits) VALUES (1 << 36 | 2, 'word', '')",
+        "INSERT INTO search (rowid, words) VALUES (1 << 36 | 2, 'word')",
         "full-text index",
     ),
     "a stale rev": ("UPDATE folds SET rev = 4", "latest event that changes it"),

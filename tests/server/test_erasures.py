@@ -1,0 +1,121 @@
+"""Erasing an account beside a running server: live sessions, direct channels, restarts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from chat.errors import CloseCode
+from chat.protocol.commands import Hello
+from chat.protocol.frames import ErrorFrame, Joined, Removed
+from chat.protocol.items import Event
+from tests.serving import ChatServer, Peer
+
+ERASE = ("user", "erase", "mallory", "--yes")
+
+
+async def erase(server: ChatServer) -> str:
+    done = await asyncio.to_thread(server.administer, *ERASE)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+@pytest.mark.feature("server.erase")
+async def test_members_see_an_erased_account_leave(server: ChatServer) -> None:
+    async with (
+        Peer.signed_in(server.url, "alice") as alice,
+        Peer.signed_in(server.url, "mallory") as mallory,
+    ):
+        await alice.follow("#general")
+        await mallory.say("to be forgotten")
+        await alice.next(Event, lambda each: each.text == "to be forgotten")
+        assert "Backups" in await erase(server)
+        assert await mallory.close_code() == CloseCode.DISABLED
+        left = await alice.next(Event, lambda each: each.kind == "leave")
+        erased = await alice.next(Event, lambda each: each.kind == "erased_user")
+        assert left.author == erased.author == "deleted-2"
+        joined = await alice.follow("#general")
+        assert [item.text for item in joined.items if item.kind == "message"] == [None]
+        assert "mallory" not in joined.model_dump_json()
+
+
+async def test_a_direct_channel_gets_another_name_at_once(server: ChatServer) -> None:
+    async with (
+        Peer.signed_in(server.url, "alice") as alice,
+        Peer.signed_in(server.url, "mallory") as mallory,
+    ):
+        await mallory.say("for your eyes only", "@alice,mallory")
+        await alice.next(Joined, lambda each: each.channel == "@alice,mallory")
+        await erase(server)
+        removed = await alice.next(Removed)
+        assert removed.channel == "@alice,mallory"
+        joined = await alice.next(Joined, lambda each: each.channel == "@alice,deleted-2")
+        assert [item.kind for item in joined.items] == ["message", "erased_user"]
+        assert joined.items[0].text is None
+        await alice.say("anybody there?", "@alice,deleted-2")
+
+
+async def test_erased_name_cannot_be_taken_again(server: ChatServer) -> None:
+    async with Peer.signed_in(server.url, "mallory") as mallory:
+        token = mallory.token
+    await erase(server)
+    for shown in (None, token):
+        async with Peer.connect(server.url) as again:
+            await again.post(Hello(v=1, name="Mallory", token=shown))
+            refused = await again.next(ErrorFrame)
+            assert refused.code == "name_unavailable"
+
+
+async def test_a_started_erasure_continues_after_a_kill(server: ChatServer) -> None:
+    async with (
+        Peer.signed_in(server.url, "alice") as alice,
+        Peer.signed_in(server.url, "mallory") as mallory,
+    ):
+        for number in range(20):
+            await mallory.say(f"line {number}")
+        server.kill()
+        await alice.close_code()
+    assert server.administer(*ERASE).returncode == 0
+    server.restart()
+    async with Peer.signed_in(server.url, "bob") as bob:
+        joined = await bob.follow("#general")
+        authors = {item.author for item in joined.items}
+        assert "deleted-2" in authors
+        assert "mallory" not in authors
+
+
+def test_erasing_asks_first(server: ChatServer) -> None:
+    server.administer("user", "add", "mallory")
+    done = server.administer("user", "erase", "mallory")
+    assert done.returncode == 2
+    assert "add --yes" in done.stderr
+    assert server.administer("user", "show", "mallory").returncode == 0
+
+
+def test_unknown_accounts_and_existing_files_are_refused(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    assert server.administer("user", "erase", "nobody", "--yes").returncode == 1
+    file = tmp_path / "alice.jsonl"
+    assert server.administer("user", "export", "alice", str(file)).returncode == 1
+    assert not file.exists()
+    server.administer("user", "add", "alice")
+    file.write_text("precious")
+    assert server.administer("user", "export", "alice", str(file)).returncode == 2
+    assert file.read_text() == "precious"
+
+
+@pytest.mark.feature("server.export")
+async def test_export_is_lines_of_json_for_the_owner_only(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    async with Peer.signed_in(server.url, "alice") as alice:
+        await alice.say("grüße")
+    file = tmp_path / "alice.jsonl"
+    assert server.administer("user", "export", "alice", str(file)).returncode == 0
+    objects = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    assert [each["text"] for each in objects if each.get("kind") == "message"] == ["grüße"]
+    assert file.stat().st_mode & 0o077 == 0
