@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from rich.color import Color as RichColor
 from rich.style import Style
@@ -265,6 +267,7 @@ async def test_where_panes_have_one_color_a_line_is_between(open_desktop: Open, 
         await desktop.pilot.pause()
         row = desktop.screen().splitlines()[10]
         assert (row[23], row[-22]) == ("│", "│")
+        await desktop.until(lambda: re.search("alice +owner", desktop.screen()), "no word is cut")
         desktop.app.theme = by_name("dark")
         await desktop.pilot.pause()
         assert "│" not in desktop.screen()
