@@ -82,10 +82,10 @@ def test_the_first_run_on_a_terminal_continues_to_the_screens(
     assert (
         terminal.output.decode().replace("\r\n", "\n")
         == f"""\
-Welcome. The first user of a name owns it. Use --demo to try the client without a server.
+Welcome. A name belongs to its first user. Use --demo to try the client without a server.
 
 Your name: a b
-“a b” must contain only ASCII letters, digits, '_', '-' or '.', and not be empty.
+“a b” must be one or more ASCII letters, digits, '_', '-' or '.'.
 Your name: alice
 Server [{DEFAULT}]: {server.url}
 

@@ -79,7 +79,7 @@ def list_members(conversation: Conversation, channel: str) -> None:
     add = conversation.view.list_rows(
         f"Members of {channel_title(channel, conversation.state.user)}",
         conversation.write_to,
-        "Use /msg NAME TEXT to write to one",
+        "Use /msg NAME TEXT to message one",
     )
 
     def take(page: Members) -> str | None:

@@ -121,7 +121,7 @@ def test_a_wrong_proxy_password_is_reported(report: Report, start_proxy: StartPr
     ("proxy", "says"),
     [
         ("ftp://proxy:21", "unknown scheme"),
-        ("socks5h://", "names no host"),
+        ("socks5h://", "has no host"),
         ("http://proxy:port", "not an address"),
         (
             "http://me:secret@127.0.0.1:1",
