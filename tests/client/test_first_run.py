@@ -76,7 +76,7 @@ def test_the_first_run_on_a_terminal_continues_to_the_screens(
         terminal.send(f"{text}\n".encode())
 
     answer(b"Your name: ", "a b")
-    answer(b"empty.\r\nYour name: ", "alice")
+    answer(b"or '.'.\r\nYour name: ", "alice")
     answer(b"]: ", server.url)
     terminal.wait(lambda: b"Press Enter to start. " in terminal.output, "three keys")
     assert (

@@ -128,7 +128,7 @@ def test_a_wrong_proxy_password_is_reported(report: Report, start_proxy: StartPr
             "through the proxy http://127.0.0.1:1: connection refused",
         ),
         ("socks5h://127.0.0.1:1", "through the proxy socks5h://127.0.0.1:1: "),
-        ("http://nowhere.invalid", "no host named nowhere.invalid"),
+        ("http://nowhere.invalid", "cannot find the host nowhere.invalid"),
     ],
 )
 def test_an_invalid_proxy_is_reported_in_one_line(report: Report, proxy: str, says: str) -> None:
