@@ -218,7 +218,6 @@ class TestContrast:
     async def test_of_a_chosen_message_with_all_lists_hidden(self, open_desktop: Open) -> None:
         async with open_desktop(*CHANNELS) as desktop:
             await talk(desktop)
-            await look_at_all_themes(desktop)
             await desktop.press("ctrl+up", "up", "up", "up")
             await look_at_all_themes(desktop)
 
