@@ -211,9 +211,7 @@ def check_name(value: str, limit: int = NAME_MAX) -> str:
     """Return `value` if it is a valid user name: 1 to `limit` ASCII letters, digits, `_ - .`."""
     _check_length(value, limit)
     if not _NAME.fullmatch(value):
-        raise ValueError(
-            "must contain only ASCII letters, digits, '_', '-' or '.', and not be empty"
-        )
+        raise ValueError("must be one or more ASCII letters, digits, '_', '-' or '.'")
     return value
 
 

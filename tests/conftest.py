@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
@@ -19,6 +20,13 @@ settings.load_profile("chat")
 def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
     """Run two tests for each core: most wait more than they compute, for disks and processes."""
     return 2 * (yield)
+
+
+def pytest_collection_finish() -> None:
+    """Let the collector run seldom: it took a quarter of the time of the screens' tests."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000)
 
 
 @pytest.fixture

@@ -49,8 +49,8 @@ SECTIONS = {
 FEATURES: tuple[Feature, ...] = (
     Feature(
         "reading.activity",
-        "Activity: unread channels and drafts while the channel list is hidden",
-        "in the status bar; `F2` shows the list",
+        "Activity: unread channels and drafts while the sidebar is hidden",
+        "in the status bar; `F2` shows the sidebar",
     ),
     Feature("reading.rule", "A line that marks the first unread message", "`Alt+U`, `/unread`"),
     Feature(
@@ -73,7 +73,7 @@ FEATURES: tuple[Feature, ...] = (
     Feature("reading.mark", "Mark one channel or all as read", "`/mark`, `/mark all`"),
     Feature(
         "reading.seen",
-        "Only messages that were visible in a focused terminal count as read; peek marks none",
+        "Only messages that were visible in a focused terminal count as read; peek marks nothing",
         "`Alt+K`, `/peek`",
     ),
     Feature(
@@ -88,7 +88,7 @@ FEATURES: tuple[Feature, ...] = (
         "`t`, `/thread`, `Esc`",
     ),
     Feature(
-        "reading.joins", "Joins and leaves in one line, of people who wrote something", "`joins`"
+        "reading.joins", "Joins and leaves of people who wrote something, in one line", "`joins`"
     ),
     Feature("reading.gaps", "Complete history after an absence", "`PgUp`, `Home`"),
     Feature("reading.sync", "Read state shared by all devices", "automatic"),
@@ -138,10 +138,10 @@ FEATURES: tuple[Feature, ...] = (
         "Copy to the system clipboard, also over SSH (OSC 52, tmux)",
         "`c`, `Ctrl+C`, `/copy`",
     ),
-    Feature("writing.bare", "Plain text view, to select with the terminal", "`F4`, `/bare`"),
+    Feature("writing.bare", "Plain text view, to select text with the mouse", "`F4`, `/bare`"),
     Feature(
         "writing.delivery",
-        "Pending, sent and refused messages look different; retry or discard in place",
+        "Pending, sent and failed messages look different; retry or discard in place",
         "`r`, `x`, `/retry`, `/discard`",
     ),
     Feature("writing.outbox", "Messages typed offline are sent later, once", "automatic"),
@@ -161,7 +161,9 @@ FEATURES: tuple[Feature, ...] = (
         "`/theme`, `[themes]`, `NO_COLOR`",
     ),
     Feature(
-        "around.narrow", "Lists hide below 100 columns; everything works at 80×24", "`F2`, `F3`"
+        "around.narrow",
+        "Sidebar and member list hide below 100 columns; everything works at 80×24",
+        "`F2`, `F3`",
     ),
     Feature(
         "around.widths",
@@ -192,7 +194,7 @@ FEATURES: tuple[Feature, ...] = (
     Feature("around.reactions", "Reactions and replies", "`+`, `r`, `/react`, `/reply`"),
     Feature(
         "around.turns",
-        "Text typed ahead over a slow connection goes where the keys before it lead",
+        "Keys typed ahead over a slow connection take effect in order",
         "automatic",
     ),
     Feature(

@@ -17,7 +17,7 @@ from chat.client.tui.keymap import together
 from chat.protocol.reference import CLOSES, ERRORS
 from chat.protocol.values import Limits
 from chat.server.config import COMMANDS as SERVER_COMMANDS
-from chat.server.config import ServerSettings
+from chat.server.config import ServerSettings, meaning_of
 
 __all__ = [
     "client_settings",
@@ -102,7 +102,7 @@ def server_settings() -> str:
 
 def _server_row(name: str, field: Any) -> tuple[str, str, str]:
     default = _value(field.get_default(call_default_factory=True))
-    return f"`{name}`", default, (field.description or "").rstrip(".")
+    return f"`{name}`", default, meaning_of(field)
 
 
 def server_commands() -> str:
@@ -124,12 +124,12 @@ def error_codes() -> str:
 
 def close_codes() -> str:
     rows = ((code.value, _yes(code.may_return), text) for code, text in CLOSES.items())
-    return table(("code", "come back", "meaning"), rows)
+    return table(("code", "reconnect", "meaning"), rows)
 
 
 def limits() -> str:
     rows = (
-        (f"`{name}`", _value(field.default), (field.description or "").rstrip("."))
+        (f"`{name}`", _value(field.default), meaning_of(field))
         for name, field in Limits.model_fields.items()
     )
     return table(("limit", "default", "meaning"), rows)

@@ -145,19 +145,19 @@ class Limits(Wire):
     openings: int = Field(60, ge=1, le=1_000_000_000)
     """Direct channels opened per user and hour."""
     reactions: int = Field(20, ge=1, le=1_000)
-    """Different emoji per message."""
+    """Different reactions per message."""
     own_reactions: int = Field(10, ge=1, le=1_000)
-    """Different emoji per user and message."""
+    """Reactions per user and message."""
     reactors: int = Field(10_000, ge=1, le=1_000_000)
-    """All reactions to one message."""
+    """Reactions per message."""
     pins: int = Field(50, ge=1, le=1_000)
-    """Pins in one channel."""
+    """Pins per channel."""
     own_pins: int = Field(20, ge=1, le=1_000)
     """Pins per user in a channel that they do not own."""
     members: int = Field(100, ge=1, le=1_000)
     """Members per `joined` or `members` frame."""
     unread: int = Field(1_000, ge=1, le=10_000)
-    """Highest unread count."""
+    """Maximum unread count."""
 
 
 def _checked(

@@ -33,6 +33,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from chat.durations import duration_text, parse_duration
@@ -74,6 +75,7 @@ __all__ = [
     "command_lines",
     "config_file",
     "load",
+    "meaning_of",
 ]
 
 S = TypeVar("S", bound="DataSettings")
@@ -319,7 +321,7 @@ class ServerSettings(DataSettings):
         description="address or network without limits per address; can be repeated",
     )
     close_timeout: float = Field(
-        2.0, gt=0, le=4, description="seconds before a closing connection is cut"
+        2.0, gt=0, le=4, description="seconds before a closing connection is aborted"
     )
     reconnect_window: _Seconds = Field(
         5.0, ge=0, description="seconds over which clients spread their reconnects after a stop"
@@ -819,7 +821,7 @@ def _parser(kind: type[DataSettings], program: str) -> argparse.ArgumentParser:
     )
     limits = parser.add_argument_group("limits (sent to clients in `welcome`)")
     for name, field in _settings(kind).items():
-        help_text = (field.description or "").rstrip(".").replace("%", "%%")
+        help_text = meaning_of(field).replace("%", "%%")
         if name in kind.positional:
             parser.add_argument(name, metavar=_METAVARS.get(name, name.upper()), help=help_text)
             continue
@@ -842,6 +844,12 @@ def _parser(kind: type[DataSettings], program: str) -> argparse.ArgumentParser:
             help=help_text + _default(field.get_default(call_default_factory=True)),
         )
     return parser
+
+
+def meaning_of(field: FieldInfo) -> str:
+    """Return the description of a setting as a phrase: lower case, without a period."""
+    text = (field.description or "").rstrip(".")
+    return text[:1].lower() + text[1:]
 
 
 def _default(value: object) -> str:

@@ -151,7 +151,7 @@ def test_the_name_prompt_repeats_until_the_name_is_valid(
     monkeypatch.setattr(sys, "stdin", io.StringIO("two words\n\nalice\n"))
     assert client.run(*flags) == 0
     assert client.shown[0].name == "alice"
-    assert capsys.readouterr().err.count("must contain only") == 2
+    assert capsys.readouterr().err.count("must be one or more") == 2
 
 
 def test_no_input_for_the_name_prompt_is_exit_code_2(

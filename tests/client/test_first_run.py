@@ -76,16 +76,16 @@ def test_the_first_run_on_a_terminal_continues_to_the_screens(
         terminal.send(f"{text}\n".encode())
 
     answer(b"Your name: ", "a b")
-    answer(b"empty.\r\nYour name: ", "alice")
+    answer(b"or '.'.\r\nYour name: ", "alice")
     answer(b"]: ", server.url)
     terminal.wait(lambda: b"Press Enter to start. " in terminal.output, "three keys")
     assert (
         terminal.output.decode().replace("\r\n", "\n")
         == f"""\
-Welcome. The first user of a name owns it. Use --demo to try the client without a server.
+Welcome. A name belongs to its first user. Use --demo to try the client without a server.
 
 Your name: a b
-“a b” must contain only ASCII letters, digits, '_', '-' or '.', and not be empty.
+“a b” must be one or more ASCII letters, digits, '_', '-' or '.'.
 Your name: alice
 Server [{DEFAULT}]: {server.url}
 

@@ -217,7 +217,7 @@ def test_a_text_that_no_frame_can_carry_is_refused_with_the_figures() -> None:
         (["--server-name", "\x1b[2J"], "must be printable"),
         (["--tls-cert", "x"], "must be given together"),
         (["--registration", "none"], "must be open, invite or closed"),
-        (["--reserved-names", "root,a b"], "must contain only ASCII letters"),
+        (["--reserved-names", "root,a b"], "must be one or more ASCII letters"),
         (["--limits.burst", "1.5"], "must be a whole number"),
         (["--port"], "expected one argument"),
     ],

@@ -73,6 +73,7 @@ def _flag(name: str, known: Option, field: Field[Any]) -> dict[str, Any]:
     if isinstance(default, tuple):
         default = ",".join(default)
     if default and "default" not in text:
-        text += f" (default: {default})"
+        shown = f"{default:g}" if isinstance(default, float) else default
+        text = f"{text.removesuffix('.')} (default: {shown})."
     metavar = "|".join(known.choices) or _METAVARS.get(name, "FILE")
     return {"help": text, "metavar": metavar, "default": None}

@@ -282,7 +282,7 @@ class ClientSettings:
         "Which messages notify you: mention, direct, keyword, separated by commas; /notify "
         "sets one channel.",
     )
-    keywords: tuple[str, ...] = option((), words, "Words to be notified of, separated by commas.")
+    keywords: tuple[str, ...] = option((), words, "Keywords that notify you, separated by commas.")
     notify_command: tuple[str, ...] = option(
         (),
         command,

@@ -65,7 +65,7 @@ def parse_since(word: str, now: datetime) -> Since:
     return Since(ts=max(0, round(seconds * 1000)))
 
 
-HINT = 'words  "a phrase"  begin*  from:NAME  in:#CHANNEL  before:DAY  after:DAY  has:link'
+HINT = 'words  "a phrase"  prefix*  from:NAME  in:#CHANNEL  before:DAY  after:DAY  has:link'
 _PIECE = re.compile(r'[a-z]+:"[^"]*"|"[^"]*"?\*?|[^\s"]+', re.IGNORECASE)
 
 
@@ -117,7 +117,7 @@ def _moment(key: str) -> Callable[[str, str, datetime], tuple[str, int]]:
 
         since = parse_since(value, now)
         if since.seq is not None:
-            raise ValueError(f"“{value}” is not a time. Use 2026-11-24, 09:30 or 2d")
+            raise ValueError(f"“{value}” is not a time. Use 2026-11-24, 09:30 or 2d.")
         return key, since.ts
 
     return read

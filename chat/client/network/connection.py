@@ -59,7 +59,7 @@ class ConnectionLost(ChatError):
     """The connection is closed; `code` is the close code, or None without a close frame."""
 
     def __init__(self, code: int | None, reason: str) -> None:
-        super().__init__(reason or "the connection broke")
+        super().__init__(reason or "the connection was lost")
         self.code = code
         self.reason = reason
 
@@ -220,7 +220,7 @@ def _proxy_failure(exc: Exception, proxy: str) -> str:
     if _errors_of(exc) == {errno.ECONNREFUSED}:
         return "connection refused; is the proxy running?"
     if isinstance(exc, socket.gaierror):
-        return f"no host named {printable_line(urlsplit(proxy).hostname or '')} can be found"
+        return f"cannot find the host {printable_line(urlsplit(proxy).hostname or '')}"
     if isinstance(exc, OSError) and (not isinstance(exc, ssl.SSLError) or "https:" in proxy):
         return printable_line(str(exc) or type(exc).__name__)
     return ""

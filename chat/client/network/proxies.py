@@ -86,9 +86,11 @@ def _check(given: str) -> str:
     scheme = _SCHEMES.get(parts.scheme.lower())
     if scheme is None:
         known = ", ".join(_SCHEMES)
-        raise ValueError(f"the proxy {shown} has an unknown scheme; known are {known}")
+        raise ValueError(f"the proxy {shown} has an unknown scheme; use one of {known}")
     if not host or port == 0 or not host.isprintable():
-        raise ValueError(f"the proxy {shown} names no host and port, such as http://host:port")
+        raise ValueError(
+            f"the proxy {shown} has no host and port; use an address such as http://host:port"
+        )
     if port is None and scheme.startswith("socks"):
         port = _SOCKS_PORT  # the library's default would be 80
     user = ""

@@ -49,7 +49,7 @@ def list_members(conversation: Conversation, channel: str, then: Callable[[str],
     add = conversation.view.list_rows(
         f"Members of {channel_title(channel, conversation.state.user)}",
         then,
-        "Use /msg NAME TEXT to write to one",
+        "Use /msg NAME TEXT to message one",
     )
 
     def take(page: Members) -> str | None:

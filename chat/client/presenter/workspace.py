@@ -303,7 +303,7 @@ class Workspace:
         url, taken = server.settings.url, server.settings.name
         if not server.may_rename:
             raise Refused(
-                f"Your name {taken} is not taken. To use another name as well, use "
+                f"/name is only for a taken name. To use another name as well, use "
                 f"/connect {url} NAME."
             )
         try:

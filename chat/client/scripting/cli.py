@@ -89,20 +89,20 @@ def _prepare(settings: PipeSettings) -> PipeSettings:
 
 def _send_parser() -> Parser:
     parser = _parser("send", "Send a message; with exit code 0, the server has stored it on disk.")
-    parser.add_argument("text", nargs="*", help="the message (default: standard input)")
+    parser.add_argument("text", nargs="*", help="Message (default: standard input).")
     parser.add_argument(
-        "--lines", action="store_true", help="send each line of the input as a message"
+        "--lines", action="store_true", help="Send each line of the input as a message."
     )
     parser.add_argument(
         "--cid",
         default="",
         metavar="ID",
-        help="message ID; a message sent again with the same ID is stored only once",
+        help="Message ID; a message sent again with the same ID is stored only once.",
     )
     parser.add_argument(
         "--queue",
         action="store_true",
-        help="keep an unconfirmed message in the outbox for the next chat-client",
+        help="Keep an unconfirmed message in the outbox for the next chat-client.",
     )
     return parser
 
@@ -151,18 +151,18 @@ def _tail_parser() -> Parser:
         "Print the newest events of a channel; with --follow, print new ones as they arrive.",
     )
     parser.add_argument(
-        "-n", "--count", type=_count, metavar="COUNT", help="number of events (default: 10)"
+        "-n", "--count", type=_count, metavar="COUNT", help="Number of events (default: 10)."
     )
     parser.add_argument(
         "--since",
         metavar="WHEN",
         help=(
-            "start after a number (41), at a time (09:30, 2026-11-24T09:30) or a duration "
-            "ago (10m, 2h)"
+            "Start after a number (41), at a time (09:30, 2026-11-24T09:30) or a duration "
+            "ago (10m, 2h)."
         ),
     )
     parser.add_argument(
-        "-f", "--follow", action="store_true", help="print new events as they arrive"
+        "-f", "--follow", action="store_true", help="Print new events as they arrive."
     )
     return _with_json(parser)
 
@@ -237,13 +237,13 @@ def _printer(
 
 
 def _with_json(parser: Parser) -> Parser:
-    parser.add_argument("--json", action="store_true", help="print one JSON object for each event")
+    parser.add_argument("--json", action="store_true", help="Print one JSON object for each event.")
     return parser
 
 
 def _parser(name: str, what: str) -> Parser:
     parser = Parser(prog=f"chat-client {name}", description=what, allow_abbrev=False)
-    parser.add_argument("channel", help="#name, or @name,name for a direct channel")
+    parser.add_argument("channel", help="Channel: #name, or @name,name for a direct channel.")
     add_settings(parser, PipeSettings, pipe_flags())
     return parser
 

@@ -106,12 +106,12 @@ class Outbox:
         """The read markers on disk that the server may not have, by channel."""
         self._file = self._open(OPENING)
         self._read(OutboxDb.has_changed_elsewhere, False)  # from now on
-        for texts in self._texts:
-            self._load_texts(texts)
-        stored: list[OutboxRow] = self._read(OutboxDb.outbox, [])
-        for row in stored:
+        stored = self._read(OutboxDb.content, OutboxContent())
+        for row in stored.rows:
             self._put(row)
-        self.marks = self._read(OutboxDb.marks, {})
+        for texts in self._texts:
+            texts.stored = stored.texts.get(texts.kind, {})
+        self.marks = stored.marks
 
     # The file
 
@@ -125,10 +125,7 @@ class Outbox:
         try:
             file = OutboxDb(path, timeout=timeout)
             try:
-                file.outbox()
-                file.marks()
-                for texts in self._texts:
-                    file.saved_texts(texts.kind)
+                file.content()
             except DamagedFile:
                 file.close()
                 raise

@@ -116,6 +116,13 @@ class OutboxDb(Database):
     def __init__(self, path: Path, *, timeout: float = BUSY, unwritable: str = "") -> None:
         super().__init__(path, OUTBOX_TABLES, timeout=timeout, unwritable=unwritable)
 
+    def content(self) -> OutboxContent:
+        """Return everything in the file."""
+        found = OutboxContent(self.outbox(), marks=self.marks())
+        for kind, key, value in self.rows("SELECT kind, key, value FROM kept"):
+            found.texts.setdefault(kind, {})[key] = value
+        return found
+
     def outbox(self) -> list[OutboxRow]:
         """Return the rows in the order they were typed."""
         rows = self.rows(

@@ -342,8 +342,7 @@ class Engine:
     def _look_at_file(self) -> None:
         """Apply changes by other clients, and retry failed writes, every `LOOK_EVERY` seconds."""
         self._look_timer = self._loop.call_later(LOOK_EVERY, self._look_at_file)
-        for row in self._local.offer_again():
-            self.sender.send(row.channel)
+        self.sender.save_again()
         gone, changed, has_more = self.account.merge_other_clients()
         for row in gone:
             self.publisher.row_removed(row)

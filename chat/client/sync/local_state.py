@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from chat.client.config.paths import ClientPaths
 from chat.client.config.settings import ClientSettings
-from chat.client.model.records import DiskError, OutboxRow
 from chat.client.model.sign_in import ACCOUNTS, SignInWay
 from chat.client.model.state import ConnectionChanged, Link, Notice, SavedChanged, Update
 from chat.client.storage.account import Account
@@ -138,29 +137,11 @@ class LocalState:
         except StartupError:
             self.key, self.settings = present
             self.open()
-            self.take_over(before)
+            self.account.take_over(before)
             raise
         if takes_over:
-            self.take_over(before)
+            self.account.take_over(before)
         self.show(shown)
-
-    def take_over(self, before: Account) -> None:
-        """Take over another account's state in memory; see `Account.take_over`."""
-        self.account.take_over(before)
-        self.offer_again()
-
-    def offer_again(self) -> list[OutboxRow]:
-        """Retry to save the unsaved rows; return the saved ones."""
-        taken = []
-        for cid in self.account.outbox.unsaved:
-            try:
-                row = self.account.outbox.retry(cid)
-            except DiskError:
-                break
-            if row is not None:
-                self.publisher.row_changed(row)
-                taken.append(row)
-        return taken
 
     def show(self, channels: set[str]) -> None:
         """Publish these channels and the whole list again."""

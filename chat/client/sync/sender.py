@@ -80,6 +80,16 @@ class Sender:
         self._publisher.row_changed(row)
         self.send(row.channel)
 
+    def save_again(self) -> None:
+        """Save the rows that are only in memory, if the disk accepts writes again; send them."""
+        for cid in self._outbox.unsaved:
+            try:
+                row = self._outbox.retry(cid)
+            except DiskError:
+                break
+            if row is not None:
+                self._show_and_send(row)
+
     def discard(self, cid: str) -> None:
         """Discard a row."""
         row = self._outbox.get(cid)
@@ -97,6 +107,7 @@ class Sender:
     def begin(self, session: Session, channel_sync: ChannelSync) -> None:
         """Send all rows through a session, and new ones from now on."""
         self._session, self._channel_sync = session, channel_sync
+        self.save_again()
         for name in self._outbox.channels():
             self.send(name)
 

@@ -103,6 +103,7 @@ class ChatApp(App[None]):
         & MemberList { border-left: solid $foreground; }
         & #thread { border-left: solid $foreground; }
         & #thread.-stacked { border-left: none; }
+        & #thread > .writing { border-top: solid $foreground; }
         & Preview { border-top: none; }
     }
     """

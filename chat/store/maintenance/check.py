@@ -255,7 +255,7 @@ def wrongly_indexed(connection: Connection) -> set[int]:
         for statement in fts5.CREATE:
             memory.execute(statement).close()
         for entries in fts5.entries(connection):
-            memory.executemany(fts5.ADD, sorted(entries)).close()
+            memory.executemany(fts5.ADD.sql(1), sorted(entries)).close()
             _sum_up(written, memory.execute(_WORDS))
             memory.execute("INSERT INTO search (search) VALUES ('delete-all')").close()
     return {each for each in indexed | written if indexed[each] != written[each]}

@@ -41,7 +41,7 @@ from sqlalchemy import (
 
 from chat.links import has_link
 from chat.store.schema import events, folds, is_unerased, meta, metadata
-from chat.store.sql import Prepared, run_many
+from chat.store.sql import Bulk, Prepared, run_many
 from chat.tokenizer import FORMAT, folded
 
 __all__ = [
@@ -100,7 +100,7 @@ CREATE = (
     f" detail=none, prefix='{_PREFIXES}')",
     "CREATE VIRTUAL TABLE search_words USING fts5vocab(search, instance)",
 )
-ADD = "INSERT INTO search (rowid, words) VALUES (?, ?)"
+ADD = Bulk("INSERT INTO search (rowid, words) VALUES", "(?, ?)")
 _REMOVE = "INSERT INTO search (search, rowid, words) VALUES ('delete', ?, ?)"
 _SECURE = "INSERT INTO search (search, rank) VALUES ('secure-delete', 1)"
 _MERGE = "INSERT INTO search (search, rank) VALUES ('merge', ?)"
@@ -148,7 +148,7 @@ _UNPURGED = "search_unpurged"
 _MERGES = "search_merges"
 
 Entry = tuple[int, str]
-"""Parameters of `ADD` for a message: row id, words."""
+"""A row of `ADD`: row id, words."""
 Erased = tuple[int, int, int, int, str]
 """An erased text: ids of its event and channel, seq and author id of the message, the text."""
 
@@ -240,7 +240,7 @@ def index_next(connection: Connection) -> bool:
     rows = _NEXT.all(connection, place=reached, count=BATCH)
     if rows:
         # FTS5 requires ascending row ids within a transaction.
-        run_many(connection, ADD, sorted(_entry(*row[1:]) for row in rows))
+        ADD.run(connection, sorted(_entry(*row[1:]) for row in rows))
     is_all = len(rows) < BATCH
     _remember(connection, _PLACE, _NEWEST_EVENT.scalar(connection) if is_all else rows[-1][0])
     return is_all

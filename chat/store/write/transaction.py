@@ -37,7 +37,7 @@ from chat.store.schema import (
     unpack_cid,
     users,
 )
-from chat.store.sql import Among, BulkInsert, Prepared, Rows
+from chat.store.sql import Among, Bulk, BulkInsert, Prepared, Rows
 from chat.store.sqlite import engine, fts5
 from chat.store.write.lookups import CACHED_MAX, Channel, Lookups, ReplyTarget
 from chat.text import fold, is_direct
@@ -63,14 +63,11 @@ _SENT = Among(
     events.c.cid,
 )
 _NEWEST_EVENT = Prepared(select(func.max(events.c.id)))
-_SAVE_CHANNELS = Prepared(
-    update(channels)
-    .where(channels.c.id == bindparam("channel"))
-    .values(
-        head=bindparam("new_head"),
-        topic=bindparam("new_topic"),
-        member_count=bindparam("new_count"),
-    )
+_SAVE_CHANNELS = Bulk(
+    "WITH changed (id, head, topic, member_count) AS (VALUES",
+    "(?, ?, ?, ?)",
+    ") UPDATE channels SET head = changed.head, topic = changed.topic,"
+    " member_count = changed.member_count FROM changed WHERE channels.id = changed.id",
 )
 _REMOVE_MEMBER = Prepared(
     delete(members).where(
@@ -82,6 +79,9 @@ _SET_HIDDEN = Prepared(
     .where(members.c.channel_id == bindparam("channel"), members.c.user_id == bindparam("user"))
     .values(hidden=bindparam("is_hidden"))
 )
+
+_LINE_COLUMNS = ("id", "channel_id", "seq", "ts", "author_id", "flags", "mid", "cid", "text")
+"""The columns of a line that replies to nothing; the others are NULL."""
 
 
 class Sent(NamedTuple):
@@ -133,17 +133,18 @@ class Transaction:
         self._channels = BulkInsert(channels)
         self._members = BulkInsert(members)
         self._events = BulkInsert(events)
+        self._lines = BulkInsert(events, _LINE_COLUMNS)
         self._mentions = BulkInsert(mentions)
         self._inserts = (
-            *(self._users, self._devices, self._audit),
-            *(self._channels, self._members, self._events, self._mentions),
+            *(self._users, self._devices, self._audit, self._channels, self._members),
+            *(self._events, self._lines, self._mentions),
         )
         """In the order of foreign keys: referenced rows first."""
         self._changed: dict[int, Channel] = {}
         """Channels whose rows need an update."""
         self._sent: dict[tuple[int, str], tuple[int, str, int | None, int, str, int]] = {}
         """The fields of `Sent` of used cids, by author and cid."""
-        self._packed: dict[str, bytes] = {}
+        self._packed: dict[str, bytearray] = {}
         """Stored forms of the cids of the transaction's operations."""
         self._unindexed: list[fts5.Erased] = []
 
@@ -177,7 +178,7 @@ class Transaction:
             self._next_channel = (_NEWEST_CHANNEL.scalar(connection) or 0) + 1
             self._next_event = (_NEWEST_EVENT.scalar(connection) or 0) + 1
         self._packed = {
-            each.cid: pack_cid(each.cid)
+            each.cid: bytearray(pack_cid(each.cid))
             for each in operations
             if isinstance(each, Append) and each.cid is not None
         }
@@ -251,8 +252,11 @@ class Transaction:
                 each.flush(self.connection)
         if self._changed:
             self._has_executed = True
-            changed = [_saved(channel) for channel in self._changed.values()]
-            _SAVE_CHANNELS.run_many(self.connection, changed)
+            changed = [
+                (channel.id, channel.head, channel.topic, channel.member_count)
+                for channel in self._changed.values()
+            ]
+            _SAVE_CHANNELS.run(self.connection, changed)
             self._changed.clear()
 
     def finish(self) -> None:
@@ -436,20 +440,19 @@ class Transaction:
             self._sent[author.id, cid] = channel.id, kind, target, seq, mid, ts
         event = cast("EventFields", fields)
         self.events.append(event)
-        self._events.rows.append(
-            (
-                *(self._next_event, channel.id, seq, ts, author.id),
-                *(flags_of(kind, me=me, remove=remove), bytes.fromhex(mid)),
-                *(packed, target, reply_to, thread, body),
-            )
-        )
+        flags, stored_mid = flags_of(kind, me=me, remove=remove), bytearray.fromhex(mid)
+        row = (self._next_event, channel.id, seq, ts, author.id, flags, stored_mid, packed)
+        if target is None and reply_to is None:
+            self._lines.rows.append((*row, body))
+        else:
+            self._events.rows.append((*row, target, reply_to, thread, body))
         self._next_event += 1
         return event
 
     def reply_target(self, channel: Channel, seq: int) -> ReplyTarget | None:
         """Return the message `seq` as the target of a reply, or None if it is not a message."""
         target = self.lookups.reply_target(channel, seq)
-        if target is None and seq <= channel.head and self._events.rows:
+        if target is None and seq <= channel.head and (self._lines.rows or self._events.rows):
             self.flush()  # it may be from this transaction
             target = self.lookups.reply_target(channel, seq)
         return target
@@ -489,12 +492,3 @@ class Transaction:
         self._unindexed.clear()
         for each in self._inserts:
             each.rows.clear()
-
-
-def _saved(channel: Channel) -> dict[str, Any]:
-    return {
-        "channel": channel.id,
-        "new_head": channel.head,
-        "new_topic": channel.topic,
-        "new_count": channel.member_count,
-    }

@@ -102,7 +102,7 @@ def test_an_invalid_address_is_rejected_in_one_line(url: str, says: str) -> None
 
 
 def test_an_invalid_value_names_its_source(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(StartupError, match=r"--name 'böb': must contain only ASCII"):
+    with pytest.raises(StartupError, match=r"--name 'böb': must be one or more ASCII"):
         load({"name": "böb"})
     monkeypatch.setenv("CHAT_LOG_LEVEL", "loud")
     with pytest.raises(StartupError, match="CHAT_LOG_LEVEL 'loud'"):

@@ -121,14 +121,14 @@ def test_a_wrong_proxy_password_is_reported(report: Report, start_proxy: StartPr
     ("proxy", "says"),
     [
         ("ftp://proxy:21", "unknown scheme"),
-        ("socks5h://", "names no host"),
+        ("socks5h://", "has no host"),
         ("http://proxy:port", "not an address"),
         (
             "http://me:secret@127.0.0.1:1",
             "through the proxy http://127.0.0.1:1: connection refused",
         ),
         ("socks5h://127.0.0.1:1", "through the proxy socks5h://127.0.0.1:1: "),
-        ("http://nowhere.invalid", "no host named nowhere.invalid"),
+        ("http://nowhere.invalid", "cannot find the host nowhere.invalid"),
     ],
 )
 def test_an_invalid_proxy_is_reported_in_one_line(report: Report, proxy: str, says: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from rich.color import Color as RichColor
 from rich.style import Style
@@ -216,7 +218,6 @@ class TestContrast:
     async def test_of_a_chosen_message_with_all_lists_hidden(self, open_desktop: Open) -> None:
         async with open_desktop(*CHANNELS) as desktop:
             await talk(desktop)
-            await look_at_all_themes(desktop)
             await desktop.press("ctrl+up", "up", "up", "up")
             await look_at_all_themes(desktop)
 
@@ -265,6 +266,7 @@ async def test_where_panes_have_one_color_a_line_is_between(open_desktop: Open, 
         await desktop.pilot.pause()
         row = desktop.screen().splitlines()[10]
         assert (row[23], row[-22]) == ("│", "│")
+        await desktop.until(lambda: re.search("alice +owner", desktop.screen()), "no word is cut")
         desktop.app.theme = by_name("dark")
         await desktop.pilot.pause()
         assert "│" not in desktop.screen()

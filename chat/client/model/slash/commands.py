@@ -193,7 +193,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "search",
         (Argument("QUERY", Kind.TEXT, optional=True),),
-        "search messages: words, a phrase in quotes, begin*, from: in: before: after: has:link",
+        "search messages: words, a phrase in quotes, prefix*, from: in: before: after: has:link",
         '/search "release notes" from:bob in:#tea after:2026-11-01',
         ("find",),
     ),
@@ -297,7 +297,7 @@ COMMANDS: tuple[Command, ...] = (
         "/disconnect",
         is_risky=True,
     ),
-    Command("server", (_SERVER,), "switch to another server, or list them", "/server work"),
+    Command("server", (_SERVER,), "switch to another server, or list the servers", "/server work"),
     Command(
         "users",
         (),

@@ -57,6 +57,8 @@ class MemberList(OptionList, can_focus=False):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, markup=False)
         self._members: MembersChanged | None = None
+        self._width = 0
+        """The width for which the rows were made, in cells."""
 
     def show(self, members: MembersChanged | None) -> None:
         """Show the members of a channel; None while they are unknown."""
@@ -65,7 +67,8 @@ class MemberList(OptionList, can_focus=False):
             self._fill()
 
     def _fill(self) -> None:
-        width = self.scrollable_content_region.width - 2
+        self._width = self.scrollable_content_region.width
+        width = self._width - 2
         if width <= 0:
             return
         known = self._members
@@ -82,6 +85,16 @@ class MemberList(OptionList, can_focus=False):
     @on(Resize)
     def _fit(self) -> None:
         self._fill()
+
+    def notify_style_update(self) -> None:
+        """Refill if a theme's border takes a column."""
+        super().notify_style_update()
+        if self.is_attached:
+            self.call_after_refresh(self._fit_border)
+
+    def _fit_border(self) -> None:
+        if self.scrollable_content_region.width != self._width:
+            self._fill()
 
     def watch_show_vertical_scrollbar(self) -> None:
         """Refill: the scrollbar takes a column, and a name that is too wide is not drawn."""
