@@ -64,7 +64,7 @@ def type_and_die(url: str, data: Path) -> None:
 
 @pytest.mark.promise(
     4,
-    fault="`kill -9` of a client that never met its server",
+    fault="`kill -9` of a client that never reached its server",
     result="the next start sends it",
 )
 def test_messages_of_a_first_run_without_a_server_survive_kill_9(
@@ -101,7 +101,7 @@ def test_messages_typed_offline_survive_kill_9(
 
 @pytest.mark.promise(
     2,
-    fault="the client dies between the server's `ok` and its own note of it",
+    fault="the client is killed between the server's `ok` and storing it",
     result="sent again, stored once",
 )
 def test_a_crash_between_the_ok_and_the_outbox_update_sends_nothing_twice(
@@ -205,8 +205,8 @@ def test_the_close_code_decides_whether_to_reconnect(
 
 @pytest.mark.promise(
     4,
-    fault="two clients of one person on one file, online and offline, and a third that comes then",
-    result="each text is stored once, all show it",
+    fault="two clients of one user on one file, online and offline, and a third one later",
+    result="each text is stored once and shown by all",
 )
 def test_two_clients_of_one_user_share_the_file(
     open_client: Open, fake: FakeServer, tmp_path: Path
@@ -428,7 +428,7 @@ time.sleep(60)
 @pytest.mark.promise(
     4,
     fault="two offline clients on one file change one channel, and one is killed with `kill -9`",
-    result="the other shows and sends the changes of both, once",
+    result="the other client shows and sends the changes of both, once",
 )
 def test_channel_preferences_of_a_killed_client_are_shown_and_sent_by_the_other(
     open_client: Open, fake: FakeServer, tmp_path: Path
@@ -569,7 +569,7 @@ def test_an_unsaved_message_stays_visible_and_is_sent_when_the_disk_is_writable(
 
 @pytest.mark.promise(
     4,
-    fault="the client's files are deleted while it runs, or its cache is found to be damaged then",
+    fault="the client's files are deleted while it runs, or its cache is damaged",
     result="unsent text goes into a new file and to the server once; lines come from the server",
 )
 @pytest.mark.parametrize("harm", ["deleted", "damaged lines"])

@@ -68,7 +68,7 @@ async def test_the_wheel_scrolls_lists_too(long_channel: Desktop) -> None:
     await long_channel.until(lambda: rows.scroll_y == rows.max_scroll_y)
 
 
-async def test_of_many_moves_the_last_one_counts(long_channel: Desktop) -> None:
+async def test_only_the_last_of_several_moves_counts(long_channel: Desktop) -> None:
     for x in range(10, 60):
         turn(long_channel, events.MouseMove, Offset(x, 10))
     await long_channel.until(lambda: long_channel.app.mouse_position == Offset(59, 10))

@@ -91,7 +91,7 @@ async def opened(*, read: int = 1_000, size: tuple[int, int] = SIZE) -> AsyncIte
         yield app, app.timeline, pilot
 
 
-async def test_it_sticks_to_the_bottom() -> None:
+async def test_the_timeline_follows_new_messages_at_the_bottom() -> None:
     async with opened() as (app, timeline, pilot):
         bring(timeline, page(1, 50, complete=True))
         await pilot.pause()
@@ -103,7 +103,7 @@ async def test_it_sticks_to_the_bottom() -> None:
         assert app.all_told(Timeline.Seen)[-1].seq == timeline.seen == 51
 
 
-async def test_few_messages_stand_at_the_bottom() -> None:
+async def test_few_messages_are_at_the_bottom() -> None:
     async with opened() as (app, timeline, pilot):
         bring(timeline, changed(say(1, "hello")))
         await pilot.pause()
@@ -119,7 +119,7 @@ async def test_more_lines_of_the_last_message_are_no_further_message() -> None:
         assert timeline.below == 0
 
 
-async def test_scrolled_away_it_holds_still_and_counts_what_comes() -> None:
+async def test_a_scrolled_timeline_stays_and_counts_new_messages() -> None:
     async with opened() as (app, timeline, pilot):
         bring(timeline, page(1, 50, complete=True))
         await pilot.press("pageup", "pageup")
@@ -137,7 +137,7 @@ async def test_scrolled_away_it_holds_still_and_counts_what_comes() -> None:
         assert timeline.at_bottom
 
 
-async def test_an_older_page_is_asked_for_once_and_keeps_the_screen_still() -> None:
+async def test_an_older_page_is_requested_once_and_keeps_the_position() -> None:
     async with opened() as (app, timeline, pilot):
         bring(timeline, page(101, 200))
         await pilot.pause()
@@ -166,7 +166,7 @@ async def test_scrolling_against_the_top_asks_again() -> None:
 
 
 @pytest.mark.feature("reading.gaps")
-async def test_a_gap_is_asked_for_once_it_shows() -> None:
+async def test_a_visible_gap_is_requested() -> None:
     async with opened() as (app, timeline, pilot):
         bring(timeline, page(1, 100, gap_before=(40,), complete=True))
         await pilot.pause()
@@ -180,7 +180,7 @@ async def test_a_gap_is_asked_for_once_it_shows() -> None:
         assert not any("missing messages" in line for line in app.screen_lines())
 
 
-async def test_a_resize_keeps_what_one_reads() -> None:
+async def test_a_resize_keeps_the_visible_text() -> None:
     async with opened() as (app, timeline, pilot):
         bring(timeline, changed(*(say(seq, f"{seq}. " + "word " * 30) for seq in range(1, 60))))
         timeline.scroll_to_seq(30)
@@ -227,7 +227,7 @@ async def test_another_channels_lines_are_not_shown() -> None:
 
 
 @pytest.mark.feature("reading.rule")
-async def test_the_unread_rule_stands_where_reading_stopped() -> None:
+async def test_the_unread_rule_is_above_the_first_unread_message() -> None:
     async with opened(read=4) as (app, timeline, pilot):
         bring(timeline, page(1, 8))
         await pilot.pause()
@@ -240,7 +240,7 @@ async def test_the_unread_rule_stands_where_reading_stopped() -> None:
         assert not any("── new ──" in line for line in app.screen_lines())
 
 
-async def test_what_arrives_under_ones_eyes_is_not_marked_as_new() -> None:
+async def test_messages_seen_arriving_get_no_unread_rule() -> None:
     async with opened(read=4) as (app, timeline, pilot):
         bring(timeline, page(1, 4))
         await pilot.pause()
@@ -254,7 +254,7 @@ async def test_what_arrives_under_ones_eyes_is_not_marked_as_new() -> None:
         app.app_focus = True
 
 
-async def test_the_unread_rule_waits_for_what_is_not_loaded_yet() -> None:
+async def test_the_unread_rule_appears_once_its_message_is_loaded() -> None:
     async with opened(read=4) as (app, timeline, pilot):
         bring(timeline, page(6, 8))
         await pilot.pause()
@@ -440,7 +440,7 @@ async def test_the_wheel_and_the_scroll_bar_scroll() -> None:
         assert not timeline.at_bottom
 
 
-async def test_a_new_theme_recolors_what_shows() -> None:
+async def test_a_new_theme_recolors_visible_lines() -> None:
     async with opened() as (app, timeline, pilot):
         bring(timeline, changed(say(1, "hello", "alice")))
         await pilot.pause()
@@ -483,7 +483,9 @@ async def test_the_first_paint_shows_the_lines(pictures: list[tuple[int, str]]) 
         assert "message 9" in pictures[0][1]
 
 
-async def test_a_new_size_is_painted_as_it_will_be(pictures: list[tuple[int, str]]) -> None:
+async def test_a_new_size_is_painted_before_the_resize_event(
+    pictures: list[tuple[int, str]],
+) -> None:
     app = Filled()
     async with app.run_test(size=SIZE) as pilot:
         pictures.clear()
@@ -550,7 +552,7 @@ async def test_an_arrival_paints_itself_and_moves_the_rest(painted: list[Key]) -
         assert "one more" in home.screen_lines()[19]
 
 
-async def test_whatever_is_said_the_screen_is_whole() -> None:
+async def test_hostile_text_fills_exactly_the_width() -> None:
     async with opened() as (_, timeline, pilot):
         bring(timeline, changed(*(say(seq, bad * 9, bad) for seq, bad in enumerate(NASTY, 1))))
         for key in ("home", "pagedown", "pagedown", "end"):
@@ -570,7 +572,7 @@ async def test_every_size_has_a_picture(size: tuple[int, int]) -> None:
         assert widths == {timeline.size.width}
 
 
-async def test_who_speaks_shows_on_top_while_a_long_run_scrolls() -> None:
+async def test_the_author_is_pinned_while_a_long_run_scrolls() -> None:
     async with opened() as (app, timeline, pilot):
         bring(timeline, changed(*(say(seq) for seq in range(1, 60)), reset=True, complete=True))
         await pilot.pause()
@@ -602,13 +604,13 @@ TICK = say(None, "41", kind="tick")
         (TICK, "copy"),
     ],
 )
-def test_what_may_be_asked(message: Message, actions: str) -> None:
+def test_actions_on_a_message_depend_on_its_state(message: Message, actions: str) -> None:
     keys = ("reply", "react", "edit", "delete", "copy", "open", "discard")
     found = [action for key in keys if (action := may(key, message, "dave"))]
     assert found == actions.split()
 
 
-def test_it_stands_on_messages_only() -> None:
+def test_the_cursor_skips_events() -> None:
     log = Log()
     log.apply(changed(event(1, "join"), say(2), event(3, "topic"), event(4, "role"), say(5), TICK))
     assert [nearest(log, index, 1) for index in (0, 2, 5, 6)] == [1, 4, 5, None]
