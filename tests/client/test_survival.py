@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from chat.client.config.paths import ClientPaths
 from chat.client.model.preferences import PreferenceChange
-from chat.client.model.records import DiskError, OutboxRow
 from chat.client.model.state import Delivery, Link
-from chat.client.storage.outbox_db import OutboxDb
 from chat.errors import ErrorCode, StartupError
 from chat.protocol.commands import Hello, Mark, Prefer, Send
 from chat.protocol.frames import ErrorFrame
@@ -550,20 +550,18 @@ def test_the_file_of_a_newer_client_stays_unchanged(open_client: Open, tmp_path:
 
 
 def test_an_unsaved_message_stays_visible_and_is_sent_when_the_disk_is_writable(
-    open_client: Open, fake: FakeServer, monkeypatch: pytest.MonkeyPatch
+    open_client: Open, fake: FakeServer, tmp_path: Path
 ) -> None:
     screen = open_client(fake.url)
     screen.open()
-
-    def full(outbox: OutboxDb, row: OutboxRow) -> None:
-        raise DiskError("the disk is full")
-
-    with monkeypatch.context() as disk:
-        disk.setattr(OutboxDb, "put_row", full)
+    (path,) = tmp_path.rglob("outbox.db")
+    with closing(sqlite3.connect(path, isolation_level=None)) as disk:
+        disk.execute("BEGIN IMMEDIATE")
         screen.core.send("#general", "precious")
         screen.wait(lambda: [m.delivery for m in screen.lines()] == [Delivery.FAILED])
-        assert "the disk is full" in screen.lines()[0].reason
+        assert "locked" in screen.lines()[0].reason
         assert fake.logs["#general"].head == 0, "what could be lost is not sent"
+        disk.execute("ROLLBACK")
     screen.wait_texts("precious")
 
 
@@ -651,7 +649,6 @@ def test_the_outbox_of_a_damaged_file_is_recovered_and_sent(
 
 KILLED_BETWEEN = """
 import os, signal, sys
-from chat.client.storage.outbox_db import OutboxDb
 
 def killed(self, cids):
     os.kill(os.getpid(), signal.SIGKILL)

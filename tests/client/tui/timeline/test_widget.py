@@ -20,11 +20,10 @@ from textual.strip import Strip
 from textual.widgets import Input
 
 from chat.client.model.state import Delivery, Message
-from chat.client.presenter.log import Key, Log
+from chat.client.presenter.log import Log
 from chat.client.tui.themes import readable
 from chat.client.tui.timeline import Timeline
-from chat.client.tui.timeline.painter import Painter, forget_styles
-from chat.client.tui.timeline.viewport import Row
+from chat.client.tui.timeline.painter import forget_styles
 from chat.client.tui.timeline.widget import may, nearest
 from tests.client.texts import NASTY
 from tests.client.tui.conftest import mouse
@@ -455,43 +454,48 @@ async def test_a_new_theme_recolors_visible_lines() -> None:
         assert color() != dark
 
 
-@pytest.fixture
-def pictures(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
-    """What the timeline is painted as, whole or in part: its width, and its text."""
-    seen: list[tuple[int, str]] = []
-    paint = Timeline.render_lines
+class Recorded(Timeline):
+    """A timeline that notes its paintings, whole or in part: its width and their text."""
 
-    def render_lines(self: Timeline, crop: Region) -> list[Strip]:
-        strips = paint(self, crop)
-        seen.append((self.size.width, "\n".join(strip.text for strip in strips)))
+    def __init__(self) -> None:
+        super().__init__()
+        self.paintings: list[tuple[int, str]] = []
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        strips = super().render_lines(crop)
+        self.paintings.append((self.size.width, "\n".join(strip.text for strip in strips)))
         return strips
-
-    monkeypatch.setattr(Timeline, "render_lines", render_lines)
-    return seen
 
 
 class Filled(Home):
     """A timeline that has its lines before it has a size."""
+
+    def compose(self) -> ComposeResult:
+        yield Recorded()
+        yield Input()
+
+    @property
+    def timeline(self) -> Recorded:
+        return self.query_one(Recorded)
 
     def on_mount(self) -> None:
         self.timeline.show(Log(), "me", read=0)
         bring(self.timeline, page(1, 9))
 
 
-async def test_the_first_paint_shows_the_lines(pictures: list[tuple[int, str]]) -> None:
-    async with Filled().run_test(size=SIZE):
-        assert "message 9" in pictures[0][1]
+async def test_the_first_paint_shows_the_lines() -> None:
+    app = Filled()
+    async with app.run_test(size=SIZE):
+        assert "message 9" in app.timeline.paintings[0][1]
 
 
-async def test_a_new_size_is_painted_before_the_resize_event(
-    pictures: list[tuple[int, str]],
-) -> None:
+async def test_a_new_size_is_painted_before_the_resize_event() -> None:
     app = Filled()
     async with app.run_test(size=SIZE) as pilot:
-        pictures.clear()
+        app.timeline.paintings.clear()
         await pilot.resize_terminal(40, 21)
         await pilot.pause()
-        shown = [picture for width, picture in pictures if width == 40]
+        shown = [picture for width, picture in app.timeline.paintings if width == 40]
         assert shown[0].splitlines()[-1] == app.timeline.render_line(19).text
 
 
@@ -517,38 +521,33 @@ def test_painted_styles_are_let_go() -> None:
     assert not Strip.render_ansi.cache_info().currsize
 
 
-@pytest.fixture
-def painted(monkeypatch: pytest.MonkeyPatch) -> list[Key]:
-    """The messages whose rows were painted, from now on."""
-    keys: list[Key] = []
-    paint = Painter.strip
-
-    def spy(painter: Painter, row: Row, *args: Any, **kwargs: Any) -> Strip:
-        keys.append(row.key)
-        return paint(painter, row, *args, **kwargs)
-
-    monkeypatch.setattr(Painter, "strip", spy)
-    return keys
+def rows_of(timeline: Timeline) -> list[Strip]:
+    """Return what is painted on each screen line; the same object, unless it was painted again."""
+    return [timeline.render_line(y) for y in range(timeline.size.height)]
 
 
-async def test_only_rows_that_changed_are_painted(painted: list[Key]) -> None:
+async def test_only_rows_that_changed_are_painted() -> None:
     async with opened() as (_, timeline, pilot):
         bring(timeline, page(1, 50))
         await pilot.pause()
-        painted.clear()
+        before = rows_of(timeline)
         bring(timeline, changed(say(50, "edited", "carol")))
         await pilot.pause()
-        assert painted == [50]
+        again = [new for old, new in zip(before, rows_of(timeline), strict=True) if new is not old]
+        assert ["edited" in strip.text for strip in again] == [True]
 
 
-async def test_an_arrival_paints_itself_and_moves_the_rest(painted: list[Key]) -> None:
+async def test_an_arrival_paints_itself_and_moves_the_rest() -> None:
     async with opened() as (home, timeline, pilot):
         bring(timeline, page(1, 50))
         await pilot.pause()
-        painted.clear()
+        before = rows_of(timeline)
         bring(timeline, changed(say(51, "one more", "dave")))
         await pilot.pause()
-        assert set(painted) == {51}
+        known = {id(strip) for strip in before}
+        again = [strip.text for strip in rows_of(timeline) if id(strip) not in known]
+        assert ["dave" in text for text in again] == [True, False]
+        assert ["one more" in text for text in again] == [False, True]
         assert "one more" in home.screen_lines()[19]
 
 
