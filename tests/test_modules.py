@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.modules import CHAT, first_line
 
 
-def test_every_module_says_what_it_holds_in_one_line() -> None:
+def test_every_module_has_a_one_line_description() -> None:
     wrong = [
         module.relative_to(CHAT).as_posix()
         for module in CHAT.rglob("*.py")

@@ -43,7 +43,7 @@ def readme_command(name: str) -> str:
     return str(marked[0])
 
 
-def test_the_top_holds_only_what_belongs_there() -> None:
+def test_top_folder_contains_only_known_files() -> None:
     there = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
     assert there == ALLOWED_AT_THE_TOP
 
@@ -53,7 +53,7 @@ HOSTS = [".".join(parts) for parts in (("pypi", "org"), ("pythonhosted", "org"),
 PLACES = re.compile(r"(?<![\w.])/(?:work|root|home|Users)/\w|[A-Z]:\\\\?Users")
 
 
-def test_no_file_names_somebodys_machine_or_a_registrys_host() -> None:
+def test_files_contain_no_local_paths_or_registry_hosts() -> None:
     named = {
         path: [*(host for host in HOSTS if host in text), *PLACES.findall(text)]
         for path, text in texts().items()
@@ -61,7 +61,7 @@ def test_no_file_names_somebodys_machine_or_a_registrys_host() -> None:
     assert {path: names for path, names in named.items() if names} == {}
 
 
-def test_every_text_ends_with_one_line_end_and_has_no_trailing_blanks() -> None:
+def test_text_files_end_with_one_line_break_and_have_no_trailing_blanks() -> None:
     untidy = [
         path
         for path, text in texts().items()
@@ -72,7 +72,7 @@ def test_every_text_ends_with_one_line_end_and_has_no_trailing_blanks() -> None:
     assert untidy == []
 
 
-def test_every_module_says_what_it_is() -> None:
+def test_every_module_has_a_docstring() -> None:
     silent = [
         path for path, code in texts("*.py").items() if not ast.get_docstring(ast.parse(code))
     ]
@@ -137,7 +137,7 @@ def test_every_supported_python_is_declared_and_tried() -> None:
     assert project["requires-python"] == f">={tried[0]}"
 
 
-def test_every_dependency_says_why() -> None:
+def test_every_dependency_has_a_comment() -> None:
     text = (ROOT / "pyproject.toml").read_text("utf-8")
     block = text.split("\ndependencies = [\n")[1].split("\n]\n")[0]
     for line in block.splitlines():

@@ -53,7 +53,7 @@ names = st.text(name_characters, min_size=1, max_size=32)
 @example("\x9b31m")
 @example("a\u202etxt.exe")
 @example("\ud83d")
-def test_what_is_printed_cannot_drive_or_reorder_a_terminal(text: str) -> None:
+def test_printable_text_cannot_control_or_reorder_a_terminal(text: str) -> None:
     for char in printable(text):
         assert char in "\n\t" or unicodedata.category(char) not in ("Cc", "Cs", "Zl", "Zp")
         assert char not in BIDI
@@ -104,7 +104,7 @@ def test_ordinary_text_is_printed_as_it_is(text: str) -> None:
         ("\ud800", "\ufffd"),
     ],
 )
-def test_what_is_replaced_stays_visible(hidden: str, shown: str) -> None:
+def test_replaced_characters_stay_visible(hidden: str, shown: str) -> None:
     assert printable(f"a{hidden}b") == f"a{shown}b"
 
 
@@ -125,7 +125,7 @@ def test_a_flood_of_marks_is_thinned_and_the_text_around_it_stays(mark: str) -> 
         ("👩" + "\u200d👩" * 9, ("👩" + "\u200d👩" * 4) * 2),
     ],
 )
-def test_what_joins_nothing_cannot_hide_a_width(text: str, shown: str) -> None:
+def test_joiners_outside_emoji_are_dropped(text: str, shown: str) -> None:
     assert printable(text) == shown
 
 
@@ -150,9 +150,7 @@ def test_bidi_and_hidden_characters_are_never_in_a_prompt_like_line() -> None:
     ],
 )
 @pytest.mark.parametrize("show", [printable, printable_line, mentioned_names])
-def test_the_cost_grows_with_the_length_and_no_faster(
-    flood: str, show: Callable[[str], object]
-) -> None:
+def test_printable_takes_linear_time(flood: str, show: Callable[[str], object]) -> None:
     small, large = ((flood * length)[:length] for length in (10_000, 100_000))
     assert growth(show, small, large, enough=30) < 30  # quadratic work takes 100 times as long
 
@@ -161,7 +159,7 @@ def test_the_cost_grows_with_the_length_and_no_faster(
 
 
 @given(anything, st.integers(0, 40))
-def test_text_is_let_in_unchanged_or_not_at_all(text: str, limit: int) -> None:
+def test_check_text_returns_the_text_unchanged_or_refuses_it(text: str, limit: int) -> None:
     forbidden = any(
         unicodedata.category(char) in ("Cc", "Cs") and char not in "\n\t" for char in text
     )
@@ -175,7 +173,7 @@ def test_text_is_let_in_unchanged_or_not_at_all(text: str, limit: int) -> None:
 
 
 @given(anything, st.integers(0, 40))
-def test_a_line_let_in_is_one_line(text: str, limit: int) -> None:
+def test_check_line_accepts_only_one_line(text: str, limit: int) -> None:
     try:
         line = check_line(text, limit)
     except ValueError:
@@ -188,7 +186,7 @@ def test_a_line_let_in_is_one_line(text: str, limit: int) -> None:
 
 
 @pytest.mark.parametrize("check", [check_text, check_line, check_name])
-def test_too_long_is_an_error_of_its_own_and_says_the_limit(
+def test_text_over_the_limit_raises_too_long_with_the_limit(
     check: Callable[[str, int], str],
 ) -> None:
     with pytest.raises(TooLong, match="is 1,001 characters long; at most 1,000 are allowed"):
@@ -205,7 +203,7 @@ def test_names_are_ascii_letters_digits_and_three_signs(text: str) -> None:
         assert re.fullmatch(r"[A-Za-z0-9_.\-]{1,32}", text)
 
 
-def test_a_name_with_a_line_end_is_no_name() -> None:
+def test_a_name_with_a_line_break_is_refused() -> None:
     with pytest.raises(ValueError, match="ASCII"):
         check_name("alice\n")
 
@@ -238,7 +236,7 @@ def test_a_direct_channel_has_one_name_whatever_the_order(
     "channel",
     ["", "general", "#", "# ", "#a b", "#a/b", "##a", "@", "@alice", "@alice,", "@Al,al", "@a,b c"],
 )
-def test_what_is_no_channel_is_refused_for_what_it_holds(channel: str) -> None:
+def test_an_invalid_channel_is_refused_with_the_reason(channel: str) -> None:
     with pytest.raises(ValueError, match=r"must|participants") as caught:
         check_channel(channel)
     assert not isinstance(caught.value, TooLong)
@@ -297,12 +295,12 @@ def test_mentions(text: str, found: tuple[str, ...]) -> None:
         ("lgtm", " lgtm "),
     ],
 )
-def test_an_emoji_has_one_form(spellings: tuple[str, ...]) -> None:
+def test_spellings_of_an_emoji_have_one_normal_form(spellings: tuple[str, ...]) -> None:
     assert {emoji_form(each) for each in spellings} == {spellings[0]}
 
 
 @given(st.text())
-def test_the_form_of_an_emoji_is_final(text: str) -> None:
+def test_emoji_form_is_idempotent(text: str) -> None:
     assert emoji_form(emoji_form(text)) == emoji_form(text)
 
 
@@ -323,7 +321,7 @@ def test_the_form_of_an_emoji_is_final(text: str) -> None:
         ("\U0001faff", False),
     ],
 )
-def test_what_is_blank(text: str, expected: bool) -> None:
+def test_blank_text_has_no_visible_character(text: str, expected: bool) -> None:
     assert is_blank(text) is expected
 
 

@@ -55,7 +55,7 @@ def found(query: str, text: str) -> list[str] | None:
         ("cafe", "cafe\u0301!", "cafe\u0301"),
     ],
 )
-def test_what_does_not_matter_is_left_out(query: str, text: str, marked: str) -> None:
+def test_ignored_marks_and_forms_are_removed(query: str, text: str, marked: str) -> None:
     assert found(query, text) == marked.split("|")
 
 
@@ -72,14 +72,14 @@ def test_what_does_not_matter_is_left_out(query: str, text: str, marked: str) ->
         ("มา", "ม้า"),
     ],
 )
-def test_letters_that_only_look_alike_are_not_the_same(query: str, text: str) -> None:
+def test_similar_looking_letters_stay_distinct(query: str, text: str) -> None:
     assert found(query, text) is None
 
 
 @given(TEXTS)
 @example("\u0308ü")
 @example("İ")
-def test_no_spelling_of_a_text_matters(text: str) -> None:
+def test_equivalent_spellings_fold_to_the_same_words(text: str) -> None:
     words = words_in(text)
     for form in ("NFC", "NFD", "NFKC", "NFKD"):
         assert words_in(normalize(form, text)) == words
@@ -88,7 +88,7 @@ def test_no_spelling_of_a_text_matters(text: str) -> None:
 
 
 @given(text=TEXTS, start=st.integers(0, 14), length=st.integers(1, 5))
-def test_what_is_found_is_marked_where_it_stands(text: str, start: int, length: int) -> None:
+def test_matches_are_marked_at_their_positions(text: str, start: int, length: int) -> None:
     words = words_in(text)[start : start + length]
     if words:
         marks = find(terms_of(f'"{" ".join(words)}"'), text)
@@ -98,7 +98,7 @@ def test_what_is_found_is_marked_where_it_stands(text: str, start: int, length: 
 
 
 @given(text=TEXTS, query=TEXTS, star=st.sampled_from(["", "*"]))
-def test_fts5_finds_what_a_text_is_found_by(text: str, query: str, star: str) -> None:
+def test_fts5_and_find_agree(text: str, query: str, star: str) -> None:
     terms = [(" ".join(term.words), term.is_prefix) for term in terms_of(query + star)]
     if not terms:
         return
@@ -111,7 +111,7 @@ def test_fts5_finds_what_a_text_is_found_by(text: str, query: str, star: str) ->
     assert (find(terms_of(query + star), text) is not None) == (row is not None)
 
 
-def test_nothing_but_words_and_blanks_is_left_of_any_character() -> None:
+def test_folded_text_contains_only_words_and_blanks() -> None:
     for code in range(sys.maxunicode + 1):
         text = folded(chr(code))
         assert not text.isascii() or all(char.isalnum() or char == " " for char in text), code

@@ -11,7 +11,7 @@ from tests.serving import ChatServer, eventually
 PAGE = Path(__file__).with_name("echo.html")
 
 
-def test_a_page_hears_its_echo_shows_it_and_leaves(server: ChatServer, browser: Browser) -> None:
+def test_a_web_page_connects_and_receives_its_echo(server: ChatServer, browser: Browser) -> None:
     before = server.burden()
     browser.open(f"{PAGE.as_uri()}?{quote(server.url + '/echo')}")
     browser.evaluate("window.done")
@@ -34,9 +34,7 @@ def test_the_numbers_of_a_page_end_with_its_browser(server: ChatServer, browser:
     eventually(lambda: server.burden() == before, "the server lets go of the page")
 
 
-def test_a_foreign_page_may_not_speak_for_whoever_looks_at_it(
-    server: ChatServer, browser: Browser
-) -> None:
+def test_a_page_of_another_origin_is_refused(server: ChatServer, browser: Browser) -> None:
     outcome = browser.evaluate(
         f"new Promise((resolve) => {{"
         f"  const socket = new WebSocket('{server.url}/');"

@@ -56,13 +56,13 @@ def test_a_counter_ends_with_a_client_that_is_killed(
     eventually(lambda: server.burden() == before, "the server lets go of the killed client")
 
 
-def test_echo_says_hello_back(server: ChatServer, start_node: StartNode) -> None:
+def test_echo_returns_a_message(server: ChatServer, start_node: StartNode) -> None:
     before = server.burden()
     assert output(start_node("echo.js", f"{server.url}/echo")) == ["Hello"]
     eventually(lambda: server.burden() == before, "the server lets go of the echo's client")
 
 
-def test_the_protocol_can_be_spoken_by_hand(server: ChatServer, start_node: StartNode) -> None:
+def test_a_node_client_can_use_the_protocol(server: ChatServer, start_node: StartNode) -> None:
     before = server.burden()
     assert output(start_node("chat.js", server.url)) == [
         "welcome node",

@@ -117,7 +117,7 @@ async def test_preference_changed_between_reading_and_attaching_is_in_joined(
 @pytest.mark.promise(
     3,
     fault="more messages arrive in between than a live channel keeps for replay",
-    result="`complete: false`, no event, and reading on leads to the head",
+    result="`complete: false`, no event; further reading reaches the head",
 )
 async def test_session_that_falls_too_far_behind_during_a_read_continues_with_history(
     new_world: NewWorld,
@@ -161,7 +161,7 @@ async def test_first_joiner_follows_while_others_join(new_world: NewWorld) -> No
 @pytest.mark.promise(
     3,
     fault="a log is read after a commit and before its events are delivered",
-    result="the page holds them, and they do not come again",
+    result="the page contains them, and they are not delivered again",
 )
 async def test_event_read_before_its_delivery_is_not_sent_twice(
     new_world: NewWorld,

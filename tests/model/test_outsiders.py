@@ -244,7 +244,7 @@ async def left(world: World, *, was_member: bool) -> list[str]:
 @pytest.mark.promise(
     7,
     fault="a former member tries every command on the channel, while its members use it",
-    result="the same bytes as for a person who never was a member",
+    result="the same bytes as for a user who was never a member",
 )
 async def test_former_members_get_the_same_answers_as_outsiders(new_world: NewWorld) -> None:
     former = await left(new_world(), was_member=True)

@@ -43,7 +43,7 @@ def explore(new_world: Callable[[], World], examples: int, steps: int) -> None:
 )
 @pytest.mark.promise(
     7,
-    fault="random commands of people who are not, or no longer, in a channel",
+    fault="random commands of users who are not, or no longer, in a channel",
     result="refused as the model says; nothing else reaches them",
 )
 def test_server_behaves_like_the_model(

@@ -222,14 +222,14 @@ def test_a_text_that_no_frame_can_carry_is_refused_with_the_figures() -> None:
         (["--port"], "expected one argument"),
     ],
 )
-def test_a_slip_in_the_flags_is_one_plain_line(flags: list[str], told: str) -> None:
+def test_a_wrong_flag_is_reported_in_one_line(flags: list[str], told: str) -> None:
     assert told in refused(*flags)
 
 
 @pytest.mark.parametrize(
     "folder", ["a?b", "a%41b", "100% sure", "a#b", "ünïcode 😀", "a b", "~x", "a&b=c", "x://y"]
 )
-def test_data_goes_exactly_where_it_is_told(tmp_path: Path, folder: str) -> None:
+def test_data_is_stored_in_the_given_folder(tmp_path: Path, folder: str) -> None:
     from chat.store.sqlite.engine import path_of
 
     found = settings("--data", str(tmp_path / folder))
@@ -237,7 +237,7 @@ def test_data_goes_exactly_where_it_is_told(tmp_path: Path, folder: str) -> None
     assert path_of(found.store_url) == found.database
 
 
-def test_a_tilde_is_ones_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("CHAT_DATA", "~/chat")
     assert settings().database == tmp_path / "chat" / "chat.db"

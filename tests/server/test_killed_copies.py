@@ -77,7 +77,7 @@ def contents(file: Path) -> tuple[list[str], str]:
 @pytest.mark.promise(
     1,
     fault="`kill -9` of `chat-server backup` at any call that changes the disk",
-    result="the server goes on; under the backup's name is nothing, or all of it; again, it works",
+    result="the server continues; the backup is absent or complete; a second attempt works",
 )
 async def test_killed_backup_is_absent_or_complete(
     server: ChatServer, tmp_path: Path, count: int
@@ -107,7 +107,7 @@ async def test_killed_backup_is_absent_or_complete(
 @pytest.mark.promise(
     1,
     fault="`kill -9` of `chat-server restore` at any call that changes the disk",
-    result="the database is the old one or the new one, whole; again, it works",
+    result="the database is the old or the new one, complete; a second attempt works",
 )
 async def test_a_killed_restore_leaves_the_old_or_the_new_one(
     start_server: Callable[..., ChatServer], tmp_path: Path, count: int

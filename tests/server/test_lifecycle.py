@@ -180,7 +180,7 @@ async def test_stopping_does_not_wait_for_a_stalled_reader_or_a_half_open_handsh
 @pytest.mark.promise(
     1,
     fault="`kill -9` of the server while sends are pipelined, three times",
-    result="every acknowledged message is there, with its number",
+    result="every acknowledged message is stored, with its number",
 )
 async def test_acknowledged_messages_survive_kill_9_without_duplicates(
     start_server: Callable[..., ChatServer],

@@ -240,8 +240,8 @@ async def test_stalled_reader_is_closed_and_others_get_everything(
 
 @pytest.mark.promise(
     5,
-    fault="16 channels of 40 long messages are resumed over a line that is slower than the server",
-    result="all arrives over one connection, though it is ten times `--queue-bytes`",
+    fault="16 channels of 40 long messages are resumed over a slow line",
+    result="everything arrives over one connection, although it is ten times `--queue-bytes`",
 )
 async def test_a_slow_reader_resumes_everything_over_one_connection(
     start_server: Callable[..., ChatServer],
@@ -278,8 +278,8 @@ async def test_a_slow_reader_resumes_everything_over_one_connection(
 
 @pytest.mark.promise(
     5,
-    fault="a peer that has silently gone",
-    result="found within heartbeat and timeout",
+    fault="a peer that disappears silently",
+    result="closed within heartbeat and timeout",
 )
 async def test_half_open_connection_is_closed_by_the_heartbeat(
     start_server: Callable[..., ChatServer],

@@ -182,7 +182,7 @@ async def test_clients_spread_their_reconnects_over_the_window(
 @pytest.mark.promise(
     1,
     fault="a second SIGTERM or SIGINT while the server is stopping",
-    result="it ends at once with code 143 or 130; every acknowledged message is there",
+    result="it ends at once with code 143 or 130; every acknowledged message is stored",
 )
 async def test_second_signal_ends_the_server_at_once_and_loses_nothing(
     start_server: Callable[..., ChatServer], number: signal.Signals

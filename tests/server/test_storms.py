@@ -46,7 +46,7 @@ async def round_trip(speaker: Peer, listener: Peer, text: str) -> float:
 @pytest.mark.promise(
     5,
     fault="200 readers stall at once in a busy channel",
-    result="all are cut; the server's memory is bounded, the others' latency unmoved",
+    result="all are disconnected; the server's memory is bounded, others are not slowed down",
 )
 async def test_two_hundred_stalled_readers_do_not_slow_others_down(
     start_server: StartServer,
@@ -87,7 +87,7 @@ async def test_two_hundred_stalled_readers_do_not_slow_others_down(
 @pytest.mark.promise(
     5,
     fault="a reader stalls while the page of its `join` is on its way",
-    result="the heartbeat ends the connection; nothing of it stays in memory",
+    result="the heartbeat closes the connection, and its memory is freed",
 )
 async def test_reader_that_stalls_during_joined_is_closed(
     start_server: StartServer,
@@ -144,7 +144,7 @@ async def test_handshake_sent_byte_by_byte_is_aborted(start_server: StartServer)
 
 @pytest.mark.promise(
     5,
-    fault="one person connects and disconnects a hundred times",
+    fault="one user connects and disconnects a hundred times",
     result="the others get a bounded number of frames a second",
 )
 async def test_flapping_client_causes_few_presence_frames(start_server: StartServer) -> None:

@@ -44,7 +44,7 @@ def test_a_message_travels_both_ways(server: ChatServer, open_client: Open) -> N
     alice.wait_for("and back")
 
 
-def test_everything_said_is_there_once_after_kill_9_of_the_server(
+def test_every_message_is_stored_once_after_kill_9_of_the_server(
     server: ChatServer, open_client: Open
 ) -> None:
     alice, bob = open_client("alice", server.url), open_client("bob", server.url)
@@ -65,7 +65,7 @@ def test_everything_said_is_there_once_after_kill_9_of_the_server(
         assert screen.index("before the crash") < screen.index("typed while it was away")
 
 
-async def test_three_people_and_a_plain_peer_talk_on_after_a_crash(
+async def test_clients_continue_after_a_crash_of_the_server(
     server: ChatServer, open_client: Open
 ) -> None:
     people = [open_client(name, server.url) for name in ("alice", "bob", "carol")]
@@ -109,9 +109,7 @@ async def test_three_people_and_a_plain_peer_talk_on_after_a_crash(
         assert all(screen.count(text) == 1 for text in said), screen
 
 
-def test_what_was_typed_survives_kill_9_of_the_client(
-    server: ChatServer, open_client: Open
-) -> None:
+def test_typed_text_survives_kill_9_of_the_client(server: ChatServer, open_client: Open) -> None:
     alice, bob = open_client("alice", server.url), open_client("bob", server.url)
     for terminal in (alice, bob):
         terminal.wait_for("online")
@@ -143,7 +141,7 @@ def test_leaving_puts_the_terminal_back_and_exits_with_0(
         assert "#general" not in screen
 
 
-def test_without_a_server_it_says_how_to_start_one_and_keeps_trying(
+def test_without_a_server_the_client_explains_how_to_start_one_and_retries(
     tmp_path: Path, open_client: Open
 ) -> None:
     server = ChatServer(tmp_path / "data")

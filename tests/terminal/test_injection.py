@@ -135,9 +135,9 @@ WHOLE_FIELDS = "trw"
 @pytest.mark.promise(
     6,
     fault="44 payloads (C0, C1, ESC, OSC, bidi, invisible, markup, floods) in every field",
-    result="on a real terminal, no byte but the client's own sequences and printable text",
+    result="a real terminal gets only the client's own sequences and printable text",
 )
-def test_no_field_drives_the_terminal(hostile: HostileServer, tmp_path: Path) -> None:
+def test_no_field_controls_the_terminal(hostile: HostileServer, tmp_path: Path) -> None:
     terminal = open_client(tmp_path, hostile)
     reader = Reader(terminal)
     try:
@@ -172,11 +172,11 @@ def test_no_field_drives_the_terminal(hostile: HostileServer, tmp_path: Path) ->
 
 @pytest.mark.promise(
     6,
-    fault="control sequences in author, channel and text of what a person is called for",
-    result="the notification that the terminal gets is the client's own, short, and text",
+    fault="control sequences in the author, channel and text of a notification",
+    result="the terminal gets only the client's own sequence, with short plain text",
 )
 @pytest.mark.parametrize("way", ["osc9", "osc777"])
-def test_no_call_drives_the_terminal(
+def test_no_notification_controls_the_terminal(
     hostile: HostileServer, tmp_path: Path, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("TMUX", raising=False)

@@ -64,7 +64,7 @@ def _escapes_wait(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.feature("writing.keys")
 @pytest.mark.usefixtures("_escapes_wait")
-def test_every_other_enter_is_a_line_wherever_it_is_cut(
+def test_alt_enter_and_shift_enter_start_a_line_wherever_the_bytes_are_split(
     terminal: RawTerminal, server: FakeServer
 ) -> None:
     expected = "0"
@@ -83,12 +83,10 @@ def test_every_other_enter_is_a_line_wherever_it_is_cut(
 
 @pytest.mark.promise(
     6,
-    fault="a paste that holds ESC, CR, Ctrl+Q, Ctrl+C, C1 and the sequence that ends a paste",
-    result="it is text: nothing is sent, typed or ended",
+    fault="a paste that contains ESC, CR, Ctrl+Q, Ctrl+C, C1 and the sequence that ends a paste",
+    result="it is inserted as text; nothing is sent or closed",
 )
-def test_a_hostile_paste_is_text_and_nothing_else(
-    terminal: RawTerminal, server: FakeServer
-) -> None:
+def test_a_hostile_paste_stays_text(terminal: RawTerminal, server: FakeServer) -> None:
     inside = b"a\x1bb\rc\r\nd\x11e\x03f\x00g\xc2\x9bh/quit\ri\x1b[13uj"
     escape = END + b"\r/quit\r\x11"
     terminal.send(START + inside + escape + b"x" * 300 + escape + END + b"\r")
@@ -124,11 +122,11 @@ def test_answers_and_reports_are_not_typed(terminal: RawTerminal, server: FakeSe
 @pytest.mark.promise(
     4,
     fault="SIGTERM, SIGHUP, or the terminal closed in the middle of a sentence, also as tmux does",
-    result="the draft is there at the next start",
+    result="the draft is restored at the next start",
 )
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGHUP", *CLOSED])
 @pytest.mark.feature("writing.drafts")
-def test_whatever_ends_it_the_draft_is_kept(
+def test_the_draft_is_saved_however_the_client_ends(
     tmp_path: Path, server: FakeServer, terminal: RawTerminal, how: str
 ) -> None:
     terminal.send(b"half a thought")
@@ -175,12 +173,12 @@ def kill(terminal: RawTerminal) -> None:
 
 @pytest.mark.promise(
     4,
-    fault="`kill -9` of a client while a person types without a pause",
-    result="the draft is there at the next start, at most 1 s behind",
+    fault="`kill -9` of a client during continuous typing",
+    result="the draft is restored at the next start; at most the last second is lost",
 )
 @FACES
 @pytest.mark.feature("writing.drafts")
-def test_a_draft_is_saved_while_one_types_without_a_pause(
+def test_a_draft_is_saved_during_continuous_typing(
     tmp_path: Path, server: FakeServer, face: tuple[str, ...]
 ) -> None:
     typing = start(tmp_path, server, face)
@@ -223,7 +221,7 @@ def test_a_draft_is_saved_while_one_types_without_a_pause(
 @pytest.mark.promise(
     4,
     fault="`kill -9` of a client while a message is being edited",
-    result="the edit is there at the next start, and edits that message",
+    result="the edit is restored at the next start",
 )
 @FACES
 @pytest.mark.feature("writing.drafts")
@@ -269,7 +267,7 @@ def test_lines_from_a_pipe_neither_use_nor_lose_a_draft(tmp_path: Path, server: 
     again.close()
 
 
-def test_a_process_that_was_stopped_takes_the_terminal_again_and_goes_on(
+def test_a_resumed_process_takes_the_terminal_back(
     terminal: RawTerminal, server: FakeServer
 ) -> None:
     terminal.send(b"one")
@@ -287,9 +285,7 @@ def test_a_process_that_was_stopped_takes_the_terminal_again_and_goes_on(
     terminal.wait(lambda: len(list(threads.iterdir())) == before, "no thread is left over")
 
 
-def test_a_terminal_that_nobody_reads_keeps_its_connection(
-    tmp_path: Path, server: FakeServer
-) -> None:
+def test_a_blocked_terminal_keeps_its_connection(tmp_path: Path, server: FakeServer) -> None:
     terminal = RawTerminal(tmp_path, "chat-client", "--name", "me", "--url", server.url)
     try:
         terminal.wait(lambda: b"online" in terminal.output, "the client is there")

@@ -55,7 +55,7 @@ def pasted(text: str) -> bytes:
 
 
 @pytest.mark.feature("around.plain")
-async def test_what_comes_while_one_types_leaves_the_typed_text_whole(
+async def test_printed_lines_keep_the_typed_text_intact(
     plain: RawTerminal, server: ChatServer
 ) -> None:
     plain.wait(lambda: b"Connected to chat" in plain.output, "it is connected")
@@ -74,7 +74,7 @@ async def test_what_comes_while_one_types_leaves_the_typed_text_whole(
         assert (await alice.next_event("#general", "message")).text == "hello"
 
 
-def test_what_a_command_did_is_said(plain: RawTerminal) -> None:
+def test_commands_print_their_result(plain: RawTerminal) -> None:
     plain.wait(lambda: b"You are in #general" in plain.output, "a channel")
     for typed, said in (
         (b"/peek", b"Peek is on: messages here stay unread."),
@@ -86,7 +86,7 @@ def test_what_a_command_did_is_said(plain: RawTerminal) -> None:
         plain.wait(partial(_is_said, plain, said), said.decode())
 
 
-async def test_tab_completes_and_says_what_could_be_meant(
+async def test_tab_completes_and_lists_the_candidates(
     plain: RawTerminal, server: ChatServer
 ) -> None:
     plain.send(b"/who\n")  # answered after it follows the channel
@@ -112,7 +112,7 @@ def _is_said(plain: RawTerminal, line: bytes) -> bool:
 
 
 @pytest.mark.feature("reading.search")
-async def test_what_a_search_finds_is_said(plain: RawTerminal, server: ChatServer) -> None:
+async def test_search_results_are_printed(plain: RawTerminal, server: ChatServer) -> None:
     async with Peer.signed_in(server.url, "alice") as alice:
         await alice.join("#general")
         await alice.say("where is the wombat?")
@@ -124,7 +124,7 @@ async def test_what_a_search_finds_is_said(plain: RawTerminal, server: ChatServe
 
 
 @pytest.mark.feature("writing.copy")
-async def test_a_message_is_copied_and_its_links_are_said(
+async def test_copy_copies_a_message_and_open_prints_its_links(
     plain: RawTerminal, server: ChatServer
 ) -> None:
     async with Peer.signed_in(server.url, "alice") as alice:
@@ -218,7 +218,7 @@ def test_piped_lines_that_the_server_takes_slowly_are_all_confirmed(
 
 
 @pytest.mark.feature("around.turns")
-async def test_piped_lines_go_to_the_channel_that_was_entered_before_them(
+async def test_piped_lines_go_to_the_channel_joined_before_them(
     server: ChatServer, make_client: Callable[..., Client]
 ) -> None:
     async with Peer.signed_in(server.url, "alice") as alice:
@@ -262,7 +262,7 @@ async def test_piped_lines_after_a_command_that_fails_to_choose_a_channel_are_no
         assert (await alice.next_event("#general", "message")).text == "two"
 
 
-async def test_bytes_that_are_no_text_end_a_pipe_and_what_came_before_is_sent(
+async def test_invalid_utf8_ends_piped_input_after_sending_earlier_lines(
     server: ChatServer, make_client: Callable[..., Client]
 ) -> None:
     async with Peer.signed_in(server.url, "alice") as alice:
@@ -283,7 +283,7 @@ async def test_bytes_that_are_no_text_end_a_pipe_and_what_came_before_is_sent(
         assert texts == ["one", "three"]
 
 
-async def test_what_is_refused_is_said_with_what_to_do(
+async def test_refused_messages_are_printed_with_advice(
     plain: RawTerminal, server: ChatServer
 ) -> None:
     server.stop()
@@ -303,7 +303,7 @@ def test_it_needs_no_screen_library() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_without_a_server_it_says_so(make_client: Callable[..., Client]) -> None:
+def test_plain_mode_reports_a_missing_server(make_client: Callable[..., Client]) -> None:
     client = make_client(f"ws://127.0.0.1:{free_port()}")
     running = client.start("--plain", stdin=subprocess.PIPE)
     running.wait_for("connection refused")
@@ -323,7 +323,7 @@ def test_piped_input_does_not_wait_for_a_server_that_refuses(
 
 
 @pytest.mark.feature("reading.threads")
-async def test_a_thread_is_said_line_by_line(plain: RawTerminal, server: ChatServer) -> None:
+async def test_a_thread_is_printed_line_by_line(plain: RawTerminal, server: ChatServer) -> None:
     async with Peer.signed_in(server.url, "alice") as alice:
         await alice.join("#general")
         first = (await alice.say("first")).seq
@@ -378,7 +378,7 @@ async def test_a_paste_of_many_lines_is_one_message_and_runs_no_command(
         ("/nope", "/nope"),
     ],
 )
-async def test_what_is_refused_at_the_end_of_a_pipe_is_told_and_no_success(
+async def test_a_refusal_at_the_end_of_a_pipe_is_printed_and_fails(
     server: ChatServer, make_client: Callable[..., Client], command: str, says: str
 ) -> None:
     async with Peer.signed_in(server.url, "alice") as alice:
@@ -427,7 +427,7 @@ def test_lines_after_quit_are_not_sent(
     assert "ls -l" not in exported
 
 
-def test_what_a_pipe_could_not_send_is_kept_and_told(
+def test_unsent_piped_messages_are_kept_and_reported(
     fake: FakeServer, make_client: Callable[..., Client]
 ) -> None:
     client = make_client(fake.url)
@@ -457,7 +457,7 @@ class Heard(Lines):
     ("way", "rung", "run"),
     [("bell", 1, 0), ("osc9", 1, 0), ("osc777", 1, 0), ("command", 0, 1), ("none", 0, 0)],
 )
-def test_each_way_calls_as_it_can(way: Way, rung: int, run: int) -> None:
+def test_each_notification_setting_rings_or_runs_the_command(way: Way, rung: int, run: int) -> None:
     lines = Heard()
     beside: list[Coroutine[None, None, None]] = []
     LineNotifier(lines, beside.append, way, ("true",)).notify(Notification("bob", "hi"))
@@ -466,7 +466,7 @@ def test_each_way_calls_as_it_can(way: Way, rung: int, run: int) -> None:
         work.close()
 
 
-async def test_a_program_that_does_not_exist_is_told_once(tmp_path: Path) -> None:
+async def test_a_missing_notification_program_is_reported_once(tmp_path: Path) -> None:
     lines = Heard()
     beside: list[Coroutine[None, None, None]] = []
     caller = LineNotifier(lines, beside.append, "command", (str(tmp_path / "none"),))
@@ -478,7 +478,7 @@ async def test_a_program_that_does_not_exist_is_told_once(tmp_path: Path) -> Non
     assert str(tmp_path / "none") in told
 
 
-def test_what_was_said_before_the_channels_new_head_is_told_belongs_to_it(
+def test_opening_a_thread_prints_replies_above_the_known_head(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     core = FakeCore()

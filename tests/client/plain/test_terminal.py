@@ -36,11 +36,11 @@ def submitted(data: bytes) -> list[str]:
         (b"\x1b[200~one\n\x1b[201~\x15\x1b[201~two\n", ["two"]),
     ],
 )
-def test_what_is_submitted(typed: bytes, lines: list[str]) -> None:
+def test_enter_submits_the_typed_lines(typed: bytes, lines: list[str]) -> None:
     assert submitted(typed) == lines
 
 
-def test_tab_is_told_in_its_place() -> None:
+def test_tab_is_an_action_of_its_own() -> None:
     assert list(Editor().feed(b"a\t")) == [Echo("a"), TabPressed()]
 
 
@@ -49,7 +49,7 @@ def test_only_ctrl_d_on_an_empty_line_ends() -> None:
     assert list(Editor().feed(b"x\x04")) == [Echo("x")]
 
 
-def test_what_is_wider_than_one_cell_is_not_erased_by_one() -> None:
+def test_backspace_reprints_the_line_after_a_wide_character() -> None:
     assert list(Editor().feed("a漢\x7f\x7f".encode()))[2:] == [
         Echo("", reprint=True),
         Echo("\b \b"),
@@ -66,7 +66,7 @@ def test_bytes_may_come_in_any_pieces(text: str, at: int) -> None:
 
 
 @given(st.text())
-def test_nothing_that_drives_a_terminal_is_echoed(text: str) -> None:
+def test_control_characters_are_not_echoed(text: str) -> None:
     for done in Editor().feed(text.encode(errors="replace")):
         if isinstance(done, Echo):
             assert done.text == "\b \b" or not set(done.text) & set(map(chr, range(32)))
@@ -93,11 +93,11 @@ SOURCES = Sources(("alice", "alina", "bob"), ("#tea", "#team", "#ops"))
         ("", Tabbed("")),
     ],
 )
-def test_what_tab_does(typed: str, after: Tabbed) -> None:
+def test_tab_completes_the_common_prefix(typed: str, after: Tabbed) -> None:
     assert tab(typed, SOURCES) == after
 
 
-def test_of_many_offers_some_are_said() -> None:
+def test_tab_lists_at_most_twenty_candidates() -> None:
     said = tab("@", Sources(tuple(f"{chr(97 + n)}x" for n in range(23)))).offers
     assert said.startswith("@ax, @bx, ")
     assert said.endswith("@tx and 3 more")

@@ -40,7 +40,7 @@ def listening(*lines: Message) -> Listener:
     return listener
 
 
-def test_what_was_there_is_not_said_and_what_comes_is() -> None:
+def test_loaded_lines_are_not_printed_and_new_ones_are() -> None:
     listener = Listener()
     assert listener.announce(told(line(1, "old"), reset=True)) == []
     assert listener.announce(told(line(2, "new"))) == ["alice in #ops: new"]
@@ -48,7 +48,7 @@ def test_what_was_there_is_not_said_and_what_comes_is() -> None:
     assert listener.announcer.newest(listener.log) == ["1. alice: old", "2. alice: new"]
 
 
-def test_a_page_that_is_painted_again_says_only_what_was_missed() -> None:
+def test_a_reset_prints_only_missed_lines() -> None:
     listener = listening()
     assert listener.announce(told(line(1, "before"), line(2, "missed"), reset=True)) == [
         "alice in #ops: missed"
@@ -64,13 +64,13 @@ def test_joins_and_parts_are_folded() -> None:
     ]
 
 
-def test_a_crowd_of_lines_is_said_by_its_end() -> None:
+def test_many_lines_are_abridged_to_the_last_ones() -> None:
     said = listening().announce(told(*(line(seq, f"n{seq}") for seq in range(2, 52))))
     assert said[0] == "30 lines in #ops are not shown."
     assert said[1:] == [f"alice in #ops: n{seq}" for seq in range(32, 52)]
 
 
-def test_changes_of_what_was_said_are_said() -> None:
+def test_changes_of_printed_messages_are_printed() -> None:
     listener = listening(line(1, "helo"))
     edited = line(1, "hello", rev=2, edited=True)
     assert listener.announce(told(edited)) == [
@@ -83,7 +83,7 @@ def test_changes_of_what_was_said_are_said() -> None:
     ]
 
 
-def test_ones_own_change_is_said_when_the_server_has_it() -> None:
+def test_own_changes_are_printed_once_confirmed() -> None:
     listener = listening(line(1, "tea?"))
     mine = line(1, "tea?", reactions=(("👍", ("me",)),), delivery=Delivery.PENDING)
     assert listener.announce(told(mine)) == []
@@ -91,7 +91,7 @@ def test_ones_own_change_is_said_when_the_server_has_it() -> None:
     assert listener.announce(told(done)) == ["Reactions to message 1 in #ops: 👍 me."]
 
 
-def test_ones_own_is_said_only_if_it_fails() -> None:
+def test_own_messages_are_printed_only_if_they_fail() -> None:
     listener = listening()
     pending = line(None, "mine", author="me", cid="c", delivery=Delivery.PENDING)
     assert listener.announce(told(pending)) == []
@@ -106,13 +106,13 @@ def test_ones_own_is_said_only_if_it_fails() -> None:
     assert not listener.kept
 
 
-def test_the_same_person_elsewhere_is_said() -> None:
+def test_own_messages_from_another_device_are_printed() -> None:
     assert listening().announce(told(line(2, "from my phone", author="me"))) == [
         "me in #ops: from my phone"
     ]
 
 
-def test_of_a_muted_channel_only_what_is_meant_for_one_is_said() -> None:
+def test_a_muted_channel_prints_only_mentions() -> None:
     listener = listening(line(1, "before"))
     change = told(
         line(2, "chatter"),
@@ -123,7 +123,7 @@ def test_of_a_muted_channel_only_what_is_meant_for_one_is_said() -> None:
     assert listener.announcer.last("#ops") == 4
 
 
-def test_messages_of_another_log_are_said_though_their_numbers_are_lower() -> None:
+def test_messages_of_a_replaced_log_are_printed_despite_lower_numbers() -> None:
     listener = listening(line(90, "before"))
     assert listener.announce(told(line(1, "restored"), reset=True)) == []
     assert listener.announce(told(line(2, "new"))) == ["alice in #ops: new"]

@@ -111,7 +111,7 @@ async def test_a_command_asks_the_core(bench: Bench, text: str, call: tuple[Any,
     assert bench.view.said == []
 
 
-async def test_what_was_marked_is_said(bench: Bench) -> None:
+async def test_mark_confirms_what_it_marked(bench: Bench) -> None:
     bench.run("/mark")
     assert bench.core.asked("mark") == [("#general", 6)]
     assert bench.view.said == [("#general marked as read.", "information")]
@@ -163,7 +163,7 @@ def test_a_deleted_message_is_not_copied(bench: Bench) -> None:
         ("/react :tdaa:", "Unknown emoji :tdaa:"),
     ],
 )
-def test_what_cannot_be_done_is_said_and_given_back(bench: Bench, text: str, says: str) -> None:
+def test_an_invalid_command_is_explained_and_returned(bench: Bench, text: str, says: str) -> None:
     bench.run(text)
     assert says in bench.view.said[0][0]
     assert bench.view.text == text
@@ -174,7 +174,7 @@ NUMBERED = [row for row in COMMANDS if any(each.kind is Kind.NUMBER for each in 
 
 @pytest.mark.parametrize("number", ["4", "99"])
 @pytest.mark.parametrize("command", NUMBERED, ids=lambda row: row.name)
-def test_the_number_of_a_join_or_of_nothing_is_no_message_for_any_command(
+def test_commands_reject_numbers_that_are_not_messages(
     bench: Bench, command: Command, number: str
 ) -> None:
     line = said(4, "bob", "", kind="join")
@@ -217,7 +217,7 @@ def test_a_direct_channel_without_topic_has_the_other_persons_name(bench: Bench)
     assert bench.view.said[0][0] == "@alice has no topic. Use /topic TEXT to set one."
 
 
-def test_the_topic_is_told_where_none_is_given(bench: Bench) -> None:
+def test_topic_without_a_text_shows_the_topic(bench: Bench) -> None:
     bench.run("/topic")
     assert "no topic" in bench.view.said[0][0]
     assert not bench.core.asked("topic")
@@ -234,14 +234,14 @@ def test_edit_without_a_text_opens_the_message(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("text", ["/me waves", "/topic x", "/who", "/mark", "hello"])
-def test_where_there_is_no_channel_it_says_how_to_get_one(text: str) -> None:
+def test_commands_without_a_channel_explain_how_to_join_one(text: str) -> None:
     bench = Bench(joined=False)
     bench.run(text)
     assert "/join #general" in bench.view.said[0][0]
     assert bench.view.text == text
 
 
-def test_without_a_name_nobody_can_be_written_to() -> None:
+def test_msg_is_refused_before_the_first_connection() -> None:
     bench = Bench(joined=False)
     bench.conversation.state.user = ""
     bench.conversation.state.apply(ConnectionChanged(Link.WAITING))
@@ -249,7 +249,7 @@ def test_without_a_name_nobody_can_be_written_to() -> None:
     assert "before the first connection" in bench.view.said[0][0]
 
 
-async def test_what_the_server_refuses_is_told_and_given_back(bench: Bench) -> None:
+async def test_a_refused_command_is_explained_and_returned(bench: Bench) -> None:
     bench.run("/topic tea")
     bench.core.futures["topic"].set_exception(ChatError("no connection"))
     await bench.finish()
@@ -257,7 +257,7 @@ async def test_what_the_server_refuses_is_told_and_given_back(bench: Bench) -> N
     assert bench.view.text == "/topic tea"
 
 
-async def test_lists_come_page_by_page(bench: Bench) -> None:
+async def test_lists_are_loaded_page_by_page(bench: Bench) -> None:
     def listing(name: str) -> ChannelListing:
         return ChannelListing(channel=name, topic="green", members=2)
 
@@ -269,7 +269,7 @@ async def test_lists_come_page_by_page(bench: Bench) -> None:
     assert "green" in bench.view.rows[0].note
 
 
-async def test_members_are_listed_with_what_they_are(bench: Bench) -> None:
+async def test_members_are_listed_with_role_and_presence(bench: Bench) -> None:
     people = (Member(name="zed", role="owner", presence="away"),)
     bench.core.answers.append(
         (Who(channel="#general"), Members(channel="#general", members=people))
@@ -279,7 +279,7 @@ async def test_members_are_listed_with_what_they_are(bench: Bench) -> None:
     assert [(row.label, row.note) for row in bench.view.rows] == [("zed", "away · owner")]
 
 
-async def test_pins_come_page_by_page_the_newest_first(bench: Bench) -> None:
+async def test_pins_are_loaded_page_by_page_newest_first(bench: Bench) -> None:
     def page(*seqs: int, complete: bool) -> Page:
         items = tuple(
             Item(

@@ -64,7 +64,7 @@ def reader() -> Iterator[Reader]:
         work.close()
 
 
-async def test_two_ways_that_overlap_mark_what_shows_at_their_end(reader: Reader) -> None:
+async def test_overlapping_jumps_mark_the_messages_visible_at_their_end(reader: Reader) -> None:
     first, second = reader.jump(20), reader.jump(30)
     await asyncio.sleep(0)
     reader.core.ways[0].set_result(True)
@@ -79,7 +79,7 @@ async def test_two_ways_that_overlap_mark_what_shows_at_their_end(reader: Reader
     assert reader.marked[-1] == ("#general", 40)
 
 
-async def test_a_way_in_one_channel_leaves_the_others_alone(reader: Reader) -> None:
+async def test_a_jump_holds_the_marker_of_its_channel_only(reader: Reader) -> None:
     way = reader.jump(20)
     await asyncio.sleep(0)
     reader.conversation.open_channel("#tea")
@@ -90,7 +90,7 @@ async def test_a_way_in_one_channel_leaves_the_others_alone(reader: Reader) -> N
     assert reader.marked == [("#tea", 5)]
 
 
-def test_a_marker_that_falls_shows_the_channel_anew(reader: Reader) -> None:
+def test_a_lowered_marker_shows_the_channel_again(reader: Reader) -> None:
     reader.view.done.clear()
     reader.core.tell(ChannelsChanged((info("#general", head=50, read=2), info("#tea"))))
     reader.take_in()

@@ -22,7 +22,7 @@ def texts(log: Log) -> list[str]:
 
 
 @given(st.lists(st.lists(st.integers(1, 300), max_size=20), max_size=20))
-def test_lines_stand_in_the_order_of_their_numbers_however_they_came(
+def test_lines_are_ordered_by_number(
     pages: list[list[int]],
 ) -> None:
     log = Log()
@@ -35,7 +35,7 @@ def test_lines_stand_in_the_order_of_their_numbers_however_they_came(
 
 
 @given(st.lists(st.lists(st.integers(1, 60), max_size=9), max_size=9))
-def test_splices_tell_a_follower_all_there_is_to_know(pages: list[list[int]]) -> None:
+def test_splices_reproduce_the_log(pages: list[list[int]]) -> None:
     log, mirror = Log(), list[Message]()
     for number, seqs in enumerate(pages):
         known = [pending(f"c{seq}") for seq in seqs[:1]]
@@ -48,7 +48,7 @@ def test_splices_tell_a_follower_all_there_is_to_know(pages: list[list[int]]) ->
         assert mirror == list(log)
 
 
-def test_what_has_no_number_stands_last_until_it_gets_one() -> None:
+def test_unnumbered_lines_come_last() -> None:
     log = Log()
     log.apply(changed(say(1), pending("a"), pending("b")))
     log.apply(changed(say(2, "of another")))
@@ -61,7 +61,7 @@ def test_what_has_no_number_stands_last_until_it_gets_one() -> None:
     assert log.find("b") == 3
 
 
-def test_a_pending_line_that_is_told_again_is_replaced() -> None:
+def test_a_repeated_pending_line_is_replaced() -> None:
     log = Log()
     log.apply(changed(pending("a")))
     log.apply(changed(say(None, "refused", cid="a", delivery=Delivery.FAILED)))
@@ -94,7 +94,7 @@ def test_a_reset_forgets_everything() -> None:
     assert not log.gaps
 
 
-def test_gaps_and_completeness_stay_as_they_are_unless_told() -> None:
+def test_gaps_and_completeness_are_unchanged_by_default() -> None:
     log = Log()
     log.apply(page(5, 9, complete=True, gap_before=(7,)))
     log.apply(page(10, 10))
@@ -106,7 +106,7 @@ def test_gaps_and_completeness_stay_as_they_are_unless_told() -> None:
 @pytest.mark.parametrize(
     ("seq", "expected"), [(1, None), (2, 3), (3, 3), (4, 5), (5, 5), (6, None), (99, None)]
 )
-def test_the_unread_rule_stands_before_the_first_message_of_somebody_else(
+def test_the_unread_rule_is_before_the_first_message_of_another_user(
     seq: int, expected: int | None
 ) -> None:
     log = Log()
@@ -118,7 +118,7 @@ def test_the_unread_rule_stands_before_the_first_message_of_somebody_else(
     assert log.first_unread(seq, "dave") == expected
 
 
-def test_what_was_missed_is_not_live_whatever_the_clocks_say() -> None:
+def test_missed_messages_are_not_live() -> None:
     assert Log().apply(changed(say(1, ts=0))).is_live
     assert not Log().apply(replace(changed(say(1, ts=2**45)), missed=True)).is_live
     assert not Log().apply(changed(say(1), reset=True)).is_live
@@ -135,7 +135,7 @@ def test_a_confirmed_message_takes_the_place_of_the_pending_one() -> None:
     assert log.latest("me") == say(3, "hi", "me", cid="c")
 
 
-def test_a_discarded_message_and_what_a_reset_forgets_are_gone() -> None:
+def test_discarded_and_reset_lines_are_removed() -> None:
     log = Log()
     failed = say(None, "hi", "me", cid="c", delivery=Delivery.FAILED)
     log.apply(changed(failed, say(1, "yo", "bob")))
@@ -167,7 +167,7 @@ def test_of_a_trimmed_log_only_the_newest_messages_are_kept() -> None:
     assert not log.complete
 
 
-def test_a_change_tells_what_its_lines_were_before() -> None:
+def test_a_change_holds_the_former_lines() -> None:
     log = Log()
     log.apply(changed(say(1), say(2), pending("a"), reset=True))
     assert log.apply(changed(say(2, "edited"), say(3, cid="a"))).before == {

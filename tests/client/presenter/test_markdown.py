@@ -46,7 +46,7 @@ def test_emphasis_and_code(text: str, expected: list[tuple[str, Mark]]) -> None:
         "[bold]a[/bold]", "[link=file]a[/link]",
     ],
 )  # fmt: skip
-def test_whatever_else_stays_as_typed(text: str) -> None:
+def test_other_markup_stays_as_typed(text: str) -> None:
     assert spans(text) == [(text, Mark.NONE)]
 
 
@@ -68,7 +68,7 @@ def test_links(text: str, url: str) -> None:
     assert [span.url for span in inline(text) if span.url] == [url]
 
 
-def test_a_link_with_another_text_says_where_it_leads() -> None:
+def test_a_link_with_a_label_shows_its_target() -> None:
     assert inline("[my bank](https://bank.com@evil.example/x)")[1:] == [
         Span(" ‹evil.example›", Mark.ASIDE)
     ]

@@ -31,7 +31,7 @@ def test_the_channels_of_all_servers_are_one_list() -> None:
 
 
 @pytest.mark.feature("reading.tour")
-def test_a_tour_of_the_unread_goes_by_weight_and_ends_where_it_began() -> None:
+def test_a_tour_visits_unread_channels_by_urgency_and_returns() -> None:
     unread = {
         Location(1, "#a"): info("#a", unread=5),
         Location(1, "#general"): info("#general"),
@@ -52,7 +52,7 @@ def test_going_elsewhere_ends_the_tour() -> None:
     assert tour.next(listed(info("#a"), info("#b")), Location(1, "#a")) is None
 
 
-def test_a_trail_goes_back_and_forward_and_forgets_what_lay_ahead() -> None:
+def test_a_new_location_drops_the_forward_history() -> None:
     a, b, c, d = Location(1, "a"), Location(2, "a"), Location(1, "c"), Location(1, "d")
     trail, known = Trail(), {a, b, c, d}
     for stop in (a, b, c):

@@ -74,7 +74,7 @@ def test_not_to_be_disturbed_outlives_the_program(asked: str, later: float, is_q
 
 
 @pytest.mark.parametrize(("kept", "most"), [("{end} 1800", 1_800), ("{end}", 86_400)])
-def test_a_clock_that_was_wrong_does_not_make_it_last(kept: str, most: int) -> None:
+def test_a_wrong_clock_does_not_prolong_do_not_disturb(kept: str, most: int) -> None:
     bench = Bench()
     in_decades = int(1e9) + 10**9
     bench.core.save_pref("quiet-until", kept.format(end=in_decades))
@@ -100,7 +100,7 @@ def test_do_not_disturb_of_another_client_on_the_file_is_obeyed_and_shown() -> N
     bench.close()
 
 
-def test_not_for_the_channel_one_looks_at() -> None:
+def test_visible_messages_do_not_notify() -> None:
     bench = Bench()
     here = NotificationDue("#general", "bob", "hi @me")
     assert bench.hear(here) == []
@@ -139,7 +139,7 @@ def test_a_burst_rings_once_and_once_more() -> None:
     bench.close()
 
 
-def test_what_was_seen_as_it_came_is_not_told_later() -> None:
+def test_messages_seen_before_a_merged_notification_are_left_out() -> None:
     bench = Bench()
     bench.hear(OPS, NotificationDue("#general", "bob", "seen"), OPS)
     bench.conversation.reading.watched(False)
@@ -149,7 +149,7 @@ def test_what_was_seen_as_it_came_is_not_told_later() -> None:
 
 
 @pytest.mark.parametrize("command", ["/dnd", "/dnd on", "/dnd 5", "/busy"])
-def test_who_does_not_want_to_be_disturbed_is_not(command: str) -> None:
+def test_do_not_disturb_stops_notifications(command: str) -> None:
     bench = Bench()
     bench.run(command)
     assert bench.hear(OPS) == []
@@ -170,7 +170,7 @@ def test_some_minutes_end_by_themselves() -> None:
     bench.close()
 
 
-def test_again_is_off_and_nonsense_is_told() -> None:
+def test_dnd_toggles_and_rejects_invalid_values() -> None:
     bench = Bench()
     bench.run("/dnd")
     bench.run("/dnd")

@@ -40,7 +40,7 @@ def conversation(*channels: ChannelInfo) -> tuple[Conversation, FakeCore, FakeVi
     return made, core, view
 
 
-def test_behind_the_last_place_there_is_comes_none_that_the_server_would_refuse() -> None:
+def test_starring_never_exceeds_the_highest_position() -> None:
     made, core, _view = conversation(info("#ops", pinned=PLACE_MAX), info("#general"))
     made.drafts.submit("/star", PaneKey("#general"))
     assert core.asked("prefer") == [("#general", PreferenceChange(pinned=PLACE_MAX))]
@@ -66,7 +66,7 @@ def test_behind_the_last_place_there_is_comes_none_that_the_server_would_refuse(
         ("/notify", []),
     ],
 )
-def test_what_a_command_asks_of_the_core(
+def test_commands_change_preferences_in_the_core(
     text: str, asked: list[tuple[str, PreferenceChange]]
 ) -> None:
     made, core, view = conversation(*STARRED)
@@ -84,7 +84,7 @@ def test_what_a_command_asks_of_the_core(
         ("/notify sometimes", "“sometimes” is not a notification level."),
     ],
 )
-def test_what_cannot_be_done_is_said(text: str, why: str) -> None:
+def test_invalid_preference_commands_are_explained(text: str, why: str) -> None:
     made, core, view = conversation(*STARRED)
     made.drafts.submit(text, PaneKey("#general"))
     assert view.said[0][0].startswith(why)
@@ -98,7 +98,7 @@ def test_only_starred_channels_have_a_place() -> None:
     assert not core.asked("prefer")
 
 
-def test_muted_channels_call_nobody_but_for_a_mention() -> None:
+def test_muted_channels_need_attention_only_for_mentions() -> None:
     muted = (
         info("#general"),
         info("#loud", unread=9, muted=True),

@@ -23,13 +23,13 @@ def desk_with(*channels: object) -> ConversationState:
     return state
 
 
-def test_a_direct_channel_is_known_by_the_others() -> None:
+def test_a_direct_channel_is_named_by_its_other_members() -> None:
     assert title_of(info("@alice,me")) == "@alice"
     assert title_of(info("@alice,bob,me")) == "@alice, bob"
     assert title_of(info("#tea")) == "#tea"
 
 
-def test_names_begin_with_those_who_spoke_last_and_leave_oneself_out() -> None:
+def test_names_begin_with_the_latest_authors_without_the_user() -> None:
     state = desk_with(info("#general"), info("@dora,me"))
     lines = (said(1, "bob", "x"), said(2, "carol", "x"), said(3, "me", "x"), said(4, "bob", "x"))
     state.log("#general").apply(TimelineChanged("#general", upserts=lines))
@@ -38,7 +38,7 @@ def test_names_begin_with_those_who_spoke_last_and_leave_oneself_out() -> None:
     assert state.names == ("bob", "carol", "alice", "dora")
 
 
-def test_nobody_types_while_there_is_no_connection() -> None:
+def test_nobody_is_typing_without_a_connection() -> None:
     state = desk_with(info("#general"))
     state.apply(TypingChanged("#general", ("bob", "me")))
     assert list(state.typing) == ["bob"]
@@ -59,7 +59,7 @@ def test_trouble_stays_while_a_new_attempt_is_under_way() -> None:
     assert state.connection_problem is None
 
 
-def test_mentions_and_direct_messages_want_an_answer_others_do_not() -> None:
+def test_only_mentions_and_direct_messages_are_counted_as_addressed() -> None:
     state = desk_with(
         info("#a", unread=5), info("#b", unread=4, mentions=2), info("@alice,me", unread=3)
     )

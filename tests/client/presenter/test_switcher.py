@@ -94,13 +94,13 @@ def test_words_of_its_help_or_another_name_find_a_command() -> None:
 
 
 @pytest.mark.parametrize(("sign", "rest"), [("#", "al"), ("@", "al"), ("/", "le")])
-def test_a_sign_asks_for_one_kind(sign: str, rest: str) -> None:
+def test_a_leading_sign_limits_the_kind(sign: str, rest: str) -> None:
     found = labels(switcher(*CHANNELS), sign + rest)
     assert found
     assert all(label.startswith(sign) for label in found)
 
 
-def test_the_key_of_a_command_stands_beside_it() -> None:
+def test_a_command_is_listed_with_its_key() -> None:
     (inbox,) = switcher(*CHANNELS).find("/inbox")
     assert inbox.note.startswith("Alt+I  list unread")
 
@@ -114,7 +114,7 @@ def test_a_channel_that_is_not_listed_can_be_joined() -> None:
 
 
 @pytest.mark.feature("around.switcher")
-def test_channels_of_the_directory_are_found_by_how_they_begin() -> None:
+def test_channels_of_the_directory_are_found_by_prefix() -> None:
     found = switcher(*CHANNELS, directory=("#coffee", "#coffee-machine", "#help", "#decoffee"))
     assert labels(found, "#cof") == ["#coffee", "#coffee-machine"]
     assert labels(found, "help")[:2] == ["#help", "/help [COMMAND]"]

@@ -225,7 +225,7 @@ async def test_a_closed_output_pipe_is_no_error_message(
 @pytest.mark.promise(
     6,
     fault="control sequences in a message, read with `chat-client tail` and `export`",
-    result="visible as text, or escaped in JSON; a message cannot pass for two",
+    result="visible as text, or escaped in JSON; a message cannot look like two",
 )
 async def test_no_message_can_control_the_terminal(
     start_fake: Any, make_client: MakeClient

@@ -59,7 +59,7 @@ async def test_send_lines_sends_each_line_as_it_arrives(
 @pytest.mark.promise(
     2,
     fault="the connection breaks between storing and `ok`, under `chat-client send`",
-    result="asked again with the same `cid`; stored once, exit code 0",
+    result="sent again with the same `cid`; stored once, exit code 0",
 )
 @pytest.mark.feature("around.pipes")
 def test_a_message_with_a_lost_ok_is_sent_again(fake: FakeServer, make_client: MakeClient) -> None:

@@ -109,9 +109,7 @@ def test_the_lines_of_two_clients_are_kept_with_the_later_record(
     assert CacheDb(cache.path).channels() == [RECORD]
 
 
-def test_a_client_whose_channel_was_reset_is_told_and_writes_nothing(
-    cache: CacheDb, other: CacheDb
-) -> None:
+def test_a_client_whose_channel_was_reset_writes_nothing(cache: CacheDb, other: CacheDb) -> None:
     other.discard("#c")
     assert other.line("#c", 1) is None, "at once"
     assert other.save([line(5)], [replace(RECORD, position=5, spans=((5, 5),))]) == set()

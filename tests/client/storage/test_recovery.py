@@ -138,8 +138,8 @@ account.close()
 
 @pytest.mark.promise(
     4,
-    fault="`kill -9` at any moment while an older client's file is taken over",
-    result="the next start has all that was typed, the settings and the lines, once",
+    fault="`kill -9` at any moment while an older client's file is imported",
+    result="the next start has all typed text, settings and lines, once",
 )
 def test_taking_over_survives_kill_9_at_every_step(tmp_path: Path) -> None:
     steps, killed = range(3, 1_000, 7), 0

@@ -115,8 +115,8 @@ def test_general_is_not_listed_after_leaving_it(open_client: Open, fake: FakeSer
 
 @pytest.mark.promise(
     4,
-    fault="no file can be made when a client meets its server for the first time",
-    result="what is typed is kept in memory, saved once it can be, and sent then",
+    fault="no file can be created at the first connection to a server",
+    result="typed text is kept in memory until it can be saved, then sent",
 )
 @pytest.mark.feature("writing.outbox")
 def test_unsaved_messages_survive_the_first_connection(
@@ -148,7 +148,7 @@ def test_unsaved_messages_survive_the_first_connection(
 @pytest.mark.promise(
     4,
     fault="the client's file is locked by another program when the client starts",
-    result="the client starts, keeps what is typed in memory, and goes on once it can",
+    result="the client starts, keeps typed text in memory, and recovers once the file is unlocked",
 )
 def test_a_file_locked_at_the_start_is_retried(
     open_client: Open, fake: FakeServer, tmp_path: Path

@@ -62,7 +62,7 @@ async def test_a_doubled_slash_sends_one(desktop: Desktop) -> None:
     assert desktop.core.asked("send")[0][1] == "/etc"
 
 
-async def test_an_unknown_command_comes_back_with_a_suggestion(desktop: Desktop) -> None:
+async def test_an_unknown_command_returns_with_a_suggestion(desktop: Desktop) -> None:
     await desktop.type("/jion #tea", "enter")
     await desktop.until(lambda: desktop.told)
     assert "Did you mean /join?" in desktop.told[0]
@@ -70,7 +70,7 @@ async def test_an_unknown_command_comes_back_with_a_suggestion(desktop: Desktop)
     assert not desktop.core.asked("send")
 
 
-async def test_a_text_that_is_too_long_comes_back_whole(desktop: Desktop) -> None:
+async def test_a_text_that_is_too_long_returns_unchanged(desktop: Desktop) -> None:
     long = "x" * 8_001
     desktop.composer.load(long)
     await desktop.press("enter")
@@ -93,7 +93,7 @@ async def test_each_channel_keeps_its_own_draft(desktop: Desktop) -> None:
     assert desktop.core.drafts["#tea"] == "tea?"
 
 
-async def test_a_draft_of_yesterday_is_there(open_desktop: Open) -> None:
+async def test_a_saved_draft_is_restored(open_desktop: Open) -> None:
     async with open_desktop() as desktop:
         desktop.core.drafts["#general"] = "from yesterday"
         desktop.core.go_online(info("#general"))
@@ -112,7 +112,7 @@ async def test_a_draft_that_was_typed_in_no_channel_is_kept_for_the_first(
         assert desktop.core.drafts[""] == ""
 
 
-async def test_a_draft_is_kept_while_one_rests(desktop: Desktop) -> None:
+async def test_a_draft_is_saved_after_a_pause(desktop: Desktop) -> None:
     await desktop.type("hm")
     await desktop.until(lambda: desktop.core.drafts.get("#general") == "hm", "kept after a rest")
 
@@ -129,14 +129,14 @@ async def test_a_draft_that_was_replaced_before_it_was_saved_stays_replaced(
     assert desktop.core.draft("#general") == "words of both"
 
 
-async def test_a_draft_is_kept_when_one_leaves(open_desktop: Open) -> None:
+async def test_a_draft_is_saved_on_exit(open_desktop: Open) -> None:
     async with open_desktop(info("#general")) as desktop:
         desktop.composer.insert("hm!")
         desktop.app.exit()
     assert desktop.core.drafts["#general"] == "hm!"
 
 
-async def test_typing_is_told_to_the_channel_it_happens_in(desktop: Desktop) -> None:
+async def test_typing_is_sent_to_its_channel(desktop: Desktop) -> None:
     await desktop.type("a", "alt+down")
     await desktop.until(lambda: len(desktop.core.asked("typing")) == 2)
     told = [(each.channel, each.state) for (each,) in desktop.core.asked("typing")]
@@ -147,7 +147,7 @@ async def test_typing_is_told_to_the_channel_it_happens_in(desktop: Desktop) -> 
 class TestAnswering:
     """Replies: begun from a message or a command."""
 
-    async def test_it_says_whom_and_sends_the_number(self, desktop: Desktop) -> None:
+    async def test_a_reply_shows_its_target_and_sends_its_number(self, desktop: Desktop) -> None:
         await desktop.type("glad")
         desktop.conversation.drafts.begin_reply(said(3, "alice", "tea?"))
         await desktop.pilot.pause()
@@ -157,7 +157,7 @@ class TestAnswering:
         assert desktop.core.asked("send") == [("#general", "gladly", False, 3)]
         await desktop.until(lambda: "Replying" not in desktop.screen())
 
-    async def test_escape_gives_it_up_and_keeps_the_text(self, desktop: Desktop) -> None:
+    async def test_escape_cancels_a_reply_and_keeps_the_text(self, desktop: Desktop) -> None:
         desktop.conversation.drafts.begin_reply(said(3, "alice", "tea?"))
         await desktop.type("gladly", "escape")
         await desktop.until(lambda: "Replying" not in desktop.screen())
@@ -199,7 +199,7 @@ class TestChanging:
         await desktop.type("!", "enter")
         await desktop.until(lambda: desktop.composer.text == "a draft")
 
-    async def test_escape_gives_it_up_without_loss(self, desktop: Desktop) -> None:
+    async def test_escape_cancels_an_edit_without_loss(self, desktop: Desktop) -> None:
         await desktop.press("up", "escape")
         await desktop.until(lambda: "Editing" not in desktop.screen())
         assert desktop.composer.text == ""
@@ -214,7 +214,7 @@ class TestChanging:
         assert not desktop.core.asked("edit")
         assert desktop.composer.text == ""
 
-    async def test_only_ones_own_can_be_changed(self, desktop: Desktop) -> None:
+    async def test_only_own_messages_can_be_edited(self, desktop: Desktop) -> None:
         await desktop.type("/edit 1 mischief", "enter")
         await desktop.until(lambda: desktop.told)
         assert "by alice. You can edit only your own" in desktop.told[0]
@@ -222,7 +222,7 @@ class TestChanging:
         assert not desktop.core.asked("edit")
 
 
-async def test_a_command_chosen_while_one_changes_a_message_is_not_its_new_text(
+async def test_a_command_run_during_an_edit_does_not_replace_the_message(
     desktop: Desktop,
 ) -> None:
     await desktop.press("up")
@@ -236,7 +236,7 @@ async def test_a_command_chosen_while_one_changes_a_message_is_not_its_new_text(
 class TestJoining:
     """Channels that are entered, and what is said in them."""
 
-    async def test_a_new_channel_is_shown_once_the_server_has_let_one_in(
+    async def test_a_new_channel_is_shown_after_the_join_is_confirmed(
         self, desktop: Desktop
     ) -> None:
         await desktop.type("/join coffee", "enter")
@@ -248,9 +248,7 @@ class TestJoining:
         await desktop.until(lambda: desktop.conversation.state.current == "#coffee")
 
     @pytest.mark.feature("around.turns")
-    async def test_what_is_written_while_a_channel_opens_goes_there_in_its_order(
-        self, desktop: Desktop
-    ) -> None:
+    async def test_text_typed_during_a_join_is_sent_in_order(self, desktop: Desktop) -> None:
         at_once(desktop, "/join Coffee", "enter", "one", "enter", "/me waves", "enter", "half")
         await desktop.until(lambda: desktop.composer.text == "half")
         assert not desktop.core.asked("send")
@@ -268,9 +266,7 @@ class TestJoining:
         assert desktop.core.asked("send")[2:] == [("#coffee", "half a word", False, None)]
         assert set(desktop.core.drafts.values()) == {""}
 
-    async def test_what_was_written_for_a_channel_that_stays_shut_comes_back(
-        self, desktop: Desktop
-    ) -> None:
+    async def test_text_typed_for_a_refused_channel_returns(self, desktop: Desktop) -> None:
         desktop.composer.load("for general")
         at_once(desktop, "ctrl+k", "#coffee", "enter", "one", "enter", "two", "enter", "half")
         await desktop.until(lambda: desktop.composer.text == "half")
@@ -294,9 +290,7 @@ class TestJoining:
         assert desktop.core.drafts["#coffee"] == "an older draft"
         assert desktop.composer.text == ", and more"
 
-    async def test_a_command_chosen_meanwhile_leaves_what_is_written_elsewhere(
-        self, desktop: Desktop
-    ) -> None:
+    async def test_a_command_run_during_a_join_keeps_the_typed_text(self, desktop: Desktop) -> None:
         desktop.composer.load("for general")
         at_once(desktop, "ctrl+k", "#coffee", "enter", "ctrl+k", "/members", "enter")
         await desktop.until(lambda: desktop.core.asked("join"))
@@ -305,7 +299,7 @@ class TestJoining:
         await desktop.press("alt+down", "alt+up")
         assert desktop.composer.text == "for general"
 
-    async def test_one_may_lead_to_the_next(self, desktop: Desktop) -> None:
+    async def test_joins_can_be_chained(self, desktop: Desktop) -> None:
         at_once(desktop, "/join a", "enter", "one", "enter", "/join b", "enter", "two", "enter")
         await desktop.until(lambda: desktop.core.drafts.get("#a") == "one\n/join b\ntwo")
         for name in ("#a", "#b"):
@@ -314,7 +308,9 @@ class TestJoining:
             await desktop.until(partial(lambda n: desktop.conversation.state.current == n, name))
         assert [call[:2] for call in desktop.core.asked("send")] == [("#a", "one"), ("#b", "two")]
 
-    async def test_who_goes_elsewhere_meanwhile_stays_there(self, desktop: Desktop) -> None:
+    async def test_a_late_join_does_not_replace_another_opened_channel(
+        self, desktop: Desktop
+    ) -> None:
         await desktop.type("/join coffee", "enter")
         await desktop.type("one", "enter")
         await desktop.press("alt+down")
@@ -326,14 +322,16 @@ class TestJoining:
         assert not desktop.core.asked("send")
         assert desktop.core.drafts["#coffee"] == "one"
 
-    async def test_the_end_may_come_before_the_answer(self, desktop: Desktop) -> None:
+    async def test_drafts_are_saved_if_the_client_ends_during_a_join(
+        self, desktop: Desktop
+    ) -> None:
         await desktop.type("/msg zoe lunch?", "enter")
         await desktop.type("or tea", "enter")
         desktop.main.workspace.close()
         assert desktop.core.drafts["#general"] == "/msg zoe lunch?\nor tea"
         assert desktop.core.drafts["@me,zoe"] == ""
 
-    async def test_who_answers_a_message_meanwhile_stays_there(self, desktop: Desktop) -> None:
+    async def test_a_late_join_does_not_interrupt_a_reply(self, desktop: Desktop) -> None:
         await desktop.type("/join coffee", "enter")
         at_once(desktop, "ctrl+up", "r", "yes", "enter")
         await desktop.until(lambda: desktop.core.asked("send"))
@@ -343,7 +341,7 @@ class TestJoining:
         await desktop.until(lambda: desktop.told == ["Joined #coffee."])
         assert desktop.conversation.state.current == "#general"
 
-    async def test_what_was_written_before_there_was_a_channel_is_there_in_the_first(
+    async def test_text_typed_without_a_channel_moves_to_the_first_one(
         self, open_desktop: Open
     ) -> None:
         async with open_desktop() as desktop:
@@ -357,9 +355,7 @@ class TestJoining:
         await desktop.until(lambda: desktop.conversation.state.current == "#tea")
         assert not desktop.core.asked("join")
 
-    async def test_first_words_to_a_person_come_back_if_there_is_no_such_person(
-        self, desktop: Desktop
-    ) -> None:
+    async def test_a_direct_message_to_an_unknown_user_returns(self, desktop: Desktop) -> None:
         await desktop.type("/msg zoe lunch?", "enter")
         await desktop.until(lambda: desktop.core.asked("join"))
         assert desktop.core.asked("join") == [(Join(channel="@me,zoe"),)]
@@ -369,7 +365,7 @@ class TestJoining:
         assert desktop.composer.text == "/msg zoe lunch?"
         assert not desktop.core.asked("send")
 
-    async def test_words_to_somebody_known_go_out_without_a_connection(
+    async def test_a_direct_message_to_a_known_user_is_queued_offline(
         self, desktop: Desktop
     ) -> None:
         await desktop.type("/msg alice lunch?", "enter")
@@ -377,9 +373,7 @@ class TestJoining:
         assert desktop.core.asked("send") == [("@alice,me", "lunch?", False, None)]
         assert desktop.conversation.state.current == "@alice,me"
 
-    async def test_a_channel_one_is_no_longer_in_gives_way_to_the_one_before(
-        self, desktop: Desktop
-    ) -> None:
+    async def test_leaving_a_channel_shows_the_previous_one(self, desktop: Desktop) -> None:
         await desktop.press("alt+down")
         await desktop.type("/leave", "enter")
         await desktop.until(lambda: desktop.core.asked("leave") == [(Leave(channel="#tea"),)])
@@ -389,13 +383,13 @@ class TestJoining:
         await desktop.until(lambda: "You have not joined a channel yet" in desktop.screen())
 
 
-async def test_what_the_core_notices_is_told(desktop: Desktop) -> None:
+async def test_notices_of_the_core_are_shown(desktop: Desktop) -> None:
     desktop.core.tell(Notice("The disk is full.", "error"))
     await desktop.until(lambda: "The disk is full." in desktop.screen())
 
 
 @pytest.mark.feature("writing.delivery")
-async def test_what_was_refused_is_sent_again_or_thrown_away(desktop: Desktop) -> None:
+async def test_a_failed_message_can_be_retried_or_discarded(desktop: Desktop) -> None:
     failed = said(None, "me", "too soon", cid="f", delivery=Delivery.FAILED, reason="rate")
     await desktop.type("/retry", "enter")
     await desktop.until(lambda: desktop.told, "nothing to retry yet")

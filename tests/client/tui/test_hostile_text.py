@@ -146,5 +146,5 @@ def test_eliding_counts_cells() -> None:
         ("שלום 👩‍👩‍👧 日本", "שלום 👩‍👩‍👧 日本"),
     ],
 )
-def test_what_is_sent_is_what_may_be_sent(typed: str, sent: str) -> None:
+def test_sent_text_contains_no_control_characters(typed: str, sent: str) -> None:
     assert sendable(typed) == sent

@@ -65,7 +65,7 @@ def test_a_paste_with_escapes_and_line_breaks_sends_nothing(terminal: Terminal) 
 
 
 @pytest.mark.feature("writing.caret")
-def test_the_cursor_stands_at_the_caret_where_input_methods_open(terminal: Terminal) -> None:
+def test_the_terminals_cursor_is_at_the_caret(terminal: Terminal) -> None:
     terminal.type("日本語 abc")
     terminal.wait_for("日本語 abc")
     row = next(row for row in terminal.screen().splitlines() if "›" in row)
@@ -118,7 +118,7 @@ def test_sigterm_leaves_the_terminal_as_it_was(raw: RawTerminal) -> None:
     raw.wait(lambda: b"\x1b[23;2t" in raw.output, "the window's title is put back")
 
 
-def test_who_leaves_before_the_screen_has_come_up_leaves_in_peace(tmp_path: Path) -> None:
+def test_quitting_before_the_first_paint_is_clean(tmp_path: Path) -> None:
     url = f"ws://127.0.0.1:{free_port()}"
     terminal = RawTerminal(tmp_path, "chat-client", "--name", "me", "--url", url, typed=b"\x11")
     try:
@@ -129,7 +129,7 @@ def test_who_leaves_before_the_screen_has_come_up_leaves_in_peace(tmp_path: Path
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGINT", "closed", "another size, then SIGHUP"])
-def test_what_ends_it_in_its_first_moment_ends_it_tidily(tmp_path: Path, how: str) -> None:
+def test_signals_during_the_start_end_it_cleanly(tmp_path: Path, how: str) -> None:
     url = f"ws://127.0.0.1:{free_port()}"
     terminal = RawTerminal(tmp_path, "chat-client", "--name", "me", "--url", url)
     try:

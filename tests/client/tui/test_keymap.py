@@ -27,7 +27,7 @@ from tests.client.tui.conftest import Desktop, Open
         ("plus", "+"),
     ],
 )
-def test_a_key_is_called_as_on_keyboards(key: str, label: str) -> None:
+def test_keys_are_labeled_as_on_keyboards(key: str, label: str) -> None:
     assert key_label(key) == label
 
 
@@ -97,7 +97,7 @@ GROUPS = {
     ],
 )
 @pytest.mark.feature("around.keys")
-def test_own_keys_that_cannot_work_are_told(own: dict[str, str], said: str | None) -> None:
+def test_invalid_own_keys_are_reported(own: dict[str, str], said: str | None) -> None:
     told = problems(GROUPS, own)
     assert len(told) == (said is not None)
     assert all(said in each for each in told if said)
@@ -115,7 +115,7 @@ async def test_own_keys_come_from_the_settings_and_their_faults_are_shown(
         assert desktop.conversation.state.current == "#tea"
 
 
-async def test_ctrl_c_says_how_to_leave(desktop: Desktop) -> None:
+async def test_ctrl_c_shows_how_to_quit(desktop: Desktop) -> None:
     await desktop.press("ctrl+c")
     await desktop.until(lambda: desktop.told)
     assert desktop.told[0].startswith("Press Ctrl+Q to quit")
@@ -153,7 +153,7 @@ class TestChoosing:
         await desktop.until(lambda: desktop.core.asked("status") == [("away",)])
 
     @pytest.mark.feature("around.switcher")
-    async def test_it_finds_channels_of_the_server_as_one_types_and_joins_on_enter(
+    async def test_the_switcher_finds_channels_of_the_server_and_joins_on_enter(
         self, desktop: Desktop
     ) -> None:
         await desktop.press("ctrl+k")
@@ -171,9 +171,7 @@ class TestChoosing:
         await desktop.press("enter")
         await desktop.until(lambda: desktop.core.asked("join") == [(Join(channel="#coffee"),)])
 
-    async def test_a_row_that_comes_late_does_not_move_the_chosen_one(
-        self, desktop: Desktop
-    ) -> None:
+    async def test_a_late_row_does_not_move_the_highlight(self, desktop: Desktop) -> None:
         await desktop.press("ctrl+k")
         await desktop.until(lambda: "Go to" in desktop.screen())
         await desktop.press(*"topic")
@@ -185,7 +183,7 @@ class TestChoosing:
         await desktop.until(lambda: desktop.app.screen is desktop.main)
         assert not desktop.core.asked("join")
 
-    async def test_it_shows_how_a_command_is_written(self, desktop: Desktop) -> None:
+    async def test_the_switcher_shows_the_usage_of_a_command(self, desktop: Desktop) -> None:
         await desktop.press("ctrl+p")
         await desktop.press(*"set the topic")
         await desktop.until(lambda: "/topic [TEXT]" in desktop.screen())

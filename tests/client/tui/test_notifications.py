@@ -19,7 +19,7 @@ def written(desktop: Desktop, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
-async def test_the_status_bar_says_that_one_is_not_disturbed(desktop: Desktop) -> None:
+async def test_the_status_bar_shows_do_not_disturb(desktop: Desktop) -> None:
     desktop.main.conversation.run_command("/dnd")
     await desktop.until(lambda: "do not disturb" in desktop.screen().splitlines()[-1])
     desktop.main.conversation.run_command("/dnd")
@@ -39,7 +39,7 @@ async def test_a_terminal_without_the_focus_is_not_looked_at(
     await desktop.until(lambda: "\x07" in written)
 
 
-async def test_a_message_below_what_shows_is_notified(desktop: Desktop, written: list[str]) -> None:
+async def test_a_message_below_the_window_notifies(desktop: Desktop, written: list[str]) -> None:
     page = tuple(said(seq, "bob", f"line {seq}") for seq in range(1, 80))
     desktop.core.tell(TimelineChanged("#general", upserts=page, reset=True, complete=True))
     await desktop.until(lambda: "line 79" in desktop.screen())

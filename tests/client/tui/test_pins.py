@@ -50,7 +50,7 @@ async def test_the_letter_pins_and_unpins(desktop: Desktop) -> None:
 
 
 @pytest.mark.feature("around.pins")
-async def test_what_is_pinned_is_listed_and_gone_to(desktop: Desktop) -> None:
+async def test_pinned_messages_are_listed_and_can_be_opened(desktop: Desktop) -> None:
     desktop.core.pages["#general"] = (said(3, "bob", "the rules"), said(9, "bob", "later"))
     desktop.core.open_channel("#general")
     desktop.main.conversation.run_command("/pins")
@@ -64,7 +64,7 @@ async def test_what_is_pinned_is_listed_and_gone_to(desktop: Desktop) -> None:
     await desktop.until(lambda: desktop.core.asked("reach") == [("#general", 3)])
 
 
-async def test_a_pin_in_the_list_reads_as_it_is_shown_elsewhere(desktop: Desktop) -> None:
+async def test_a_listed_pin_is_formatted_like_a_message(desktop: Desktop) -> None:
     desktop.main.conversation.run_command("/pins")
     await desktop.until(lambda: "history" in desktop.core.futures)
     items = (pinned(3, "> was it so?\n**No** parking, see `lot`"), pinned(9, "```\nmake all\n```"))
@@ -75,7 +75,7 @@ async def test_a_pin_in_the_list_reads_as_it_is_shown_elsewhere(desktop: Desktop
     assert not [mark for mark in ("```", "**", "> was") if mark in desktop.screen()]
 
 
-async def test_where_nothing_is_pinned_it_says_so(desktop: Desktop) -> None:
+async def test_pins_without_a_pinned_message_shows_a_notice(desktop: Desktop) -> None:
     desktop.main.conversation.run_command("/pins")
     await desktop.until(lambda: "history" in desktop.core.futures)
     page = Page(channel="#general", epoch="e", items=(), complete=True, head=1)

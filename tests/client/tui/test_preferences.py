@@ -7,7 +7,7 @@ from tests.client.presenter.fakes import info
 from tests.client.tui.conftest import Open
 
 
-async def test_starred_ones_stand_first_and_muted_ones_show_no_count(open_desktop: Open) -> None:
+async def test_starred_channels_come_first_and_muted_ones_show_no_count(open_desktop: Open) -> None:
     channels = (
         info("@alice,me", pinned=1),
         info("#general"),

@@ -72,7 +72,7 @@ async def both(open_desktop: Open, tmp_path: Path) -> AsyncIterator[Both]:
 
 
 @pytest.mark.feature("around.servers")
-async def test_each_server_is_a_group_that_tells_how_it_is_connected(both: Both) -> None:
+async def test_each_server_is_a_group_with_its_connection_state(both: Both) -> None:
     await both.desktop.until(
         lambda: (
             both.rows()[:6] == ["tea ●", "1 # general", "2 # green", "", "work ●", "3 # general"]
@@ -90,7 +90,9 @@ async def test_each_server_is_a_group_that_tells_how_it_is_connected(both: Both)
 
 
 @pytest.mark.feature("around.servers")
-async def test_without_the_list_what_waits_and_is_down_elsewhere_is_named(both: Both) -> None:
+async def test_without_the_sidebar_the_status_bar_names_activity_on_other_servers(
+    both: Both,
+) -> None:
     await both.desktop.press("f2")
     tell(both.tea, "tea", "#general", "#green", unread=1)
     tell(both.work, "work", "#general", unread=2)
@@ -101,7 +103,7 @@ async def test_without_the_list_what_waits_and_is_down_elsewhere_is_named(both: 
     await both.desktop.until(lambda: " ○ work   #green 1 new " in both.desktop.screen())
 
 
-async def test_a_servers_name_is_known_before_it_is_met_again(both: Both) -> None:
+async def test_a_servers_name_is_known_before_it_reconnects(both: Both) -> None:
     both.work.tell(ConnectionChanged(Link.CONNECTING))
     await both.desktop.until(lambda: both.rows()[4] == "work ◌")
 
@@ -136,12 +138,12 @@ async def test_the_keys_lead_through_the_channels_of_all(both: Both) -> None:
     assert visited == [green, work, tea, work, tea, green, tea]
 
 
-async def test_a_heading_leads_to_what_was_shown_there_last(both: Both) -> None:
+async def test_a_heading_opens_the_servers_last_channel(both: Both) -> None:
     await both.desktop.pilot.click(Sidebar, offset=(3, 4))
     await both.desktop.until(lambda: both.here == ("work", "#general"))
 
 
-async def test_channels_of_one_name_do_not_mix(both: Both) -> None:
+async def test_equally_named_channels_of_two_servers_stay_apart(both: Both) -> None:
     desktop, work = both.desktop, both.work
     page = (said(1, "eve", "hidden", "#general"),)
     work.tell(TimelineChanged("#general", upserts=page), TypingChanged("#general", ("eve",)))
@@ -160,7 +162,7 @@ async def test_channels_of_one_name_do_not_mix(both: Both) -> None:
     assert told == ["#general"] * 2, "begun, and left"
 
 
-async def test_only_what_is_in_front_is_read(both: Both) -> None:
+async def test_only_the_shown_server_is_marked_as_read(both: Both) -> None:
     both.work.pages["#general"] = (said(1, "bob", "one"), said(2, "bob", "two"))
     both.work.tell(TimelineChanged("#general", upserts=both.work.pages["#general"]))
     await both.desktop.pilot.pause()
@@ -187,7 +189,7 @@ async def test_old_messages_are_forgotten_where_another_server_is_in_front(both:
     await desktop.until(lambda: "line 1500" in desktop.screen())
 
 
-async def test_the_timeline_is_where_one_left_it(both: Both) -> None:
+async def test_switching_back_restores_the_scroll_position(both: Both) -> None:
     timeline = both.desktop.main.query_one(Timeline)
     both.tea.pages["#general"] = tuple(said(n, "bob", f"cup {n}") for n in range(1, 90))
     both.tea.open_channel("#general")
@@ -230,7 +232,7 @@ async def test_the_inbox_spans_all_and_each_marks_its_own(both: Both) -> None:
     await desktop.until(lambda: both.here == ("tea", "#green"))
 
 
-async def test_what_a_server_behind_tells_bears_its_name(both: Both) -> None:
+async def test_notices_of_a_hidden_server_show_its_name(both: Both) -> None:
     both.work.tell(Notice("The file was set aside."))
     await both.desktop.until(lambda: both.desktop.told)
     (told,) = both.desktop.notifications
@@ -277,7 +279,7 @@ async def test_a_server_that_was_only_given_for_this_start_is_left_for_good(
     await both.desktop.until(lambda: both.desktop.told == ["Removed work."])
 
 
-async def test_the_usual_server_is_left_for_good_if_there_are_others(
+async def test_the_first_server_can_be_removed_if_others_remain(
     open_desktop: Open, tmp_path: Path
 ) -> None:
     known = ClientPaths(tmp_path).servers
@@ -291,7 +293,7 @@ async def test_the_usual_server_is_left_for_good_if_there_are_others(
         assert (known.chosen_url, known.last_name, known.further) == (WORK, "carol", ())
 
 
-async def test_a_server_can_be_meant_by_ones_name_there(both: Both) -> None:
+async def test_a_server_is_found_by_the_user_name(both: Both) -> None:
     desktop = both.desktop
     await desktop.type(f"/connect {WORK} carol", "enter")
     await desktop.until(lambda: both.here[0] == "work" and len(desktop.main.workspace) == 3)
@@ -309,7 +311,7 @@ async def test_a_server_can_be_meant_by_ones_name_there(both: Both) -> None:
 
 
 @pytest.mark.parametrize("asked", ["/connect http://x", "/connect ws://x bö", "/server nope"])
-async def test_what_is_no_server_is_told(both: Both, asked: str) -> None:
+async def test_an_unknown_server_is_reported(both: Both, asked: str) -> None:
     await both.desktop.type(asked, "enter")
     await both.desktop.until(lambda: both.desktop.told)
     assert both.desktop.composer.text == asked
@@ -324,7 +326,7 @@ class Unstartable(FakeCore):
             raise StartupError("the disk says no")
 
 
-async def test_a_server_that_cannot_start_costs_the_others_nothing(tmp_path: Path) -> None:
+async def test_a_server_that_cannot_start_does_not_affect_others(tmp_path: Path) -> None:
     def make_core(settings: ClientSettings, wake: Callable[[], None]) -> FakeCore:
         return Unstartable(settings, wake)
 

@@ -35,7 +35,7 @@ async def test_every_screen_opens_in_a_few_cells(desktop: Desktop, keys: tuple[s
 
 @pytest.mark.parametrize("width", [80, 100])
 @pytest.mark.parametrize("keys", [("f1",), ("ctrl+k",), ("alt+s",), ("ctrl+up", "d")], ids=str)
-async def test_nothing_shows_beside_a_dialog(
+async def test_a_dialog_fills_a_narrow_terminal(
     desktop: Desktop, keys: tuple[str, ...], width: int
 ) -> None:
     await desktop.pilot.resize_terminal(width, 30)

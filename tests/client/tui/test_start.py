@@ -25,7 +25,7 @@ print(*sys.modules)
 """
 
 
-def test_the_start_loads_nothing_that_the_first_screen_has_no_use_for() -> None:
+def test_the_start_imports_only_what_the_first_screen_needs() -> None:
     run = subprocess.run(
         [sys.executable, "-c", LOADED], check=True, capture_output=True, encoding="utf-8"
     )

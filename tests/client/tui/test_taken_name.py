@@ -117,7 +117,7 @@ async def test_the_question_takes_no_letters_of_a_message_being_typed(
         assert pane.composer.text == "goodbye"
 
 
-async def test_keys_typed_right_after_the_question_opens_are_no_answer(
+async def test_keys_typed_right_after_the_question_opens_are_dropped(
     open_desktop: Open, tmp_path: Path
 ) -> None:
     async with open_desktop(settings=settings(tmp_path)) as desktop:
@@ -141,7 +141,7 @@ async def test_keys_typed_right_after_the_question_opens_are_no_answer(
         ("x" * 40, "is 40 characters long"),
     ],
 )
-async def test_an_answer_that_cannot_be_the_name_says_why_and_stays(
+async def test_an_invalid_name_is_explained_and_stays(
     open_desktop: Open, tmp_path: Path, text: str, told: str
 ) -> None:
     async with open_desktop(settings=settings(tmp_path)) as desktop:
@@ -159,7 +159,7 @@ async def test_an_answer_that_cannot_be_the_name_says_why_and_stays(
         assert not desktop.core.asked("sign_in")
 
 
-async def test_a_server_behind_asks_when_it_comes_to_the_front(
+async def test_a_hidden_server_asks_for_a_name_when_shown(
     open_desktop: Open, tmp_path: Path
 ) -> None:
     known = ClientPaths(tmp_path).servers
@@ -208,7 +208,7 @@ async def test_connecting_with_another_name_to_the_server_that_refuses_changes_t
         assert len(desktop.main.workspace) == 1
 
 
-async def test_a_name_that_cannot_be_used_now_is_told(open_desktop: Open, tmp_path: Path) -> None:
+async def test_an_unusable_name_is_reported(open_desktop: Open, tmp_path: Path) -> None:
     async with open_desktop(settings=settings(tmp_path)) as desktop:
         refuse(desktop.core)
         await asked(desktop, "me")
@@ -220,7 +220,7 @@ async def test_a_name_that_cannot_be_used_now_is_told(open_desktop: Open, tmp_pa
         assert server.settings.name == "me"
 
 
-async def test_what_was_typed_under_a_taken_name_is_sent_under_the_next(
+async def test_text_typed_under_a_taken_name_is_sent_under_the_next(
     server: ChatServer, tmp_path: Path
 ) -> None:
     data = tmp_path / "me"
@@ -259,7 +259,7 @@ async def test_what_was_typed_under_a_taken_name_is_sent_under_the_next(
     assert ClientPaths(data).servers.last_name == "bob"
 
 
-async def test_drafts_of_both_names_come_together(server: ChatServer, tmp_path: Path) -> None:
+async def test_drafts_of_both_names_are_joined(server: ChatServer, tmp_path: Path) -> None:
     async def write_as(name: str, text: str, *then: str, shows: str) -> None:
         app = PatientApp(ClientSettings(name=name, url=server.url, data=tmp_path / "me"))
         try:

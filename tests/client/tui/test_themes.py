@@ -51,7 +51,7 @@ async def test_nothing_is_written_in_the_color_of_its_ground(open_desktop: Open,
 
 
 @pytest.mark.feature("around.themes")
-async def test_a_theme_of_ones_own_is_offered_and_worn(open_desktop: Open) -> None:
+async def test_an_own_theme_can_be_chosen(open_desktop: Open) -> None:
     settings = ClientSettings(name="me", themes={"dusk": {"background": "#102030"}})
     async with open_desktop(info("#general"), settings=settings) as desktop:
         await desktop.type("/theme dusk", "enter")
@@ -127,7 +127,7 @@ async def test_the_picker_lists_the_programs_own_themes_first_by_their_short_nam
         await desktop.until(lambda: desktop.core.prefs.get("theme") == "ansi-dark")
 
 
-def test_what_a_theme_leaves_out_is_as_in_the_dark_or_the_light_one() -> None:
+def test_missing_theme_colors_come_from_the_dark_or_light_theme() -> None:
     assert made_by_hand("mine", {"dark": False, "primary": "red"}).background == LIGHT.background
 
 
@@ -139,7 +139,7 @@ def test_what_a_theme_leaves_out_is_as_in_the_dark_or_the_light_one() -> None:
         ({"dark": "yes"}, "themes.mine: dark must be true or false"),
     ],
 )
-def test_a_wrong_color_is_told_before_anything_is_drawn(
+def test_an_invalid_color_is_reported_before_the_first_paint(
     values: dict[str, str | bool], said: str
 ) -> None:
     settings = ClientSettings(name="me", themes={"mine": values})
@@ -231,7 +231,7 @@ class TestContrast:
             await desktop.until(lambda: "no replies yet" in desktop.screen())
             await look_at_all_themes(desktop)
 
-    async def test_of_what_is_wrong(self, open_desktop: Open) -> None:
+    async def test_of_errors(self, open_desktop: Open) -> None:
         async with open_desktop(*CHANNELS) as desktop:
             trouble = ConnectionChanged(Link.REFUSED, "The server is full.", user="me")
             desktop.core.tell(trouble)
@@ -259,7 +259,7 @@ class TestContrast:
 
 
 @pytest.mark.parametrize("word", ["contrast", "16", "ansi-light"])
-async def test_where_panes_have_one_color_a_line_is_between(open_desktop: Open, word: str) -> None:
+async def test_panes_of_one_color_have_a_border(open_desktop: Open, word: str) -> None:
     async with open_desktop(*CHANNELS, size=(140, 40)) as desktop:
         await talk(desktop)
         desktop.app.theme = by_name(word)

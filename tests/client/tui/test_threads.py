@@ -49,7 +49,7 @@ async def write(desktop: Desktop, text: str, *keys: str) -> None:
 
 
 @pytest.mark.feature("reading.threads")
-async def test_a_thread_stands_beside_its_channel(open_thread: Desktop) -> None:
+async def test_a_thread_opens_beside_its_channel(open_thread: Desktop) -> None:
     shown = open_thread.screen()
     assert "Thread in #general" in shown
     assert "Esc to close" in shown
@@ -61,7 +61,7 @@ async def test_a_thread_stands_beside_its_channel(open_thread: Desktop) -> None:
 
 
 @pytest.mark.feature("reading.threads")
-async def test_a_message_tells_how_many_replies_it_has_and_t_opens_them(desktop: Desktop) -> None:
+async def test_a_message_shows_its_reply_count_and_t_opens_the_thread(desktop: Desktop) -> None:
     desktop.core.tell(TimelineChanged("#general", upserts=REPLIES))
     await desktop.until(lambda: "↳ 2 replies" in desktop.screen(), "the count")
     gone = said(4, "bob", "", thread=3, deleted=True, rev=9)
@@ -82,7 +82,7 @@ async def test_a_click_on_the_count_opens_the_thread(desktop: Desktop) -> None:
 
 
 @pytest.mark.parametrize("is_open", [False, True])
-async def test_after_a_click_on_the_count_one_writes_in_the_thread(
+async def test_a_click_on_the_reply_count_opens_the_threads_composer(
     desktop: Desktop, is_open: bool
 ) -> None:
     await desktop.pilot.resize_terminal(120, 36)
@@ -141,7 +141,7 @@ async def test_a_word_of_the_bar_acts_in_the_thread_whose_message_was_clicked(
     assert open_thread.composer.text == ""
 
 
-async def test_the_prompt_tells_where_one_writes(open_thread: Desktop) -> None:
+async def test_the_placeholder_shows_where_text_is_sent(open_thread: Desktop) -> None:
     def lit() -> list[bool]:
         primary = open_thread.app.theme_variables["text-primary"]
         prompts = open_thread.main.query(".prompt")
@@ -155,7 +155,7 @@ async def test_the_prompt_tells_where_one_writes(open_thread: Desktop) -> None:
 
 
 @pytest.mark.feature("writing.threads")
-async def test_what_is_written_there_answers_the_thread(open_thread: Desktop) -> None:
+async def test_text_sent_in_the_thread_is_a_reply(open_thread: Desktop) -> None:
     await write(open_thread, "green, please", "enter")
     assert open_thread.core.asked("send") == [("#general", "green, please", False, 3)]
     await write(open_thread, "/me nods", "enter")
@@ -164,7 +164,7 @@ async def test_what_is_written_there_answers_the_thread(open_thread: Desktop) ->
 
 
 @pytest.mark.feature("writing.threads")
-async def test_a_message_in_it_is_answered_or_changed_there(open_thread: Desktop) -> None:
+async def test_a_thread_message_is_replied_to_or_edited_in_the_thread(open_thread: Desktop) -> None:
     await open_thread.press("ctrl+up", "up", "r")
     assert "Replying to" in open_thread.screen()
     await write(open_thread, "which?", "enter")
@@ -188,7 +188,7 @@ async def test_a_message_in_it_is_answered_or_changed_there(open_thread: Desktop
     ],
 )
 @pytest.mark.feature("writing.threads")
-async def test_a_command_written_there_means_the_threads_latest_message(
+async def test_commands_in_a_thread_use_its_latest_message(
     open_thread: Desktop, command: str, call: tuple[object, ...]
 ) -> None:
     newer = (said(7, "bob", "elsewhere"), said(8, "me", "also elsewhere"))
@@ -199,13 +199,13 @@ async def test_a_command_written_there_means_the_threads_latest_message(
     assert composer(open_thread).text == open_thread.composer.text == ""
 
 
-async def test_edit_there_puts_the_message_there(open_thread: Desktop) -> None:
+async def test_edit_in_a_thread_uses_the_threads_composer(open_thread: Desktop) -> None:
     await write(open_thread, "/edit", "enter")
     assert composer(open_thread).text == "mine"
     assert open_thread.composer.text == ""
 
 
-async def test_what_is_not_in_the_thread_is_not_meant_there(open_thread: Desktop) -> None:
+async def test_commands_in_a_thread_ignore_other_messages(open_thread: Desktop) -> None:
     await tell(open_thread, ROOT, reset=True)
     await write(open_thread, "/delete", "enter")
     assert open_thread.core.asked("delete") == []
@@ -255,7 +255,7 @@ async def test_escape_gives_up_first_and_then_closes(open_thread: Desktop) -> No
     assert not side(open_thread).display
 
 
-async def test_where_there_is_no_such_message_it_goes_away_unless_something_is_written(
+async def test_a_missing_thread_closes_unless_it_has_a_draft(
     desktop: Desktop,
 ) -> None:
     nothing = ThreadChanged("#general", 99, 99, TimelineChanged("#general"), is_missing=True)
@@ -272,7 +272,7 @@ async def test_where_there_is_no_such_message_it_goes_away_unless_something_is_w
     assert desktop.composer.has_focus
 
 
-async def test_what_shows_in_it_marks_nothing(open_thread: Desktop) -> None:
+async def test_messages_visible_in_a_thread_are_not_marked_as_read(open_thread: Desktop) -> None:
     marks = len(open_thread.core.asked("mark"))
     await tell(open_thread, said(99, "bob", "far below", reply_to=3, thread=3))
     assert "far below" in open_thread.screen()
@@ -281,7 +281,7 @@ async def test_what_shows_in_it_marks_nothing(open_thread: Desktop) -> None:
 
 @pytest.mark.parametrize(("size", "is_stacked"), [((80, 24), True), ((120, 30), False)])
 @pytest.mark.feature("reading.threads")
-async def test_it_stands_below_where_it_is_narrow_and_beside_where_it_is_wide(
+async def test_a_thread_is_below_in_a_narrow_terminal_and_beside_in_a_wide_one(
     open_desktop: Open, size: tuple[int, int], is_stacked: bool
 ) -> None:
     async with open_desktop(info("#general", head=6), size=size) as desktop:

@@ -116,7 +116,7 @@ async def test_channels_and_people(server: ChatServer, alice: Screens) -> None:
 
 
 @pytest.mark.feature("reading.inbox")
-async def test_an_inbox_leads_far_up_and_reads_nothing_on_the_way(
+async def test_the_inbox_opens_an_old_message_without_marking_others(
     server: ChatServer, alice: Screens
 ) -> None:
     state = alice.conversation.state
@@ -142,7 +142,7 @@ async def test_an_inbox_leads_far_up_and_reads_nothing_on_the_way(
 
 
 @pytest.mark.feature("reading.search")
-async def test_a_search_leads_to_what_is_not_on_this_computer(
+async def test_a_search_opens_a_message_that_is_not_cached(
     server: ChatServer, alice: Screens
 ) -> None:
     """A message far above what is loaded is shown with what is around it, a gap below it."""
@@ -166,7 +166,7 @@ async def test_a_search_leads_to_what_is_not_on_this_computer(
         assert "cup 399 of tea" not in alice.screen()
 
 
-async def test_what_cannot_be_done_is_told(alice: Screens) -> None:
+async def test_refused_requests_are_reported(alice: Screens) -> None:
     await alice.type("/msg nobody hello", "enter")
     await alice.until(lambda: alice.told, "the server knows no such person")
     await alice.until(lambda: alice.composer.text == "/msg nobody hello")

@@ -86,7 +86,7 @@ async def test_an_emoji_is_found_by_its_name_between_colons(desktop: Desktop) ->
 
 
 @pytest.mark.feature("writing.history")
-async def test_what_was_sent_is_called_back(desktop: Desktop) -> None:
+async def test_sent_texts_are_recalled(desktop: Desktop) -> None:
     await desktop.type("one", "enter")
     await desktop.type("two", "enter")
     await desktop.type("half")
@@ -121,7 +121,7 @@ async def test_the_preview_shows_what_is_written_as_it_will_look(desktop: Deskto
     assert not desktop.main.query_one(Preview).display
 
 
-async def test_without_an_editor_the_text_stays_and_one_is_told(
+async def test_without_an_editor_the_text_stays_and_a_notice_appears(
     desktop: Desktop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EDITOR", "/nowhere/editor")

@@ -75,9 +75,9 @@ def stopped(written: Path, tmp_path: Path) -> ChatServer:
 @pytest.mark.promise(
     3,
     fault="an older backup is restored",
-    result="every channel has a new epoch; old positions get `recovered: false`; clients read anew",
+    result="every channel has a new epoch; old positions get `recovered: false`; clients reload",
 )
-async def test_a_backup_made_while_people_talk_comes_back_whole(
+async def test_a_backup_made_during_writes_is_complete(
     start_server: Callable[..., ChatServer], tmp_path: Path
 ) -> None:
     server = start_server("--limits.rate", "10000", "--limits.burst", "10000")
@@ -175,7 +175,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_check_finds_what_is_wrong(stopped: ChatServer, damage: str) -> None:
+def test_check_reports_problems(stopped: ChatServer, damage: str) -> None:
     statement, told = DAMAGES[damage]
     with closing(sqlite3.connect(stopped.data / "chat.db")) as db:
         changed = sum(db.execute(each).rowcount for each in statement.split("; "))
@@ -186,7 +186,7 @@ def test_check_finds_what_is_wrong(stopped: ChatServer, damage: str) -> None:
     assert told in found.stdout
 
 
-async def test_a_wrong_index_is_made_anew(server: ChatServer, tmp_path: Path) -> None:
+async def test_reindex_rebuilds_a_wrong_index(server: ChatServer, tmp_path: Path) -> None:
     await converse(server)
     refused = administer(server, "reindex")
     assert refused.returncode == 2, "a server uses it"
@@ -246,7 +246,7 @@ async def test_a_backup_that_cannot_be_made_leaves_nothing(
     assert [path.name for path in tmp_path.glob("*copy*")] == []
 
 
-async def test_what_cannot_be_restored_changes_nothing(server: ChatServer, tmp_path: Path) -> None:
+async def test_a_failed_restore_changes_nothing(server: ChatServer, tmp_path: Path) -> None:
     await converse(server)
     copy = tmp_path / "copy.db"
     assert administer(server, "backup", str(copy)).returncode == 0
@@ -278,7 +278,7 @@ async def test_a_deleted_text_is_not_in_a_backup(server: ChatServer, tmp_path: P
     assert b"never to be seen" not in copy.read_bytes()
 
 
-def test_without_a_database_there_is_nothing_to_do(
+def test_commands_without_a_database_fail(
     start_server: Callable[..., ChatServer], tmp_path: Path
 ) -> None:
     absent = ChatServer(tmp_path / "absent")
@@ -310,9 +310,7 @@ class TestByAnAdministrator:
         database.chmod(mode)
         return database
 
-    def test_a_restored_database_belongs_to_who_had_it(
-        self, stopped: ChatServer, tmp_path: Path
-    ) -> None:
+    def test_a_restored_database_keeps_its_owner(self, stopped: ChatServer, tmp_path: Path) -> None:
         copy = tmp_path / "copy.db"
         database = self.given_away(stopped)
         assert administer(stopped, "backup", str(copy)).returncode == 0
@@ -321,7 +319,7 @@ class TestByAnAdministrator:
         for file in stopped.data.iterdir():
             assert file.stat().st_uid == self.NOBODY, file
 
-    def test_into_an_empty_folder_it_belongs_to_the_folders_owner(
+    def test_a_database_restored_into_an_empty_folder_gets_the_folders_owner(
         self, stopped: ChatServer, tmp_path: Path
     ) -> None:
         copy = tmp_path / "copy.db"
@@ -335,7 +333,7 @@ class TestByAnAdministrator:
             assert as_owner(file) == (self.NOBODY, self.NOBODY, 0o600), file
 
     @pytest.mark.skipif(shutil.which("setpriv") is None, reason="nothing here drops capabilities")
-    def test_where_nothing_can_be_given_away_it_is_restored_all_the_same(
+    def test_a_restore_succeeds_if_owners_cannot_be_changed(
         self, stopped: ChatServer, tmp_path: Path
     ) -> None:
         copy = tmp_path / "copy.db"
@@ -366,7 +364,7 @@ class TestByAnAdministrator:
             assert file.stat().st_uid == self.NOBODY, file
 
 
-def test_a_newer_backup_is_called_by_its_own_name(stopped: ChatServer, tmp_path: Path) -> None:
+def test_a_newer_backup_is_reported_by_its_name(stopped: ChatServer, tmp_path: Path) -> None:
     copy = tmp_path / "from-the-future.db"
     assert administer(stopped, "backup", str(copy)).returncode == 0
     with closing(sqlite3.connect(copy)) as connection:
@@ -380,7 +378,7 @@ def test_a_newer_backup_is_called_by_its_own_name(stopped: ChatServer, tmp_path:
     assert (stopped.data / "chat.db").read_bytes() == before
 
 
-def test_what_cannot_be_a_backup_is_named(stopped: ChatServer, tmp_path: Path) -> None:
+def test_an_invalid_backup_file_is_named(stopped: ChatServer, tmp_path: Path) -> None:
     places = {"folder": tmp_path / "folder", "none": tmp_path / "none", "text": tmp_path / "text"}
     places["folder"].mkdir()
     places["text"].write_text("no database\n" * 100)

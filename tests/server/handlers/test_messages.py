@@ -97,7 +97,7 @@ async def test_a_duplicate_is_answered_before_rights_are_checked(
 
 @pytest.mark.promise(
     2,
-    fault="a `cid` used again for something else",
+    fault="a `cid` used again for another message",
     result="`cid_reused`; nothing stored",
 )
 async def test_cid_of_a_different_command_is_refused(shared: ChatServer, fresh: Fresh) -> None:

@@ -89,7 +89,7 @@ async def come_in_once_there_is_a_place(server: ChatServer, name: str, **options
 @pytest.mark.promise(
     5,
     fault="one address opens connections beyond its limit",
-    result="they are closed with 4003, further ones cut; other addresses are served",
+    result="they are closed with 4003, further ones aborted; other addresses are served",
 )
 async def test_connections_per_address_are_limited(start_server: StartServer) -> None:
     server = start_server(*NOBODY_EXEMPT, "--address-connections", "3", "--hello-timeout", "60")
@@ -193,7 +193,7 @@ async def test_connections_never_exceed_the_open_files_limit(
 
 @pytest.mark.promise(
     5,
-    fault="TLS handshakes that are begun and never finished",
+    fault="TLS handshakes that are started and never finished",
     result="they count as connections of their address; others are served",
 )
 async def test_unfinished_tls_handshakes_are_counted(
@@ -229,7 +229,7 @@ async def test_unfinished_tls_handshakes_are_counted(
 @pytest.mark.promise(
     5,
     fault="300 clients sign in at once, more than finish within `--sign-in-patience`",
-    result="some are closed with 4010 and a time to retry; all sign in; a member's commands go on",
+    result="some are closed with 4010 and a time to retry; all sign in; other commands continue",
 )
 async def test_sign_ins_of_a_crowd_are_spread_and_all_succeed(
     start_server: StartServer,
@@ -274,8 +274,8 @@ async def test_sign_ins_of_a_crowd_are_spread_and_all_succeed(
 
 @pytest.mark.promise(
     5,
-    fault="a peer that lives and never reads, or a byte now and then, with little waiting for it",
-    result="it is cut within the write timeout and a heartbeat",
+    fault="a peer that never reads, or reads single bytes, with few queued bytes",
+    result="it is disconnected within the write timeout and a heartbeat",
 )
 @pytest.mark.parametrize("at_a_time", [0, 1])
 async def test_peer_that_never_reads_is_closed_even_with_few_buffered_bytes(

@@ -264,7 +264,7 @@ class TestSnippets:
 class TestRights:
     @pytest.mark.promise(
         7,
-        fault="words that only others' channels hold, as full text, prefix, author and link",
+        fault="words that only occur in channels of others, as full text, prefix, author and link",
         result="not found; members find them, former members no longer",
     )
     def test_only_readable_messages_are_found(

@@ -36,7 +36,7 @@ def gone(store: OpenStore, *strings: str) -> Callable[[], bool]:
 
 @pytest.mark.promise(
     7,
-    fault="a deleted text, looked for in the database's files",
+    fault="a deleted text, searched for in the database's files",
     result="gone within seconds",
 )
 def test_deleted_text_leaves_the_disk_within_seconds(
@@ -191,7 +191,7 @@ def test_opening_truncates_the_write_ahead_log_of_a_crash(
 
 @pytest.mark.promise(
     7,
-    fault="deletions among thousands of edits, looked for byte by byte",
+    fault="deletions among thousands of edits, searched for byte by byte",
     result="no copy is left on the disk",
 )
 def test_no_copy_of_an_erased_text_survives_many_changes(store: OpenStore, alice: User) -> None:

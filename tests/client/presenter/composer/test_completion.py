@@ -59,7 +59,7 @@ def offers(line: str) -> list[str]:
     ],
 )
 @pytest.mark.feature("writing.completion")
-def test_the_likeliest_comes_first(line: str, first: str) -> None:
+def test_the_best_match_comes_first(line: str, first: str) -> None:
     assert offers(line)[0] == first
 
 
@@ -71,7 +71,7 @@ def test_ordinary_words_are_left_alone(line: str) -> None:
     assert offers(line) == []
 
 
-def test_a_command_stands_on_the_first_line_only() -> None:
+def test_commands_are_completed_on_the_first_line_only() -> None:
     assert complete("/jo", SOURCES, [""]) is None
 
 
@@ -87,7 +87,7 @@ def test_a_command_stands_on_the_first_line_only() -> None:
         (["text"], "```", True),
     ],
 )
-def test_within_code_nothing_is_completed(above: list[str], line: str, offered: bool) -> None:
+def test_code_blocks_have_no_completion(above: list[str], line: str, offered: bool) -> None:
     assert (complete(line, SOURCES, above) is not None) is offered
 
 
@@ -112,7 +112,7 @@ def test_a_language_is_no_more_than_offered() -> None:
         ("/msg al", False),
     ],
 )
-def test_enter_takes_an_offer_only_where_nothing_else_can_be_meant(
+def test_enter_accepts_a_candidate_only_if_the_typed_word_is_not_valid(
     line: str, is_meant: bool
 ) -> None:
     found = complete(line, SOURCES)

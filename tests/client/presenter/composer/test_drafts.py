@@ -87,7 +87,7 @@ def test_text_typed_while_an_edit_is_applied_stays_after_the_draft_that_waited(
     assert writer.drafts.at(THREAD).aim is Aim.MESSAGE
 
 
-def test_a_draft_saved_for_the_real_root_comes_before_what_was_written(writer: Writer) -> None:
+def test_a_draft_saved_for_the_real_root_comes_before_the_typed_text(writer: Writer) -> None:
     writer.conversation.threads.close()
     writer.core.drafts["#general/1"] = "an older draft"
     writer.conversation.threads.show("#general", 5)
@@ -101,16 +101,14 @@ def test_a_draft_saved_for_the_real_root_comes_before_what_was_written(writer: W
 
 
 @pytest.mark.parametrize("key", [GENERAL, THREAD])
-def test_what_cannot_be_sent_is_given_back_where_it_was_written(
-    writer: Writer, key: PaneKey
-) -> None:
+def test_an_unsendable_text_returns_to_its_composer(writer: Writer, key: PaneKey) -> None:
     writer.conversation.drafts.submit("x" * 8_001, key)
     texts = {GENERAL: writer.view.text, THREAD: writer.view.thread_text}
     assert texts.pop(key) == "x" * 8_001
     assert set(texts.values()) == {""}
 
 
-def test_escape_gives_up_first_and_closes_the_thread_then_unless_text_is_there(
+def test_escape_cancels_first_then_closes_a_thread_without_text(
     writer: Writer,
 ) -> None:
     writer.drafts.begin_reply(LINES[1], 3)

@@ -95,7 +95,7 @@ class Bench:
         ("/join room29", "#room290"),
     ],
 )
-async def test_what_is_not_loaded_is_found(line: str, found: str) -> None:
+async def test_names_that_are_not_loaded_are_found(line: str, found: str) -> None:
     bench = Bench()
     assert await bench.ask(line)
     assert bench.answers == 1
@@ -112,7 +112,7 @@ async def test_the_name_itself_comes_before_longer_and_similar_ones() -> None:
     assert all(insert.startswith("@user1") for insert in inserts[:20])
 
 
-async def test_each_beginning_is_asked_for_once() -> None:
+async def test_each_prefix_is_requested_once() -> None:
     bench = Bench()
     assert await bench.ask("@user1")  # more begin so than a page holds
     assert not await bench.ask("@user1")
@@ -121,11 +121,11 @@ async def test_each_beginning_is_asked_for_once() -> None:
 
 
 @pytest.mark.parametrize("line", ["hello", "@", "/away ", ":tad", "/topic x", ""])
-async def test_without_a_name_nothing_is_asked(line: str) -> None:
+async def test_an_empty_prefix_requests_nothing(line: str) -> None:
     assert not await Bench().ask(line)
 
 
-async def test_where_everybody_is_known_nothing_is_asked() -> None:
+async def test_nothing_is_requested_if_all_members_are_known() -> None:
     bench = Bench()
     bench.state.apply(MembersChanged("#team", (("bob", "member", "online"),), 1))
     assert not await bench.ask("@x")
@@ -133,7 +133,7 @@ async def test_where_everybody_is_known_nothing_is_asked() -> None:
     assert not await bench.ask("@x")
 
 
-async def test_a_refusal_is_answered_and_not_asked_again_at_once() -> None:
+async def test_a_failed_lookup_is_not_repeated_at_once() -> None:
     bench = Bench()
     bench.server.refuses = True
     assert await bench.ask("@user119")

@@ -34,7 +34,7 @@ from tests.client.tui.writing import Harness
     ],
 )
 @pytest.mark.feature("writing.editing")
-async def test_a_key_of_the_shell_does_here_what_it_does_there(keys: list[str], text: str) -> None:
+async def test_shell_keys_edit_the_text(keys: list[str], text: str) -> None:
     app = Harness()
     async with app.run_test() as pilot:
         app.composer.load("one two\nthree four")

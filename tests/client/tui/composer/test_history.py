@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from chat.client.tui.composer.history import History
 
 
-def test_one_goes_back_through_what_was_sent_and_forward_to_what_was_being_written() -> None:
+def test_history_goes_back_to_sent_texts_and_forward_to_the_draft() -> None:
     history = History()
     for text in ("one", "two", "three"):
         history.add(text)
@@ -19,7 +19,7 @@ def test_one_goes_back_through_what_was_sent_and_forward_to_what_was_being_writt
     assert history.newer("half a sen") is None
 
 
-def test_a_text_that_was_changed_is_what_one_writes_now() -> None:
+def test_a_changed_history_text_becomes_the_draft() -> None:
     history = History()
     history.add("one")
     history.add("two")
@@ -28,7 +28,7 @@ def test_a_text_that_was_changed_is_what_one_writes_now() -> None:
     assert history.newer("two") == "two, changed"
 
 
-def test_before_the_first_there_is_nothing() -> None:
+def test_history_ends_at_the_first_text() -> None:
     history = History()
     assert history.older("") is None
     history.add("one")
@@ -36,7 +36,7 @@ def test_before_the_first_there_is_nothing() -> None:
     assert history.older("one") is None
 
 
-def test_what_was_sent_twice_stands_there_once() -> None:
+def test_a_repeated_text_is_stored_once() -> None:
     history = History()
     for text in ("one", "two", "one"):
         history.add(text)
@@ -44,7 +44,7 @@ def test_what_was_sent_twice_stands_there_once() -> None:
 
 
 @given(st.lists(st.text(min_size=1)), st.text(), st.integers(0, 20))
-def test_looking_back_and_forth_ends_where_it_began(sent: list[str], text: str, steps: int) -> None:
+def test_history_returns_to_the_draft(sent: list[str], text: str, steps: int) -> None:
     history = History()
     for each in sent:
         history.add(each)

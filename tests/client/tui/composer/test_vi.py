@@ -162,14 +162,14 @@ def test_keys_do_what_they_do_in_vi(before: str, keys: str, after: str) -> None:
     assert hand.vi.mode is Mode.NORMAL
 
 
-def test_it_begins_with_writing_and_escape_leads_to_commands() -> None:
+def test_vi_starts_in_insert_mode_and_escape_enters_normal_mode() -> None:
     vi = Vi()
     assert vi.press("x", Field("", 0)) is None
     assert vi.press("escape", Field("ab", 2)) == Field("ab", 1)
     assert vi.press("x", Field("ab", 1)) == Field("a", 0)
 
 
-def test_escape_gives_up_what_is_pending_and_then_means_nothing() -> None:
+def test_escape_drops_pending_keys_and_is_then_unused() -> None:
     hand = Hand("|one").type("2d")
     assert hand.vi.pending == "2d"
     hand.type("<esc>")
@@ -198,7 +198,7 @@ def test_escape_ends_a_selection() -> None:
         ("<enter>", None),
     ],
 )
-def test_what_is_not_its_own_is_asked_for(keys: str, asked: Ask | None) -> None:
+def test_vi_requests_actions_from_the_owner(keys: str, asked: Ask | None) -> None:
     hand = Hand("|one").type(keys)
     assert hand.asked == [asked]
     assert hand.shown == "|one"
@@ -208,7 +208,7 @@ _KEYS = [*"hjklwbeWBE0^$G;,gftFTdcyxXpProOAIiasSCDYJ~vV.u123 aA", "escape", "ctr
 
 
 @given(st.text("ab_ .\n\t語", max_size=12), st.lists(st.sampled_from(_KEYS), max_size=24))
-def test_whatever_is_pressed_the_caret_stays_in_the_text(text: str, keys: list[str]) -> None:
+def test_the_caret_stays_in_the_text_for_any_keys(text: str, keys: list[str]) -> None:
     vi, field = Vi(), Field(text, len(text))
     vi.press("escape", field)
     for key in keys:
@@ -222,7 +222,7 @@ def test_whatever_is_pressed_the_caret_stays_in_the_text(text: str, keys: list[s
 
 
 @pytest.mark.parametrize("key", [":", "/"])
-def test_where_nothing_is_written_a_command_is_begun(key: str) -> None:
+def test_a_slash_in_an_empty_composer_starts_a_command(key: str) -> None:
     hand = Hand("|").type(f"{key}join")
     assert (hand.shown, hand.vi.mode) == ("/join|", Mode.INSERT)
     hand = Hand("|one").type(key)

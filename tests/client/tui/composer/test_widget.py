@@ -72,7 +72,7 @@ async def test_a_paste_has_its_line_breaks_made_plain_and_controls_dropped(app: 
 
 
 @pytest.mark.feature("writing.undo")
-async def test_escape_leaves_the_text_and_undo_brings_it_back(app: Harness) -> None:
+async def test_escape_keeps_the_text_and_undo_restores_it(app: Harness) -> None:
     async with app.run_test() as pilot:
         await pilot.press(*"precious", "escape")
         await pilot.pause()
@@ -84,14 +84,14 @@ async def test_escape_leaves_the_text_and_undo_brings_it_back(app: Harness) -> N
         assert app.composer.text == "precious"
 
 
-async def test_text_that_comes_back_stands_before_what_was_typed_since(app: Harness) -> None:
+async def test_returned_text_comes_before_text_typed_since(app: Harness) -> None:
     async with app.run_test() as pilot:
         await pilot.press(*"later")
         app.composer.give_back("earlier")
         assert app.composer.text == "earlier\nlater"
 
 
-async def test_the_others_hear_of_typing_at_most_every_three_seconds(app: Harness) -> None:
+async def test_typing_is_sent_at_most_every_three_seconds(app: Harness) -> None:
     async with app.run_test() as pilot:
         await pilot.press(*"abc")
         await pilot.pause()
@@ -141,7 +141,7 @@ class TestCompletion:
             await pilot.press(*"hi @", "tab")
             assert app.composer.text == "hi @bob "
 
-    async def test_tab_waits_for_names_that_the_server_is_asked_for(self, app: Harness) -> None:
+    async def test_tab_waits_for_names_requested_from_the_server(self, app: Harness) -> None:
         asked: list[tuple[str, Callable[[], None]]] = []
         names = ["user0010"]
 
@@ -199,7 +199,7 @@ class TestCompletion:
             await pilot.press(*"well :tad", "tab")
             assert app.composer.text == "well 🎉 "
 
-    async def test_an_offer_in_the_middle_leaves_what_follows(self, app: Harness) -> None:
+    async def test_a_completion_in_the_middle_keeps_the_text_after_it(self, app: Harness) -> None:
         async with app.run_test() as pilot:
             await self.ready(app)
             await pilot.press(*"@b and so on", *["left"] * 10, "tab")

@@ -61,7 +61,7 @@ async def test_keys_that_were_pressed_before_the_question_are_no_answer(desktop:
     await is_answered(desktop, deleted=False)
 
 
-async def test_enter_says_no_at_first(desktop: Desktop) -> None:
+async def test_enter_answers_no_by_default(desktop: Desktop) -> None:
     await ask(desktop)
     await desktop.answer("enter")
     await is_answered(desktop, deleted=False)

@@ -26,12 +26,12 @@ def texts(messages: list[Message], width: int = 80, height: int = 24) -> list[st
     ]
 
 
-def test_a_text_is_as_it_was_written_and_never_wrapped() -> None:
+def test_copy_mode_neither_changes_nor_wraps_text() -> None:
     found = texts([message(2, f"see {LINK}\n\n```py\n\tx = 1\n```"), message(1, "hi")])
     assert found == ["hi", f"see {LINK}", "", "```py", "        x = 1", "```"]
 
 
-def test_no_more_than_there_is_room_for_wrapped_lines_counted() -> None:
+def test_copy_mode_shows_as_many_wrapped_lines_as_fit() -> None:
     messages = [message(3, LINK), message(2, "two"), message(1, "one")]
     assert texts(messages, 80, 5) == ["two", LINK]  # the link takes three rows, its header one
     assert texts(messages, 80, 6) == ["two", LINK]
@@ -39,7 +39,7 @@ def test_no_more_than_there_is_room_for_wrapped_lines_counted() -> None:
     assert texts(messages, 200, 4) == ["two", LINK]
 
 
-def test_nothing_that_could_drive_the_terminal_gets_through() -> None:
+def test_copy_mode_shows_no_control_characters() -> None:
     hostile = message(4, "a\x1b]52;c;AAAA\x07b\x9b31m\u202ec", me=True)
     deleted = message(1, "gone", deleted=True)
     lines = "two\nlines\tand\rmore"
@@ -54,7 +54,7 @@ def test_nothing_that_could_drive_the_terminal_gets_through() -> None:
 
 
 @pytest.mark.parametrize("how", ["f4", "/bare"])
-async def test_a_key_leads_there_and_any_key_back(desktop: Desktop, how: str) -> None:
+async def test_a_key_opens_copy_mode_and_any_key_closes_it(desktop: Desktop, how: str) -> None:
     if how == "f4":
         await desktop.press("f4")
     else:

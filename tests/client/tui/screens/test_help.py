@@ -26,7 +26,7 @@ async def test_help_begins_with_ten_essential_keys(desktop: Desktop) -> None:
 
 
 @pytest.mark.feature("around.keys")
-async def test_help_is_filtered_by_what_is_written_after_a_slash(desktop: Desktop) -> None:
+async def test_slash_filters_the_help(desktop: Desktop) -> None:
     await opened(desktop)
     await desktop.press("slash", *"mention")
     await desktop.until(lambda: "Essential keys" not in desktop.screen())
@@ -64,14 +64,14 @@ async def test_the_filter_explains_numbers_and_lists_the_switcher_once(desktop: 
     assert desktop.screen().count("go to a channel or person, or") == 1
 
 
-async def test_letters_in_the_filter_are_no_keys_of_the_page(desktop: Desktop) -> None:
+async def test_letters_typed_in_the_filter_are_not_shortcuts(desktop: Desktop) -> None:
     await opened(desktop)
     await desktop.press("slash", *"qn/")
     await desktop.until(lambda: "No matches" in desktop.screen())
     assert isinstance(desktop.app.screen, HelpScreen)
 
 
-async def test_the_last_line_shows_the_keys_that_work_where_the_focus_is(desktop: Desktop) -> None:
+async def test_the_last_line_shows_the_keys_for_the_focus(desktop: Desktop) -> None:
     await opened(desktop)
     await desktop.until(lambda: "n show action names   Esc close " in desktop.screen())
     await desktop.press("slash")

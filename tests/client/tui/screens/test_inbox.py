@@ -90,7 +90,7 @@ async def test_r_marks_one_channel_and_a_capital_a_asks_then_all(waiting: Deskto
 
 
 @pytest.mark.feature("reading.mark")
-async def test_mark_all_marks_what_waits_and_nothing_else(waiting: Desktop) -> None:
+async def test_mark_all_marks_only_the_listed_channels(waiting: Desktop) -> None:
     await waiting.until(lambda: waiting.core.asked("mark"))
     waiting.core.calls.clear()
     await waiting.type("/mark all", "enter")
@@ -98,13 +98,13 @@ async def test_mark_all_marks_what_waits_and_nothing_else(waiting: Desktop) -> N
     assert waiting.core.asked("mark") == [("#tea", 80), ("@alice,me", 4)]
 
 
-async def test_an_empty_inbox_is_told(desktop: Desktop) -> None:
+async def test_an_empty_inbox_shows_a_notice(desktop: Desktop) -> None:
     await desktop.press("alt+i")
     await desktop.until(lambda: desktop.told == ["No unread messages."])
 
 
 @pytest.mark.feature("reading.seen")
-async def test_peeking_reads_nothing_until_one_stops(waiting: Desktop) -> None:
+async def test_peeking_marks_nothing_until_it_stops(waiting: Desktop) -> None:
     core = waiting.core
     await waiting.type("/peek tea", "enter")
     await waiting.until(lambda: "cup 80" in waiting.screen())
@@ -117,7 +117,7 @@ async def test_peeking_reads_nothing_until_one_stops(waiting: Desktop) -> None:
     assert "peeking" not in waiting.screen()
 
 
-async def test_peeking_ends_when_one_goes_elsewhere(waiting: Desktop) -> None:
+async def test_peeking_ends_when_another_channel_opens(waiting: Desktop) -> None:
     await waiting.type("/peek tea", "enter")
     await waiting.until(lambda: "peeking" in waiting.screen())
     await waiting.press("alt+1")

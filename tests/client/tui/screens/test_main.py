@@ -33,7 +33,7 @@ MEMBERS = (("zed", "owner", "online"), ("bob", "member", "away"), ("amy", "membe
     [(60, False, False), (80, False, False), (99, False, False), (100, True, True)],
 )
 @pytest.mark.feature("around.narrow")
-async def test_lists_step_aside_where_it_is_narrow(
+async def test_sidebar_and_member_list_hide_in_a_narrow_terminal(
     open_desktop: Open, width: int, sidebar: bool, members: bool
 ) -> None:
     async with open_desktop(info("#general"), size=(width, 24)) as desktop:
@@ -46,7 +46,7 @@ async def test_lists_step_aside_where_it_is_narrow(
             assert pane.display is shown
 
 
-async def test_where_it_is_narrow_one_list_takes_the_place_of_the_other(
+async def test_in_a_narrow_terminal_one_list_replaces_the_other(
     open_desktop: Open,
 ) -> None:
     async with open_desktop(info("#general"), size=(80, 24)) as desktop:
@@ -58,7 +58,7 @@ async def test_where_it_is_narrow_one_list_takes_the_place_of_the_other(
         assert not desktop.main.query_one(MemberList).display
 
 
-async def test_what_was_hidden_where_it_is_wide_stays_hidden_there(open_desktop: Open) -> None:
+async def test_a_list_hidden_in_a_wide_terminal_stays_hidden(open_desktop: Open) -> None:
     async with open_desktop(info("#general"), size=(120, 24)) as desktop:
         sidebar, members = desktop.main.query_one(Sidebar), desktop.main.query_one(MemberList)
 
@@ -105,7 +105,7 @@ async def test_members_are_listed_by_presence_and_counted_once(open_desktop: Ope
         await desktop.until(lambda: desktop.screen().splitlines()[0].strip().endswith("1 member"))
 
 
-async def test_who_types_is_said_above_the_composer(desktop: Desktop) -> None:
+async def test_typing_users_are_shown_above_the_composer(desktop: Desktop) -> None:
     desktop.core.tell(TypingChanged("#general", ("alice",)))
     await desktop.until(lambda: "alice is typing…" in desktop.screen())
     desktop.core.tell(TypingChanged("#general", ("alice", "bob")))
@@ -114,7 +114,7 @@ async def test_who_types_is_said_above_the_composer(desktop: Desktop) -> None:
     await desktop.until(lambda: "typing" not in desktop.screen())
 
 
-async def test_a_lost_connection_is_told_calmly_and_counted_down(desktop: Desktop) -> None:
+async def test_a_lost_connection_shows_a_countdown(desktop: Desktop) -> None:
     waiting = ConnectionChanged(Link.WAITING, "There is no server. Start one: chat-server", 5.0)
     desktop.core.tell(waiting)
     await desktop.until(lambda: "Start one: chat-server" in desktop.screen())
@@ -128,7 +128,7 @@ async def test_a_lost_connection_is_told_calmly_and_counted_down(desktop: Deskto
 
 
 @pytest.mark.feature("writing.outbox")
-async def test_one_writes_and_reads_without_a_connection(desktop: Desktop) -> None:
+async def test_reading_and_writing_work_offline(desktop: Desktop) -> None:
     desktop.core.tell(ConnectionChanged(Link.WAITING, "no server", 5.0))
     await desktop.type("for later", "enter")
     await desktop.until(lambda: desktop.core.asked("send"))
@@ -136,7 +136,7 @@ async def test_one_writes_and_reads_without_a_connection(desktop: Desktop) -> No
     assert "good morning" in desktop.screen()
 
 
-async def test_before_the_first_channel_it_says_how_to_begin(open_desktop: Open) -> None:
+async def test_without_a_channel_the_screen_explains_how_to_start(open_desktop: Open) -> None:
     async with open_desktop() as desktop:
         desktop.core.go_online()
         await desktop.until(lambda: "/channels" in desktop.screen())
@@ -154,7 +154,7 @@ async def test_the_keys_go_from_channel_to_channel(desktop: Desktop) -> None:
 
 
 @pytest.mark.feature("reading.tour")
-async def test_alt_a_goes_where_somebody_waits_and_back(desktop: Desktop) -> None:
+async def test_alt_a_visits_unread_channels_and_returns(desktop: Desktop) -> None:
     state, core = desktop.conversation.state, desktop.core
     core.tell(ChannelsChanged((info("#general"), info("#tea", unread=1, mentions=1))))
     await desktop.press("alt+a")
@@ -167,7 +167,7 @@ async def test_alt_a_goes_where_somebody_waits_and_back(desktop: Desktop) -> Non
 
 
 @pytest.mark.feature("reading.seen")
-async def test_what_shows_is_read_only_while_somebody_looks(open_desktop: Open) -> None:
+async def test_visible_messages_are_read_only_with_the_focus(open_desktop: Open) -> None:
     async with open_desktop(info("#general")) as desktop:
         desktop.app.post_message(events.AppBlur())
         await desktop.until(lambda: not desktop.conversation.reading.is_watched)
@@ -181,7 +181,7 @@ async def test_what_shows_is_read_only_while_somebody_looks(open_desktop: Open) 
         await desktop.until(lambda: desktop.core.asked("mark") == [("#general", 2)])
 
 
-async def test_what_arrives_behind_a_dialog_is_not_read(desktop: Desktop) -> None:
+async def test_messages_behind_a_dialog_stay_unread(desktop: Desktop) -> None:
     await desktop.until(lambda: desktop.core.asked("mark") == [("#general", 6)])
     await desktop.press("f1")
     await desktop.until(lambda: not desktop.conversation.reading.is_watched)
@@ -192,13 +192,13 @@ async def test_what_arrives_behind_a_dialog_is_not_read(desktop: Desktop) -> Non
     await desktop.until(lambda: desktop.core.asked("mark")[-1] == ("#general", 7))
 
 
-async def test_the_window_says_where_one_is_and_who_waits(desktop: Desktop) -> None:
+async def test_the_window_title_shows_the_channel_and_the_unread_count(desktop: Desktop) -> None:
     await desktop.until(lambda: desktop.app.title == "#general – chat")
     desktop.core.tell(ChannelsChanged((info("#general"), info("@alice,me", unread=2))))
     await desktop.until(lambda: desktop.app.title == "(2) #general – chat")
 
 
-async def test_page_keys_scroll_the_timeline_while_one_writes(desktop: Desktop) -> None:
+async def test_page_keys_scroll_the_timeline_from_the_composer(desktop: Desktop) -> None:
     page = tuple(said(seq, "bob", f"line {seq}") for seq in range(1, 80))
     desktop.core.tell(TimelineChanged("#general", upserts=page, reset=True, complete=True))
     timeline = desktop.main.query_one(Timeline)
@@ -224,12 +224,12 @@ class TestMessages:
         await desktop.until(lambda: "Replying to carol: no" in desktop.screen())
         assert desktop.composer.has_focus
 
-    async def test_escape_goes_back_to_writing(self, desktop: Desktop) -> None:
+    async def test_escape_focuses_the_composer(self, desktop: Desktop) -> None:
         await desktop.press("ctrl+up", "escape")
         await desktop.until(lambda: desktop.composer.has_focus)
         assert desktop.main.query_one(Timeline).cursor is None
 
-    async def test_letters_go_on_writing_where_they_mean_nothing(self, desktop: Desktop) -> None:
+    async def test_unused_letters_are_typed_into_the_composer(self, desktop: Desktop) -> None:
         await desktop.type("he")
         await desktop.press("ctrl+up", *"llo")
         await desktop.until(lambda: desktop.composer.text == "hello")
@@ -241,7 +241,9 @@ class TestMessages:
             desktop.app.post_message(events.Key(letter, letter))
         await desktop.until(lambda: desktop.composer.text == "writing")
 
-    async def test_a_click_beside_the_messages_leaves_one_writing(self, desktop: Desktop) -> None:
+    async def test_a_click_beside_the_messages_keeps_the_focus_in_the_composer(
+        self, desktop: Desktop
+    ) -> None:
         timeline = desktop.main.query_one(Timeline)
         await desktop.pilot.click(timeline, offset=(10, 1))
         await desktop.until(lambda: desktop.composer.has_focus)
@@ -267,7 +269,7 @@ class TestMessages:
         await desktop.until(lambda: desktop.core.asked("react"))
         assert desktop.core.asked("react") == [("#general", 2, "🎉", False)]
 
-    async def test_what_people_react_with_most_comes_first_and_once_more_takes_it_back(
+    async def test_common_emoji_come_first_and_a_second_reaction_removes_it(
         self, desktop: Desktop
     ) -> None:
         reacted = said(2, "bob", "hello", reactions=(("👍", ("Me",)),))
@@ -278,7 +280,7 @@ class TestMessages:
         assert desktop.core.asked("react") == [("#general", 2, "👍", True)]
 
     @pytest.mark.feature("around.reactions")
-    async def test_a_click_on_a_reaction_joins_in_or_takes_it_back(self, desktop: Desktop) -> None:
+    async def test_a_click_on_a_reaction_adds_or_removes_ones_own(self, desktop: Desktop) -> None:
         reactions = (("👍", ("me", "bob")), ("🎉", ("bob",)))
         hello = said(2, "bob", "hello", reactions=reactions, rev=9)
         desktop.core.tell(TimelineChanged("#general", upserts=(hello,)))
@@ -309,7 +311,7 @@ class TestMessages:
         assert opened == ["https://example.org/a", "https://example.org/b"]
         assert desktop.app.clipboard == "file:///etc/passwd"
 
-    async def test_copying_takes_the_text_as_it_is(self, desktop: Desktop) -> None:
+    async def test_copying_takes_the_original_text(self, desktop: Desktop) -> None:
         timeline = desktop.main.query_one(Timeline)
         timeline.post_message(ActionRequested("copy", said(2, "bob", "**hello**\nthere")))
         await desktop.until(lambda: desktop.app.clipboard == "**hello**\nthere")
@@ -338,7 +340,7 @@ async def test_an_arrival_redraws_the_timeline_and_nothing_around_it(
         assert redrawn == {"Timeline", "ScrollBar"}
 
 
-async def test_what_is_being_written_is_wrapped_anew_in_a_new_size(desktop: Desktop) -> None:
+async def test_the_composer_wraps_again_after_a_resize(desktop: Desktop) -> None:
     written = "中" + "漢" * 36 + "字字字"
     await desktop.type(written, "left", "left", "left")
     for width in (100, 80, 130, 60):
@@ -362,7 +364,7 @@ def _first(char: str, desktop: Desktop) -> tuple[int, int]:
     return cell_len(rows[y][: rows[y].index(char)]), y
 
 
-async def test_a_size_that_is_told_late_is_not_taken(desktop: Desktop) -> None:
+async def test_a_late_resize_event_is_ignored(desktop: Desktop) -> None:
     size = desktop.main.size
     desktop.main.post_message(events.Resize(Size(40, 5), Size(40, 5)))
     await desktop.pilot.pause()
@@ -370,7 +372,7 @@ async def test_a_size_that_is_told_late_is_not_taken(desktop: Desktop) -> None:
     assert desktop.main.query_one("#body").size.width == size.width
 
 
-async def test_a_direct_channel_is_called_by_the_other_person(open_desktop: Open) -> None:
+async def test_the_header_names_the_other_member_of_a_direct_channel(open_desktop: Open) -> None:
     async with open_desktop(info("@alice,me", head=1), size=(120, 24)) as desktop:
         desktop.core.pages["@alice,me"] = (said(1, "alice", "psst", "@alice,me"),)
         desktop.core.open_channel("@alice,me")

@@ -28,7 +28,7 @@ async def test_alt_left_and_right_go_back_and_forward(desktop: Desktop) -> None:
 
 
 @pytest.mark.feature("around.ways")
-async def test_alt_l_goes_to_and_fro_between_two_channels(desktop: Desktop) -> None:
+async def test_alt_l_switches_between_two_channels(desktop: Desktop) -> None:
     state = desktop.conversation.state
     await desktop.press("alt+3", "alt+l")
     assert state.current == "#general"
@@ -72,7 +72,7 @@ async def test_alt_a_shows_the_first_unread_and_leaves_the_rest_unread(desktop: 
     await desktop.until(lambda: ("#tea", 80) in desktop.core.asked("mark"))
 
 
-async def test_alt_u_says_that_nothing_is_unread(desktop: Desktop) -> None:
+async def test_alt_u_without_unread_messages_shows_a_notice(desktop: Desktop) -> None:
     desktop.core.tell(ChannelsChanged((info("#general", head=6, read=6), info("#tea"))))
     await desktop.press("alt+2", "alt+1", "alt+u")
     await desktop.until(lambda: desktop.told == ["No unread messages here."])
@@ -102,7 +102,7 @@ async def test_mentions_are_found_here_and_then_elsewhere(desktop: Desktop) -> N
     assert desktop.told == []
 
 
-async def test_jumping_marks_nothing_read_on_its_way(
+async def test_jumping_marks_no_skipped_messages_as_read(
     desktop: Desktop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     core, answer = desktop.core, Future[bool]()

@@ -76,7 +76,7 @@ async def test_keys_act_on_a_hit_that_was_opened_with_enter(desktop: Desktop) ->
     await desktop.until(lambda: desktop.composer.text == "cup 20")
 
 
-async def test_one_escape_leaves_a_hit_that_was_opened_with_enter(desktop: Desktop) -> None:
+async def test_one_escape_leaves_a_result_opened_with_enter(desktop: Desktop) -> None:
     desktop.core.pages["#tea"] = tuple(said(n, "me", f"cup {n}", "#tea") for n in range(1, 40))
     await find(desktop, hit(20))
     await desktop.press("enter")
@@ -98,7 +98,7 @@ async def test_an_empty_page_is_not_the_end(desktop: Desktop) -> None:
     assert asked.cursor == {"#tea": 9}
 
 
-async def test_more_is_asked_for_near_the_end(desktop: Desktop) -> None:
+async def test_more_results_are_requested_near_the_end(desktop: Desktop) -> None:
     await find(desktop, *(hit(100 - n) for n in range(30)), more=True)
     assert len(desktop.core.asked("search")) == 1
     assert "First 30 messages; there are more" in desktop.screen()
@@ -141,7 +141,7 @@ async def test_a_letter_typed_in_the_results_begins_another_query(desktop: Deskt
     await desktop.until(lambda: results.query_one(OptionList).has_focus)
 
 
-async def test_without_words_it_asks_what_to_look_for(desktop: Desktop) -> None:
+async def test_search_without_words_opens_an_empty_field(desktop: Desktop) -> None:
     await desktop.press("alt+s")
     await desktop.until(lambda: "Searches the channels" in desktop.screen())
     await desktop.press(*"in", "colon", *"tea", "enter")
@@ -151,7 +151,7 @@ async def test_without_words_it_asks_what_to_look_for(desktop: Desktop) -> None:
 
 
 @pytest.mark.feature("reading.search")
-async def test_offline_this_computer_is_searched_and_it_says_so(desktop: Desktop) -> None:
+async def test_offline_search_uses_the_cache_and_shows_this(desktop: Desktop) -> None:
     await desktop.type("/search tea", "enter")
     await desktop.until(lambda: desktop.core.asked("search"))
     desktop.core.futures["search"].set_exception(Offline("not connected"))
@@ -166,7 +166,7 @@ async def test_offline_this_computer_is_searched_and_it_says_so(desktop: Desktop
 
 
 @pytest.mark.feature("reading.search")
-async def test_a_hit_stands_between_what_was_said_before_and_after_it(desktop: Desktop) -> None:
+async def test_a_result_is_shown_between_the_messages_around_it(desktop: Desktop) -> None:
     await find(desktop, hit(20), hit(7))
     await desktop.until(lambda: desktop.core.asked("near"), "its neighbors are looked up")
     assert desktop.core.asked("near") == [("#tea", 20)]
@@ -189,7 +189,7 @@ async def test_a_hit_stands_between_what_was_said_before_and_after_it(desktop: D
     assert ("#tea", 20) not in desktop.core.asked("near")[1:]
 
 
-async def test_a_hit_reads_as_it_is_shown_elsewhere(desktop: Desktop) -> None:
+async def test_a_result_is_formatted_like_a_message(desktop: Desktop) -> None:
     texts = ("a *cup of tea*, `tea`", "**tea** [page](https://tea.example)", "\ue000tea\ue001")
     await find(desktop, *(hit(9 - n, text=text) for n, text in enumerate(texts)))
     for shown in ("a cup of tea, tea", "tea page", "?tea?"):
@@ -227,6 +227,6 @@ async def test_a_long_row_begins_with_a_whole_word(desktop: Desktop) -> None:
     assert "…without a cup of tea here" in desktop.screen()
 
 
-async def test_what_a_hit_holds_drives_nothing(desktop: Desktop) -> None:
+async def test_results_contain_no_control_characters(desktop: Desktop) -> None:
     await find(desktop, hit(1, text="[bold]\x1b]0;x\x07tea[/] \u202e" + "x" * 100))
     assert "[bold]␛]0;x␇tea[/]" in desktop.screen()

@@ -58,7 +58,7 @@ def pastes(*chunks: str) -> list[str]:
         ("\x1bb", "ctrl+left"),  # readline's word to the left
     ],
 )
-def test_a_key_has_one_name_whatever_the_terminal_calls_it(sent: str, key: str) -> None:
+def test_keys_have_the_same_name_in_all_terminals(sent: str, key: str) -> None:
     assert keys(sent) == [key]
 
 
@@ -81,7 +81,7 @@ def test_escape_and_a_letter_soon_after_it_are_two_keys(
     assert keys(*chunks) == expected
 
 
-def test_escape_that_was_told_already_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_escape_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
     parser = InputParser()
     parsed = list(parser.feed("\x1b"))
     monkeypatch.setattr("textual._parser.get_time", lambda: float("inf"))
@@ -110,14 +110,14 @@ def test_an_escape_in_a_paste_neither_ends_it_nor_becomes_keys() -> None:
     assert keys(sent) == ["x"]
 
 
-def test_the_end_of_a_paste_inside_it_ends_nothing_wherever_the_reads_cut_it() -> None:
+def test_an_end_marker_inside_a_paste_is_pasted_text() -> None:
     sent = f"{START}one{END}\r/quit\r{START}{END}\x11two{END}x\r"
     for cut in range(1, len(sent)):
         assert pastes(sent[:cut], sent[cut:]) == ["one\r/quit\r[200~\x11two"], cut
         assert keys(sent[:cut], sent[cut:]) == ["x", "enter"], cut
 
 
-def test_two_pastes_are_two_unless_they_come_in_one_go() -> None:
+def test_adjacent_pastes_merge_only_if_they_arrive_together() -> None:
     parser = InputParser()
     two = [f"{START}one{END}", f"{START}two{END}"]
     messages = [message for sent in two for message in (*parser.feed(sent), *parser.settle())]
@@ -134,7 +134,7 @@ def test_two_pastes_are_two_unless_they_come_in_one_go() -> None:
     ),
     cuts=st.lists(st.integers(0, 60), max_size=6),
 )
-def test_a_paste_arrives_whole_wherever_the_reads_cut_it(text: str, cuts: list[int]) -> None:
+def test_a_paste_split_by_reads_arrives_whole(text: str, cuts: list[int]) -> None:
     sent = f"a{START}{text}{END}b"
     edges = sorted({0, len(sent), *(cut for cut in cuts if cut < len(sent))})
     chunks = [sent[start:end] for start, end in pairwise(edges)]

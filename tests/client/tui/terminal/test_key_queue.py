@@ -11,7 +11,7 @@ from tests.client.presenter.fakes import info, said
 from tests.client.tui.conftest import Desktop, Open, at_once
 
 
-async def test_what_is_typed_after_a_messages_letter_comes_after_it(desktop: Desktop) -> None:
+async def test_text_typed_after_a_message_action_is_handled_after_it(desktop: Desktop) -> None:
     at_once(desktop, "ctrl+up", "k", "r", "hi")
     await desktop.until(lambda: desktop.composer.text == "hi")
     assert "Replying to carol" in desktop.screen()
@@ -26,13 +26,13 @@ async def test_a_name_typed_after_the_switchers_key_is_looked_for_and_not_sent(
     assert desktop.core.asked("send") == [("#tea", "hello", False, None)]
 
 
-async def test_what_is_typed_after_a_screen_was_closed_is_written(desktop: Desktop) -> None:
+async def test_text_typed_after_closing_a_screen_goes_to_the_composer(desktop: Desktop) -> None:
     at_once(desktop, "ctrl+k", "tea", "escape", "hello", "enter")
     await desktop.until(lambda: desktop.core.asked("send"), "it was sent")
     assert desktop.core.asked("send") == [("#general", "hello", False, None)]
 
 
-async def test_what_is_typed_after_a_thread_was_asked_for_is_written_in_it(
+async def test_text_typed_after_opening_a_thread_goes_to_the_thread(
     desktop: Desktop,
 ) -> None:
     at_once(desktop, "ctrl+up", "k", "t", "hello", "enter", "more")
@@ -43,7 +43,7 @@ async def test_what_is_typed_after_a_thread_was_asked_for_is_written_in_it(
     assert desktop.composer.text == ""
 
 
-async def test_the_end_may_come_before_a_key_is_done(open_desktop: Open) -> None:
+async def test_the_app_can_exit_while_a_key_is_handled(open_desktop: Open) -> None:
     async def handle(event: events.Event) -> None:
         """Do nothing: what comes after it is looked at."""
 
@@ -53,7 +53,7 @@ async def test_the_end_may_come_before_a_key_is_done(open_desktop: Open) -> None
     await turns.passed(Passed(1, Stage.TOLD))
 
 
-async def test_what_is_pasted_while_a_message_is_chosen_is_written(desktop: Desktop) -> None:
+async def test_a_paste_with_a_selected_message_goes_to_the_composer(desktop: Desktop) -> None:
     await desktop.press("ctrl+up")
     desktop.app.post_message(events.Paste("two\r\nlines"))
     await desktop.until(lambda: desktop.composer.text == "two\nlines")
@@ -64,7 +64,7 @@ async def test_what_is_pasted_while_a_message_is_chosen_is_written(desktop: Desk
     await desktop.until(lambda: composer.text == "tea")
 
 
-async def test_what_was_written_stays_when_the_thread_turns_out_to_begin_elsewhere(
+async def test_a_thread_draft_survives_a_change_of_the_root(
     desktop: Desktop,
 ) -> None:
     await desktop.type("/thread 5", "enter")
@@ -80,7 +80,7 @@ async def test_what_was_written_stays_when_the_thread_turns_out_to_begin_elsewhe
     assert desktop.core.draft("#general/5") == ""
 
 
-async def test_lines_of_a_thread_that_was_left_do_not_come_into_another(desktop: Desktop) -> None:
+async def test_lines_of_a_closed_thread_do_not_enter_another(desktop: Desktop) -> None:
     await desktop.type("/thread 1", "enter")
     desktop.main.thread.composer.insert("/thread 5")
     await desktop.press("enter")

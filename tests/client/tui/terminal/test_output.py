@@ -33,14 +33,14 @@ def drawn(output: str, width: Callable[[str], int]) -> dict[int, str]:
 
 @pytest.mark.parametrize("cluster", DISPUTED)
 @pytest.mark.parametrize("own", [1, 2, 4])
-def test_what_follows_stands_in_its_place(cluster: str, own: int) -> None:
+def test_text_after_an_emoji_keeps_its_column(cluster: str, own: int) -> None:
     row = f"\x1b[3;5Hone {cluster}\x1b[1m two\x1b[0m"
     shown = drawn(anchored(row), lambda part: own if part == cluster else cell_len(part))
     assert shown[9] == cluster
     assert [shown[column] for column in range(12, 15)] == ["t", "w", "o"]
 
 
-def test_its_cells_are_blank_where_it_is_drawn_narrower() -> None:
+def test_cells_of_a_narrower_emoji_are_blank() -> None:
     shown = drawn(anchored(f"\x1b[1;1H{HEART}|"), lambda part: 1)
     assert shown[2] == " "
 
@@ -53,6 +53,6 @@ def test_all_else_is_left_alone(output: str) -> None:
 
 
 @given(st.lists(st.sampled_from(["a", " ", "日", HAND, FLAG, FAMILY, HEART, "\x1b[7m", "\n", "é"])))
-def test_nothing_is_added_but_blanks_and_places(parts: list[str]) -> None:
+def test_only_blanks_and_cursor_positions_are_added(parts: list[str]) -> None:
     output = "\x1b[2;1H" + "".join(parts)
     assert re.sub(r" {2}\x1b\[\d+G|\x1b\[\d+G", "", anchored(output)) == output

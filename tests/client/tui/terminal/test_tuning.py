@@ -27,7 +27,7 @@ def test_after_a_rest_a_few_pass_at_once_again() -> None:
     assert pace.wait(101.0) > 0
 
 
-def test_while_much_arrives_a_key_goes_first() -> None:
+def test_a_key_delays_updates_under_load() -> None:
     pace = Pace()
     while pace.wait(100.0) == 0.0:
         pass
@@ -37,7 +37,7 @@ def test_while_much_arrives_a_key_goes_first() -> None:
     assert pace.wait(due + MOMENT) == 0.0
 
 
-def test_one_who_types_without_pause_still_sees_what_arrives() -> None:
+def test_continuous_typing_does_not_block_updates() -> None:
     pace = Pace()
     now = 100.0
     while pace.wait(now) == 0.0:
@@ -52,7 +52,7 @@ def test_one_who_types_without_pause_still_sees_what_arrives() -> None:
     assert passed > 100.0
 
 
-def test_while_little_arrives_a_key_holds_nothing_up() -> None:
+def test_a_key_delays_nothing_without_load() -> None:
     pace = Pace(rate=10, burst=3)
     assert pace.wait(100.0) == 0.0
     pace.delay_for_key(100.0)
@@ -75,5 +75,5 @@ assert gc.collect() == 0
 """
 
 
-def test_what_the_start_made_is_set_aside() -> None:
+def test_objects_of_the_start_are_frozen() -> None:
     subprocess.run([sys.executable, "-c", HELD], check=True)

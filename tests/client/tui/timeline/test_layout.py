@@ -71,7 +71,7 @@ def test_clusters_cover_the_text_and_measure_as_it_measures(text: str) -> None:
 @pytest.mark.parametrize(
     "cluster", [FAMILY, FLAG, SKIN, HEART, "e\u0301", "\u1100\u1161\u11a8", "1️⃣"]
 )
-def test_what_a_reader_sees_as_one_character_is_never_cut(cluster: str) -> None:
+def test_grapheme_clusters_are_never_split(cluster: str) -> None:
     for width in range(2, 9):
         lines = wrapped(cluster * 7, width)
         assert all(line == cluster * (len(line) // len(cluster)) for line in lines)
@@ -121,7 +121,7 @@ def test_list_items_hang() -> None:
     assert wrapped("10. one two three", 11, hang=True) == ["10. one two", "    three"]
 
 
-def test_an_indent_stands_before_every_line_and_is_not_copied() -> None:
+def test_an_indent_precedes_every_line_and_is_not_copied() -> None:
     lines = flow([Piece("one two\nthree")], 6, indent=[Piece("| ")])
     assert plains(lines) == ["| one", "| two", "| thre", "| e"]
     assert [line.text for line in lines] == ["one", "two", "thre", "e"]

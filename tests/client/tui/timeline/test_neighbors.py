@@ -55,7 +55,7 @@ def near(
         (say(2, deleted=True), True),
     ],
 )
-def test_who_goes_on_talking_needs_no_header(second: Message, grouped: bool) -> None:
+def test_consecutive_messages_of_an_author_share_a_header(second: Message, grouped: bool) -> None:
     assert near(say(1), second)[1].grouped is grouped
 
 
@@ -72,7 +72,7 @@ def test_a_new_day_shows_and_so_does_the_first() -> None:
     assert days == [True, False, True, True]
 
 
-def test_the_first_line_tells_whether_there_is_more() -> None:
+def test_the_first_line_shows_whether_older_ones_exist() -> None:
     assert [found.beginning for found in near(say(1), say(2))] == [True, False]
     log = Log()
     log.apply(page(5, 6))
@@ -81,12 +81,12 @@ def test_the_first_line_tells_whether_there_is_more() -> None:
     assert not around(log, 0, None).older, "ticks have no past to load"
 
 
-def test_small_lines_stand_close_together() -> None:
+def test_single_lines_have_no_blank_line_between() -> None:
     spaced = [found.spaced for found in near(event(1, "topic"), event(2, "role"), say(3), say(4))]
     assert spaced == [False, False, True, False]
 
 
-def test_joins_in_a_row_are_told_by_the_last_of_them() -> None:
+def test_consecutive_joins_are_shown_by_the_last_one() -> None:
     found = near(say(1), event(2, "join"), event(3, "leave"), event(4, "join"), say(5))
     assert [each.hidden for each in found] == [False, True, True, False, False]
     assert [message.seq for message in found[3].folded] == [2, 3, 4]
@@ -99,7 +99,7 @@ def test_a_rule_parts_a_row_of_joins(options: dict[str, int]) -> None:
     assert [each.hidden for each in found] == [False, False]
 
 
-def test_however_many_join_a_line_looks_at_few_of_them() -> None:
+def test_a_line_checks_a_bounded_number_of_joins() -> None:
     log = Log()
     log.apply(changed(*(event(seq, "join") for seq in range(1, 2_000))))
     for index in (0, 700, 1_998):
@@ -107,7 +107,7 @@ def test_however_many_join_a_line_looks_at_few_of_them() -> None:
         assert last - first < 256
 
 
-def test_the_reply_finds_what_it_answers() -> None:
+def test_a_reply_finds_its_target() -> None:
     found = near(say(1), say(2, reply_to=1), say(3, reply_to=99))
     assert found[1].target == say(1)
     assert found[2].target is None
@@ -130,19 +130,19 @@ def shown(sheet: Viewport) -> list[str]:
     ("joins", "line"), [("all", "bob, alice joined"), ("spoken", "alice joined"), ("none", None)]
 )
 @pytest.mark.feature("reading.joins")
-def test_the_setting_says_whose_coming_is_told(joins: Joins, line: str | None) -> None:
+def test_the_setting_selects_the_shown_joins(joins: Joins, line: str | None) -> None:
     found = [text for text in shown(sheet_of(joins, *LINES)) if "joined" in text]
     assert found == ([line] if line else [])
 
 
-def test_who_speaks_later_turns_out_to_have_come() -> None:
+def test_a_later_message_reveals_the_authors_join() -> None:
     sheet = sheet_of("spoken", *LINES)
     assert "alice joined" in shown(sheet)
     bring(sheet, changed(say(5, author="bob")))
     assert "bob, alice joined" in shown(sheet)
 
 
-def test_what_is_silent_parts_no_group_and_hides_no_day() -> None:
+def test_hidden_lines_split_no_group_and_hide_no_day_rule() -> None:
     lines = (say(1), event(2, "join", "zed"), say(3))
     assert shown(sheet_of("spoken", *lines)).count("alice") == 1
     day = 24 * 60 * 60_000
@@ -183,7 +183,7 @@ KINDS = st.tuples(st.sampled_from(["message", "join", "leave"]), st.sampled_from
 
 
 @given(st.lists(KINDS, min_size=1, max_size=20), st.data())
-def test_whatever_comes_in_which_order_looks_as_if_it_had_come_at_once(
+def test_the_layout_does_not_depend_on_the_order_of_arrival(
     drawn: Sequence[tuple[str, str]], data: st.DataObject
 ) -> None:
     lines = [one(each, seq) for seq, each in enumerate(drawn, 1)]

@@ -44,7 +44,7 @@ def test_rules_and_bars_are_left_out() -> None:
     )
 
 
-def test_an_open_end_reaches_as_far_as_one_sees() -> None:
+def test_an_open_selection_ends_at_the_edge_of_the_window() -> None:
     made = sheet(page(1, 500), height=4)
     assert selected_text(made, Selection(None, None)).splitlines()[-1] == "message 500"
     assert len(selected_text(made, Selection(None, None)).splitlines()) == 4
@@ -56,7 +56,7 @@ def test_a_character_of_several_code_points_is_copied_whole() -> None:
     assert selected_text(made, Selection(Offset(2, row), Offset(3, row))) == FAMILY
 
 
-def test_where_nothing_is_nothing_is_copied() -> None:
+def test_an_empty_selection_copies_nothing() -> None:
     assert selected_text(sheet(), Selection(None, None)) == ""
 
 

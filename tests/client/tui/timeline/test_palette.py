@@ -32,7 +32,7 @@ def test_a_name_keeps_its_color_however_it_is_spelled() -> None:
     assert Palette(names=Names.ON_LIGHT).author("alice") != Palette().author("alice")
 
 
-def test_names_wear_what_the_terminal_has_and_no_color_where_there_is_none() -> None:
+def test_name_colors_follow_the_terminals_palette() -> None:
     assert Palette(names=Names.GRAY).author("alice") == Style(bold=True)
     ansi = {str(Palette(names=Names.ANSI_DARK).author(f"name{n}").color) for n in range(200)}
     assert len(ansi) == 8

@@ -30,11 +30,11 @@ def test_the_first_of_a_group_has_its_author_and_time() -> None:
     assert look(say(2, "hello")) == ["hello"]
 
 
-def test_where_it_is_narrow_the_time_stands_behind_the_author() -> None:
+def test_in_a_narrow_timeline_the_time_follows_the_author() -> None:
     assert look(say(1, "hello"), Neighbors(), width=40) == ["alice  12:01", "hello"]
 
 
-def test_rules_stand_above() -> None:
+def test_rules_are_above_the_message() -> None:
     near = Neighbors(day=True, unread=True, gap=True)
     gap, day, new, author, text = look(say(1, "x"), near)
     assert gap.startswith("┄┄ loading missing messages… ┄")
@@ -95,7 +95,7 @@ def test_actions_and_events_take_one_line() -> None:
 
 
 @pytest.mark.feature("reading.joins")
-def test_joins_and_leaves_are_told_together() -> None:
+def test_joins_and_leaves_are_shown_in_one_line() -> None:
     run = (
         event(1, "join"),
         event(2, "join", "bob"),
@@ -114,7 +114,7 @@ def test_joins_and_leaves_are_told_together() -> None:
 
 
 @pytest.mark.parametrize("width", [12, 40, 73, 80, 95, 120])
-def test_a_chip_is_one_piece_whatever_it_is_made_of(width: int) -> None:
+def test_lines_never_break_inside_a_chip(width: int) -> None:
     emojis = ("👍", "❤️", "日本語", "👩‍👩‍👧", "🇩🇪", "👍🏽", "two words", "é", "🎉🎉🎉") * 4
     counts = [number % 12 + 1 for number in range(len(emojis))]
     reactions = tuple(

@@ -44,7 +44,7 @@ def test_it_begins_at_the_bottom_and_stays_there() -> None:
     assert made.settle().at_end
 
 
-def test_few_lines_are_all_there_is() -> None:
+def test_a_short_log_fits_in_the_window() -> None:
     made = sheet(page(1, 2))
     assert screen(made)[2:] == ["bob", "message 1", "carol", "message 2"]
     assert (made.window.top, made.window.at_end) == (0, True)
@@ -53,7 +53,7 @@ def test_few_lines_are_all_there_is() -> None:
     assert made.window.at_end
 
 
-def test_nothing_is_nothing() -> None:
+def test_an_empty_log_has_no_rows() -> None:
     made = sheet()
     made.scroll(3)
     made.scroll_to(9)
@@ -77,7 +77,7 @@ def middle() -> Viewport:
     return made
 
 
-def test_what_one_reads_stays_when_lines_come_or_go_anywhere() -> None:
+def test_the_visible_text_stays_when_lines_are_added_or_removed() -> None:
     made = middle()
     held(made, 150, lambda: bring(made, page(201, 300)))
     held(made, 150, lambda: bring(made, page(1, 99, complete=True)))
@@ -86,7 +86,7 @@ def test_what_one_reads_stays_when_lines_come_or_go_anywhere() -> None:
     held(made, 150, lambda: setattr(made, "unread", 130))
 
 
-def test_what_one_reads_stays_when_the_screen_is_resized_and_back() -> None:
+def test_the_visible_text_stays_after_resizing_and_back() -> None:
     made = middle()
     bring(made, changed(*(say(seq, LONG) for seq in range(130, 150))))
     made.show(made.log.index_from(150), above=0)
@@ -114,7 +114,7 @@ def test_a_page_above_the_first_line_keeps_the_screen_still() -> None:
     st.integers(210, 290),
     st.integers(0, 10),
 )
-def test_whatever_happens_a_message_in_view_holds_its_row(
+def test_a_visible_message_keeps_its_row_through_any_change(
     steps: list[tuple[str, int]], seq: int, above: int
 ) -> None:
     made = sheet(page(200, 300), height=15)
@@ -183,14 +183,14 @@ def test_revealing_moves_as_little_as_needed() -> None:
     assert screen(made)[:2] == ["carol", "message 110"]
 
 
-def test_a_message_on_its_way_holds_its_row_when_it_gets_its_number() -> None:
+def test_a_pending_message_keeps_its_row_when_confirmed() -> None:
     made = sheet(page(1, 40), changed(say(None, "mine", cid="c", delivery=Delivery.PENDING)))
     assert screen(made)[-1] == "mine …"
     bring(made, changed(say(41, "mine", cid="c")))
     assert screen(made)[-1] == "mine"
 
 
-def test_one_reads_on_above_messages_that_get_their_numbers() -> None:
+def test_the_visible_text_stays_when_messages_below_are_confirmed() -> None:
     def mine(number: int, seq: int | None = None) -> Message:
         return say(seq, f"mine {number}", "dave", cid=f"c{number}", ts=number)
 
@@ -201,7 +201,7 @@ def test_one_reads_on_above_messages_that_get_their_numbers() -> None:
     assert screen(made) == before
 
 
-def test_who_comes_back_to_the_bottom_stays_there() -> None:
+def test_scrolling_back_to_the_bottom_follows_new_messages() -> None:
     made = sheet(page(1, 50))
     made.scroll(-9)
     made.scroll(9)
@@ -209,7 +209,7 @@ def test_who_comes_back_to_the_bottom_stays_there() -> None:
     assert screen(made)[-1] == "message 52"
 
 
-def test_heights_that_nobody_saw_are_guessed_for_the_width() -> None:
+def test_unseen_heights_are_estimated_for_the_width() -> None:
     made = sheet(changed(*(say(seq, LONG) for seq in range(1, 2_000))), width=200)
     wide = made.window.total
     made.restyle(renderer(67), 20)
@@ -225,7 +225,7 @@ def test_a_quote_appears_when_what_it_quotes_is_loaded_and_follows_it() -> None:
     assert "┌ bob: message deleted" in screen(made)
 
 
-def test_joins_that_come_one_by_one_are_told_in_one_line() -> None:
+def test_joins_arriving_one_by_one_share_a_line() -> None:
     made = sheet(changed(say(1)))
     for seq, name in enumerate(("ann", "ben", "cid"), 2):
         bring(made, changed(event(seq, "join", name)))
@@ -242,7 +242,7 @@ def test_joins_that_were_missing_take_their_place_in_the_line() -> None:
     assert screen(made)[-1] == "n4, n5, n6, n7, n8 joined"
 
 
-def test_a_line_that_is_gone_leaves_its_neighbors_whole() -> None:
+def test_a_removed_line_updates_its_neighbors() -> None:
     mine = say(None, "mine", "bob", cid="c", ts=say(2).ts, delivery=Delivery.FAILED)
     other = say(None, "other", "bob", cid="d", ts=say(2).ts, delivery=Delivery.PENDING)
     made = sheet(changed(say(1), mine, other))
@@ -362,7 +362,7 @@ class TestPinnedHeader:
         assert self.top(made)[1] == "alice"
         assert made.rows[1:] == made.window.rows[1:], "only the first row is another"
 
-    def test_what_has_its_header_in_view_keeps_its_rows(self) -> None:
+    def test_a_message_with_a_visible_header_keeps_its_rows(self) -> None:
         made = sheet(self.RUN, height=10)
         made.show_top()
         assert made.rows == made.window.rows
@@ -376,14 +376,14 @@ class TestPinnedHeader:
         assert made.rows[0].line.text == "message 8", "only the text is copied"
         assert made.rows[1:] == made.window.rows[1:]
 
-    def test_a_message_that_is_revealed_stands_below_it(self) -> None:
+    def test_a_revealed_message_is_below_the_pinned_header(self) -> None:
         made = sheet(self.RUN, height=10)
         for index in range(30, 2, -1):
             made.reveal(index)
             rows = [row for row in made.rows[1:] if row.at == index]
             assert rows, f"message {made.log[index].seq} is covered"
 
-    def test_nothing_of_it_is_copied(self) -> None:
+    def test_a_pinned_header_is_never_copied(self) -> None:
         made = sheet(self.RUN, height=10)
         assert made.rows[0].line.text == ""
 
@@ -401,14 +401,14 @@ def test_those_not_used_for_longest_go_first() -> None:
     assert list(blocks) == [2, 0, 3]
 
 
-def test_one_that_is_larger_than_all_may_be_is_kept_alone() -> None:
+def test_an_oversized_block_is_cached_alone() -> None:
     blocks = BlockCache()
     blocks.put(1, block(10))
     blocks.put(2, block(5_000))
     assert list(blocks) == [2]
 
 
-def test_one_that_is_put_again_or_dropped_counts_no_more() -> None:
+def test_replaced_and_dropped_blocks_are_not_counted() -> None:
     blocks = BlockCache()
     for _ in range(5):
         blocks.put(1, block(400))

@@ -20,11 +20,10 @@ from textual.strip import Strip
 from textual.widgets import Input
 
 from chat.client.model.state import Delivery, Message
-from chat.client.presenter.log import Key, Log
+from chat.client.presenter.log import Log
 from chat.client.tui.themes import readable
 from chat.client.tui.timeline import Timeline
-from chat.client.tui.timeline.painter import Painter, forget_styles
-from chat.client.tui.timeline.viewport import Row
+from chat.client.tui.timeline.painter import forget_styles
 from chat.client.tui.timeline.widget import may, nearest
 from tests.client.texts import NASTY
 from tests.client.tui.conftest import mouse
@@ -91,7 +90,7 @@ async def opened(*, read: int = 1_000, size: tuple[int, int] = SIZE) -> AsyncIte
         yield app, app.timeline, pilot
 
 
-async def test_it_sticks_to_the_bottom() -> None:
+async def test_the_timeline_follows_new_messages_at_the_bottom() -> None:
     async with opened() as (app, timeline, pilot):
         bring(timeline, page(1, 50, complete=True))
         await pilot.pause()
@@ -103,7 +102,7 @@ async def test_it_sticks_to_the_bottom() -> None:
         assert app.all_told(Timeline.Seen)[-1].seq == timeline.seen == 51
 
 
-async def test_few_messages_stand_at_the_bottom() -> None:
+async def test_few_messages_are_at_the_bottom() -> None:
     async with opened() as (app, timeline, pilot):
         bring(timeline, changed(say(1, "hello")))
         await pilot.pause()
@@ -119,7 +118,7 @@ async def test_more_lines_of_the_last_message_are_no_further_message() -> None:
         assert timeline.below == 0
 
 
-async def test_scrolled_away_it_holds_still_and_counts_what_comes() -> None:
+async def test_a_scrolled_timeline_stays_and_counts_new_messages() -> None:
     async with opened() as (app, timeline, pilot):
         bring(timeline, page(1, 50, complete=True))
         await pilot.press("pageup", "pageup")
@@ -137,7 +136,7 @@ async def test_scrolled_away_it_holds_still_and_counts_what_comes() -> None:
         assert timeline.at_bottom
 
 
-async def test_an_older_page_is_asked_for_once_and_keeps_the_screen_still() -> None:
+async def test_an_older_page_is_requested_once_and_keeps_the_position() -> None:
     async with opened() as (app, timeline, pilot):
         bring(timeline, page(101, 200))
         await pilot.pause()
@@ -166,7 +165,7 @@ async def test_scrolling_against_the_top_asks_again() -> None:
 
 
 @pytest.mark.feature("reading.gaps")
-async def test_a_gap_is_asked_for_once_it_shows() -> None:
+async def test_a_visible_gap_is_requested() -> None:
     async with opened() as (app, timeline, pilot):
         bring(timeline, page(1, 100, gap_before=(40,), complete=True))
         await pilot.pause()
@@ -180,7 +179,7 @@ async def test_a_gap_is_asked_for_once_it_shows() -> None:
         assert not any("missing messages" in line for line in app.screen_lines())
 
 
-async def test_a_resize_keeps_what_one_reads() -> None:
+async def test_a_resize_keeps_the_visible_text() -> None:
     async with opened() as (app, timeline, pilot):
         bring(timeline, changed(*(say(seq, f"{seq}. " + "word " * 30) for seq in range(1, 60))))
         timeline.scroll_to_seq(30)
@@ -227,7 +226,7 @@ async def test_another_channels_lines_are_not_shown() -> None:
 
 
 @pytest.mark.feature("reading.rule")
-async def test_the_unread_rule_stands_where_reading_stopped() -> None:
+async def test_the_unread_rule_is_above_the_first_unread_message() -> None:
     async with opened(read=4) as (app, timeline, pilot):
         bring(timeline, page(1, 8))
         await pilot.pause()
@@ -240,7 +239,7 @@ async def test_the_unread_rule_stands_where_reading_stopped() -> None:
         assert not any("── new ──" in line for line in app.screen_lines())
 
 
-async def test_what_arrives_under_ones_eyes_is_not_marked_as_new() -> None:
+async def test_messages_seen_arriving_get_no_unread_rule() -> None:
     async with opened(read=4) as (app, timeline, pilot):
         bring(timeline, page(1, 4))
         await pilot.pause()
@@ -254,7 +253,7 @@ async def test_what_arrives_under_ones_eyes_is_not_marked_as_new() -> None:
         app.app_focus = True
 
 
-async def test_the_unread_rule_waits_for_what_is_not_loaded_yet() -> None:
+async def test_the_unread_rule_appears_once_its_message_is_loaded() -> None:
     async with opened(read=4) as (app, timeline, pilot):
         bring(timeline, page(6, 8))
         await pilot.pause()
@@ -440,7 +439,7 @@ async def test_the_wheel_and_the_scroll_bar_scroll() -> None:
         assert not timeline.at_bottom
 
 
-async def test_a_new_theme_recolors_what_shows() -> None:
+async def test_a_new_theme_recolors_visible_lines() -> None:
     async with opened() as (app, timeline, pilot):
         bring(timeline, changed(say(1, "hello", "alice")))
         await pilot.pause()
@@ -455,41 +454,48 @@ async def test_a_new_theme_recolors_what_shows() -> None:
         assert color() != dark
 
 
-@pytest.fixture
-def pictures(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
-    """What the timeline is painted as, whole or in part: its width, and its text."""
-    seen: list[tuple[int, str]] = []
-    paint = Timeline.render_lines
+class Recorded(Timeline):
+    """A timeline that notes its paintings, whole or in part: its width and their text."""
 
-    def render_lines(self: Timeline, crop: Region) -> list[Strip]:
-        strips = paint(self, crop)
-        seen.append((self.size.width, "\n".join(strip.text for strip in strips)))
+    def __init__(self) -> None:
+        super().__init__()
+        self.paintings: list[tuple[int, str]] = []
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        strips = super().render_lines(crop)
+        self.paintings.append((self.size.width, "\n".join(strip.text for strip in strips)))
         return strips
-
-    monkeypatch.setattr(Timeline, "render_lines", render_lines)
-    return seen
 
 
 class Filled(Home):
     """A timeline that has its lines before it has a size."""
+
+    def compose(self) -> ComposeResult:
+        yield Recorded()
+        yield Input()
+
+    @property
+    def timeline(self) -> Recorded:
+        return self.query_one(Recorded)
 
     def on_mount(self) -> None:
         self.timeline.show(Log(), "me", read=0)
         bring(self.timeline, page(1, 9))
 
 
-async def test_the_first_paint_shows_the_lines(pictures: list[tuple[int, str]]) -> None:
-    async with Filled().run_test(size=SIZE):
-        assert "message 9" in pictures[0][1]
+async def test_the_first_paint_shows_the_lines() -> None:
+    app = Filled()
+    async with app.run_test(size=SIZE):
+        assert "message 9" in app.timeline.paintings[0][1]
 
 
-async def test_a_new_size_is_painted_as_it_will_be(pictures: list[tuple[int, str]]) -> None:
+async def test_a_new_size_is_painted_before_the_resize_event() -> None:
     app = Filled()
     async with app.run_test(size=SIZE) as pilot:
-        pictures.clear()
+        app.timeline.paintings.clear()
         await pilot.resize_terminal(40, 21)
         await pilot.pause()
-        shown = [picture for width, picture in pictures if width == 40]
+        shown = [picture for width, picture in app.timeline.paintings if width == 40]
         assert shown[0].splitlines()[-1] == app.timeline.render_line(19).text
 
 
@@ -515,42 +521,37 @@ def test_painted_styles_are_let_go() -> None:
     assert not Strip.render_ansi.cache_info().currsize
 
 
-@pytest.fixture
-def painted(monkeypatch: pytest.MonkeyPatch) -> list[Key]:
-    """The messages whose rows were painted, from now on."""
-    keys: list[Key] = []
-    paint = Painter.strip
-
-    def spy(painter: Painter, row: Row, *args: Any, **kwargs: Any) -> Strip:
-        keys.append(row.key)
-        return paint(painter, row, *args, **kwargs)
-
-    monkeypatch.setattr(Painter, "strip", spy)
-    return keys
+def rows_of(timeline: Timeline) -> list[Strip]:
+    """Return what is painted on each screen line; the same object, unless it was painted again."""
+    return [timeline.render_line(y) for y in range(timeline.size.height)]
 
 
-async def test_only_rows_that_changed_are_painted(painted: list[Key]) -> None:
+async def test_only_rows_that_changed_are_painted() -> None:
     async with opened() as (_, timeline, pilot):
         bring(timeline, page(1, 50))
         await pilot.pause()
-        painted.clear()
+        before = rows_of(timeline)
         bring(timeline, changed(say(50, "edited", "carol")))
         await pilot.pause()
-        assert painted == [50]
+        again = [new for old, new in zip(before, rows_of(timeline), strict=True) if new is not old]
+        assert ["edited" in strip.text for strip in again] == [True]
 
 
-async def test_an_arrival_paints_itself_and_moves_the_rest(painted: list[Key]) -> None:
+async def test_an_arrival_paints_itself_and_moves_the_rest() -> None:
     async with opened() as (home, timeline, pilot):
         bring(timeline, page(1, 50))
         await pilot.pause()
-        painted.clear()
+        before = rows_of(timeline)
         bring(timeline, changed(say(51, "one more", "dave")))
         await pilot.pause()
-        assert set(painted) == {51}
+        known = {id(strip) for strip in before}
+        again = [strip.text for strip in rows_of(timeline) if id(strip) not in known]
+        assert ["dave" in text for text in again] == [True, False]
+        assert ["one more" in text for text in again] == [False, True]
         assert "one more" in home.screen_lines()[19]
 
 
-async def test_whatever_is_said_the_screen_is_whole() -> None:
+async def test_hostile_text_fills_exactly_the_width() -> None:
     async with opened() as (_, timeline, pilot):
         bring(timeline, changed(*(say(seq, bad * 9, bad) for seq, bad in enumerate(NASTY, 1))))
         for key in ("home", "pagedown", "pagedown", "end"):
@@ -570,7 +571,7 @@ async def test_every_size_has_a_picture(size: tuple[int, int]) -> None:
         assert widths == {timeline.size.width}
 
 
-async def test_who_speaks_shows_on_top_while_a_long_run_scrolls() -> None:
+async def test_the_author_is_pinned_while_a_long_run_scrolls() -> None:
     async with opened() as (app, timeline, pilot):
         bring(timeline, changed(*(say(seq) for seq in range(1, 60)), reset=True, complete=True))
         await pilot.pause()
@@ -602,13 +603,13 @@ TICK = say(None, "41", kind="tick")
         (TICK, "copy"),
     ],
 )
-def test_what_may_be_asked(message: Message, actions: str) -> None:
+def test_actions_on_a_message_depend_on_its_state(message: Message, actions: str) -> None:
     keys = ("reply", "react", "edit", "delete", "copy", "open", "discard")
     found = [action for key in keys if (action := may(key, message, "dave"))]
     assert found == actions.split()
 
 
-def test_it_stands_on_messages_only() -> None:
+def test_the_cursor_skips_events() -> None:
     log = Log()
     log.apply(changed(event(1, "join"), say(2), event(3, "topic"), event(4, "role"), say(5), TICK))
     assert [nearest(log, index, 1) for index in (0, 2, 5, 6)] == [1, 4, 5, None]

@@ -62,7 +62,7 @@ async def test_what_does_not_fit_is_counted(open_desktop: Open, width: int, row:
         await desktop.until(lambda: " ".join(last_lines(desktop)[-1].split()) == row)
 
 
-async def test_without_unread_messages_no_key_leads_to_one(open_desktop: Open) -> None:
+async def test_without_unread_messages_the_status_bar_hides_the_key(open_desktop: Open) -> None:
     async with open_desktop(info("#general", unread=3), info("#tea", has_draft=True)) as desktop:
         await desktop.until(lambda: last_lines(desktop)[-1].endswith("  #tea draft"))
 
@@ -83,7 +83,7 @@ async def test_a_click_on_activity_goes_there(open_desktop: Open) -> None:
 class TestSwitcher:
     """Channels, people and commands in one list."""
 
-    async def test_a_person_is_written_to(self, desktop: Desktop) -> None:
+    async def test_the_switcher_opens_a_direct_channel(self, desktop: Desktop) -> None:
         await desktop.press("ctrl+k", *"caro")
         await desktop.until(lambda: "@carol" in desktop.screen())
         await desktop.press("enter")
@@ -97,7 +97,7 @@ class TestSwitcher:
         await desktop.press("ctrl+k", *"/me", "enter")
         await desktop.until(lambda: desktop.composer.text == "/me ")
 
-    async def test_a_sign_asks_for_one_kind(self, desktop: Desktop) -> None:
+    async def test_a_leading_sign_limits_the_kind(self, desktop: Desktop) -> None:
         desktop.core.tell(ChannelsChanged((info("#general"), info("#mark"), info("#tea"))))
         await desktop.press("ctrl+k", *"mark")
         await desktop.until(lambda: "/mark" in desktop.screen() and "#mark" in desktop.screen())
@@ -115,7 +115,7 @@ class TestSwitcher:
         await desktop.press("enter")
         await desktop.until(lambda: desktop.core.asked("join") == [(Join(channel="#nowhere"),)])
 
-    async def test_what_waits_is_listed_first(self, desktop: Desktop) -> None:
+    async def test_unread_channels_are_listed_first(self, desktop: Desktop) -> None:
         desktop.core.tell(
             ChannelsChanged((info("#general"), info("#a"), info("#z", unread=2, mentions=1)))
         )
@@ -125,7 +125,7 @@ class TestSwitcher:
         await desktop.press("enter")
         await desktop.until(lambda: desktop.conversation.state.current == "#z")
 
-    async def test_where_one_is_can_be_found_too(self, desktop: Desktop) -> None:
+    async def test_the_current_channel_can_be_found_too(self, desktop: Desktop) -> None:
         desktop.core.tell(ChannelsChanged((info("#general"), info("#gentle"))))
         await desktop.press("ctrl+k", *"general", "enter")
         await desktop.until(lambda: desktop.app.screen is desktop.main)

@@ -35,7 +35,7 @@ async def test_a_click_on_a_message_and_one_on_a_word(desktop: Desktop) -> None:
     assert desktop.main.query_one(StatusBar).display
 
 
-async def test_an_owner_may_delete_what_others_wrote(desktop: Desktop) -> None:
+async def test_an_owner_may_delete_messages_of_others(desktop: Desktop) -> None:
     desktop.core.tell(ChannelsChanged((info("#general", head=6, role="owner"),)))
     await desktop.click_on("hello")
     await desktop.until(lambda: "delete" in words(desktop).split("  "))
@@ -75,7 +75,7 @@ async def test_one_s_own_message_can_be_edited_too(desktop: Desktop) -> None:
 
 
 @pytest.mark.feature("writing.mouse")
-async def test_what_was_refused_is_sent_again_or_discarded_in_place(desktop: Desktop) -> None:
+async def test_a_failed_message_is_retried_or_discarded_in_place(desktop: Desktop) -> None:
     desktop.core.tell(TimelineChanged("#general", upserts=(FAILED,)))
     await desktop.click_on("x\xa0discard")
     await desktop.answer("y")
@@ -123,7 +123,7 @@ async def test_letters_after_a_click_on_a_message_are_typed(desktop: Desktop, te
     assert desktop.main.query_one(Timeline).cursor is None
 
 
-async def test_a_message_that_was_clicked_does_not_look_as_if_keys_acted_on_it(
+async def test_a_clicked_message_shows_no_keys(
     desktop: Desktop,
 ) -> None:
     await desktop.click_on("mine")
@@ -143,7 +143,7 @@ async def test_a_click_ends_the_choice_by_keys(desktop: Desktop) -> None:
     await desktop.until(lambda: desktop.composer.text == "dear")
 
 
-async def test_the_keys_take_over_what_was_clicked(desktop: Desktop) -> None:
+async def test_the_selection_key_focuses_the_clicked_message(desktop: Desktop) -> None:
     await desktop.click_on("hello")
     await desktop.press("ctrl+up")
     await desktop.until(lambda: "r reply" in words(desktop))
@@ -151,7 +151,7 @@ async def test_the_keys_take_over_what_was_clicked(desktop: Desktop) -> None:
     await desktop.until(lambda: "Replying to bob: hello" in desktop.screen())
 
 
-async def test_escape_puts_what_was_clicked_away_and_keeps_the_text(desktop: Desktop) -> None:
+async def test_escape_deselects_the_clicked_message_and_keeps_the_text(desktop: Desktop) -> None:
     await desktop.type("half a thought")
     await desktop.click_on("hello")
     await desktop.press("escape")

@@ -29,7 +29,7 @@ async def test_one_changed_channel_gets_its_badge_and_a_removed_one_goes(
         await desktop.until(lambda: "Direct" not in desktop.screen())
 
 
-async def test_the_first_nine_channels_show_the_digit_that_leads_to_them(
+async def test_the_first_nine_channels_show_their_digit(
     open_desktop: Open,
 ) -> None:
     listed = [info("#general", pinned=1), *(info(f"#c{n}") for n in range(7)), info("@a,me")]

@@ -76,7 +76,7 @@ async def test_escape_twice_gives_up_a_reply_and_never_the_text(open_desktop: Op
         assert desktop.composer.text == "precious"
 
 
-async def test_without_the_setting_escape_means_what_it_always_meant(desktop: Desktop) -> None:
+async def test_without_vi_escape_keeps_its_meaning(desktop: Desktop) -> None:
     await desktop.press(*"one", "escape", "x")
     assert desktop.composer.text == "onex"
     assert mode(desktop) == ""
