@@ -74,7 +74,7 @@ def run(command: str, home: Path, **variables: str) -> str:
 
 
 @pytest.mark.timeout(300)  # a dozen programs start, on a busy machine
-def test_the_examples_of_the_scripting_page_print_what_it_says(
+def test_the_examples_of_the_scripting_page_print_the_documented_output(
     server: ChatServer, tmp_path: Path
 ) -> None:
     assert examples(SCRIPTING)
@@ -84,7 +84,7 @@ def test_the_examples_of_the_scripting_page_print_what_it_says(
 
 
 @pytest.mark.timeout(300)
-async def test_the_examples_of_the_server_page_print_what_it_says(
+async def test_the_examples_of_the_server_page_print_the_documented_output(
     start_server: Callable[..., ChatServer], tmp_path: Path
 ) -> None:
     server = start_server(data=tmp_path / "chat-server")

@@ -221,7 +221,7 @@ def test_a_channel_keeps_its_spelling(name: str) -> None:
         lambda people: st.tuples(st.just(people), st.permutations(people))
     )
 )
-def test_a_direct_channel_has_one_name_whatever_the_order(
+def test_a_direct_channel_has_one_name_in_any_order(
     orders: tuple[list[str], list[str]],
 ) -> None:
     people, shuffled = orders

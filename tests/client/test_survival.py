@@ -455,7 +455,7 @@ def test_channel_preferences_of_a_killed_client_are_shown_and_sent_by_the_other(
 
 
 @pytest.mark.feature("reading.order")
-def test_a_real_server_gets_what_two_offline_clients_on_one_file_changed(
+def test_a_real_server_gets_the_changes_of_two_offline_clients_on_one_file(
     server: ChatServer, open_client: Open, tmp_path: Path
 ) -> None:
     data = tmp_path / "shared"

@@ -198,7 +198,7 @@ def test_a_tilde_in_paths_is_the_home_directory(tmp_path: Path) -> None:
     assert load({}).data == Path("~/chats").expanduser()
 
 
-def test_further_servers_come_from_the_file_each_with_a_name_of_its_own() -> None:
+def test_further_servers_in_the_file_have_their_own_names() -> None:
     write_file(
         'name = "me"\n[[servers]]\nurl = "wss://office/"\nname = "walter"\n[[servers]]\nurl = "ws://tea"'
     )

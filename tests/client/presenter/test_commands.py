@@ -307,7 +307,7 @@ async def test_pins_are_loaded_page_by_page_newest_first(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("command", ["/join #tea", "/msg alice", "/msg alice psst"])
-def test_a_message_that_comes_right_before_a_switch_of_channels_is_told_to_the_face(
+def test_a_message_arriving_right_before_a_channel_switch_is_shown(
     command: str,
 ) -> None:
     bench = Bench()
@@ -317,7 +317,7 @@ def test_a_message_that_comes_right_before_a_switch_of_channels_is_told_to_the_f
     assert late in bench.view.told
 
 
-async def test_a_message_that_comes_during_a_search_for_another_is_told_to_the_face() -> None:
+async def test_a_message_arriving_during_a_lookup_is_shown() -> None:
     bench = Bench()
     bench.run("/unread")
     late = TimelineChanged("#general", upserts=(said(7, "alice", "wait!"),))

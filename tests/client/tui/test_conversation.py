@@ -187,7 +187,7 @@ class TestChanging:
         assert desktop.composer.text == ""
         assert not desktop.core.asked("send")
 
-    async def test_up_moves_the_cursor_once_there_is_text(self, desktop: Desktop) -> None:
+    async def test_up_moves_the_cursor_in_a_nonempty_composer(self, desktop: Desktop) -> None:
         await desktop.type("a\nb", "up")
         assert desktop.composer.cursor_location[0] == 0
         assert desktop.conversation.drafts.here.aim is Aim.MESSAGE

@@ -112,7 +112,7 @@ async def test_a_correction_that_does_not_fit_is_given_back(desktop: Desktop) ->
 
 
 @pytest.mark.feature("writing.preview")
-async def test_the_preview_shows_what_is_written_as_it_will_look(desktop: Desktop) -> None:
+async def test_the_preview_shows_the_formatted_text(desktop: Desktop) -> None:
     await desktop.press("alt+v")
     await desktop.type("some **bold** words")
     await desktop.until(lambda: "some bold words" in desktop.screen())
@@ -137,7 +137,7 @@ def _editor(tmp_path: Path, body: str) -> Path:
     return script
 
 
-def test_the_editor_gets_a_private_file_and_what_it_saves_is_taken(
+def test_the_editor_gets_a_private_file_and_its_text_is_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = tmp_path / "seen"

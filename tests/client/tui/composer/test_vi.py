@@ -156,7 +156,7 @@ class Hand:
     ],
 )
 @pytest.mark.feature("writing.vi")
-def test_keys_do_what_they_do_in_vi(before: str, keys: str, after: str) -> None:
+def test_keys_work_as_in_vi(before: str, keys: str, after: str) -> None:
     hand = Hand(before).type(keys)
     assert hand.shown == after
     assert hand.vi.mode is Mode.NORMAL

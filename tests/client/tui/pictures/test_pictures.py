@@ -235,7 +235,7 @@ async def test_the_inbox(open_desktop: Open, size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_what_was_found(open_desktop: Open, size: tuple[int, int]) -> None:
+async def test_search_results(open_desktop: Open, size: tuple[int, int]) -> None:
     async with open_desktop(*CHANNELS, size=size) as desktop:
         await talk(desktop)
         desktop.main.conversation.run_command("/search disk")

@@ -55,7 +55,7 @@ def test_the_channel_has_a_beginning() -> None:
     assert look(say(9, "x"), Neighbors(older=True))[0].startswith("┄┄ loading older messages… ┄")
 
 
-def test_replies_quote_what_they_answer() -> None:
+def test_replies_quote_their_target() -> None:
     answer = say(5, "yes", reply_to=3)
     assert look(answer) == ["┌ message 3", "yes"]
     for target, quote in [

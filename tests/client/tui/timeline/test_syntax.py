@@ -27,7 +27,7 @@ def test_every_language_gives_back_the_code(language: str) -> None:
 
 
 @given(any_text, st.sampled_from(["python", "json", "diff", "console", "html", "c", "yaml", "no"]))
-def test_whatever_the_code_its_pieces_are_the_code(code: str, language: str) -> None:
+def test_highlighted_pieces_join_to_the_code(code: str, language: str) -> None:
     assert "".join(text for text, _ in highlight(code, language)) == code
 
 

@@ -307,7 +307,7 @@ def test_a_page_costs_the_same_however_many_are_loaded(sheets: tuple[Viewport, V
 
 
 @pytest.mark.feature("around.large")
-def test_a_resize_wraps_only_what_shows(sheets: tuple[Viewport, Viewport]) -> None:
+def test_a_resize_wraps_only_visible_messages(sheets: tuple[Viewport, Viewport]) -> None:
     _, many = sheets
     widths = itertools.count(60)
 

@@ -288,7 +288,7 @@ async def test_the_cursor_goes_from_message_to_message() -> None:
         assert app.all_told(Timeline.Selected)[-1].message is None
 
 
-async def test_the_cursor_stays_on_its_message_when_others_come_and_leaves_with_it() -> None:
+async def test_the_cursor_stays_on_its_message_and_is_removed_with_it() -> None:
     async with opened() as (app, timeline, pilot):
         waiting = say(None, "mine", "dave", cid="c", delivery=Delivery.PENDING)
         bring(timeline, changed(say(9), say(10), waiting))
@@ -368,7 +368,7 @@ async def drag(pilot: Pilot[None], start: tuple[int, int], end: tuple[int, int])
     await pilot.pause()
 
 
-async def test_text_is_selected_with_the_mouse_and_stays_selected_as_lines_come() -> None:
+async def test_a_mouse_selection_stays_when_lines_arrive() -> None:
     async with opened() as (app, timeline, pilot):
         bring(timeline, changed(say(10, "漢字 and 👩‍👩‍👧 family"), say(11, "second line")))
         await pilot.pause()

@@ -55,7 +55,7 @@ async def test_without_the_list_the_status_line_shows_where_something_happened(
         (40, "● online #ops 2 mentions and 4 more"),
     ],
 )
-async def test_what_does_not_fit_is_counted(open_desktop: Open, width: int, row: str) -> None:
+async def test_parts_that_do_not_fit_are_counted(open_desktop: Open, width: int, row: str) -> None:
     async with open_desktop(*BUSY, size=(width, 20)) as desktop:
         if width >= 100:
             await desktop.press("f2")

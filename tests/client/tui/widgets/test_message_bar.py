@@ -86,7 +86,7 @@ async def test_a_failed_message_is_retried_or_discarded_in_place(desktop: Deskto
     await desktop.until(lambda: words(desktop).endswith("  copy  discard  Ctrl+↑ select  Esc back"))
 
 
-async def test_of_several_links_one_is_chosen(
+async def test_several_links_open_a_picker(
     desktop: Desktop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[str] = []
