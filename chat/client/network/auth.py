@@ -342,6 +342,12 @@ def _reason(name: str, error: CommandError, *, was_signed_in: bool) -> str:
             return f"this server gives the new name {name} only to people with an invitation"
         case ErrorCode.REVOKED:
             return f"this device was signed out of {name}"
+        case ErrorCode.INVITATION_INVALID:
+            return "this invitation is not valid: it is wrong, expired, revoked or used up"
+        case ErrorCode.LINK_INVALID:
+            return "this link code is not valid: it is wrong, expired or used"
+        case ErrorCode.BAD_PASSWORD:
+            return f"the password is wrong, or {name} has none"
         case _:
             return message
 
@@ -373,6 +379,6 @@ def explain_refusal(settings: ClientSettings, error: CommandError) -> str:
         case ErrorCode.UNSUPPORTED_VERSION:
             return f"this client and the server are incompatible; update the older one ({error})"
         case ErrorCode.BANNED | ErrorCode.DISABLED:
-            return f"{reason}. Only an administrator of the server can change that"
+            return reason
         case _:
             return f"the server rejects {name}: {error.message or error.code}"

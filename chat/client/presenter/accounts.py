@@ -584,6 +584,12 @@ _SENTENCES = {
     "settings": "the settings changed",
 }
 """A sentence for each act."""
+_OWN_ACTS = {
+    "device_revoked": "{by} revoked {label}",
+    "link_created": "{by} made a link code",
+    "password_removed": "{by} removed the password",
+}
+"""A shorter sentence for acts of users on their own accounts."""
 _SAID = ("role", "label", "invitation", "network")
 """Details that the sentence has already."""
 _MOMENTS = ("until", "expires")
@@ -593,6 +599,8 @@ def told_entry(entry: AuditEntry) -> str:
     """Return what an audit entry says, as a short sentence."""
     by, user = entry.by or "the operator", entry.user or "?"
     sentence = _SENTENCES.get(entry.act)
+    if entry.by is not None and entry.by == entry.user:
+        sentence = _OWN_ACTS.get(entry.act, sentence)
     if sentence is None:
         return f"{by}: {entry.act.replace('_', ' ')}"
     details = entry.details

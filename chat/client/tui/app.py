@@ -168,6 +168,15 @@ class ChatApp(App[None]):
         if self.return_code:
             raise SystemExit(self.return_code)
 
+    def _fatal_error(self) -> None:
+        """Print the traceback of an internal error without local variables.
+
+        Textual prints them; they can hold a password or a message that was just typed.
+        """
+        from rich.traceback import Traceback  # lazy: rarely needed
+
+        self.panic(Traceback(width=None))
+
     def get_driver_class(self) -> type[Driver]:
         """Return this program's driver, or Textual's on Windows."""
         if sys.platform == "win32" or constants.DRIVER:
