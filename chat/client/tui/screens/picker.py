@@ -47,6 +47,7 @@ _LOW = 20
 """Rows of the terminal below which blank lines are left out."""
 _MOST_ROWS = 20
 _TITLE_ROWS = 2
+"""Rows of the title of an unrequested dialog, which says why it opens."""
 _AROUND, _AROUND_LOW = 8, 3
 """Rows of the dialog besides the list: margin, border, title and field."""
 
@@ -213,7 +214,8 @@ class Picker(ModalScreen[str | None]):
     def _fill(self, chosen: str | None) -> None:
         rows = self.query_one(OptionList)
         title = self.query_one("#title", Static)
-        title.update(elide(line(self._title), _TITLE_ROWS * title.content_size.width))
+        rows_of_title = 1 if self._pause is None else _TITLE_ROWS
+        title.update(elide(line(self._title), rows_of_title * title.content_size.width))
         written = self.query_one(Input).value.strip()
         found = self._find(written)[:_MOST_SHOWN]
         width = max(self.query_one(Vertical).content_size.width - 3, 10)
