@@ -272,7 +272,7 @@ class TestJoining:
         await desktop.until(lambda: desktop.composer.text == "half")
         assert "Joining #coffee" in str(desktop.composer.placeholder)
         desktop.core.futures["join"].set_exception(ChatError("you are banned"))
-        await desktop.until(lambda: desktop.told == ["you are banned"])
+        await desktop.until(lambda: desktop.told == ["Cannot open #coffee: you are banned"])
         assert desktop.composer.text == "one\ntwo\nhalf\nfor general"
         assert not desktop.core.asked("send")
         assert desktop.core.drafts["#coffee"] == ""
@@ -286,7 +286,7 @@ class TestJoining:
         await desktop.until(lambda: desktop.composer.text == "an older draft")
         await desktop.type(", and more")
         desktop.core.futures["join"].set_exception(ChatError("not connected"))
-        await desktop.until(lambda: desktop.told == ["not connected"])
+        await desktop.until(lambda: desktop.told == ["Cannot open #coffee: not connected"])
         assert desktop.core.drafts["#coffee"] == "an older draft"
         assert desktop.composer.text == ", and more"
 

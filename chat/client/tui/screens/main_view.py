@@ -367,7 +367,9 @@ class ScreenView:
 
     def turned_back(self, channel: str, reason: str) -> None:
         """Show why a join was refused."""
-        self.say(reason, "warning")
+        server = self._workspace.at(self._server_key)
+        me = server.conversation.state.user if server else ""
+        self.say(f"Cannot open {channel_title(channel, me)}: {reason}", "warning")
 
     def take_update(self, update: Update) -> None:
         """Do nothing: `redraw` shows the state."""

@@ -239,6 +239,8 @@ class Picker(ModalScreen[str | None]):
 
 
 def _row(choice: Choice, column: int, width: int) -> Content:
+    if not choice.note:
+        return elide(line(choice.label), width)
     label = elide(line(choice.label), column)
     gap = " " * (column - label.cell_length + 2)
     note = line(choice.note, "$text-muted")
