@@ -13,22 +13,26 @@ class ChoiceList(OptionList):
     """An option list without a frame, for dialogs and completion."""
 
     DEFAULT_CSS = """
-    ChoiceList, ChoiceList:focus {
+    ChoiceList {
         border: none;
         padding: 0;
         background: $panel;
-        background-tint: transparent;
         scrollbar-size-vertical: 1;
 
-        & > .option-list--option-highlighted {
+        &:focus {
+            border: none;
+            background: $panel;
+            background-tint: transparent;
+        }
+        & > .option-list--option-disabled { color: $foreground; }
+        & > .option-list--option-highlighted, &:focus > .option-list--option-highlighted {
             background: $tint;
             color: $foreground;
             text-style: none;
         }
-        & > .option-list--option-disabled { color: $foreground; }
+        &:ansi > .option-list--option-highlighted,
+        &:focus:ansi > .option-list--option-highlighted { text-style: reverse; }
     }
-    ChoiceList:ansi > .option-list--option-highlighted,
-    ChoiceList:focus:ansi > .option-list--option-highlighted { text-style: reverse; }
     """
 
     def get_visual_style(self, *component_classes: str, partial: bool = False) -> Style:

@@ -361,7 +361,7 @@ class TestJoining:
         assert desktop.core.asked("join") == [(Join(channel="@me,zoe"),)]
         desktop.core.futures["join"].set_exception(ChatError("nobody is called zoe"))
         await desktop.until(lambda: desktop.told)
-        assert desktop.told == ["nobody is called zoe"]
+        assert desktop.told == ["Cannot open @zoe: nobody is called zoe"]
         assert desktop.composer.text == "/msg zoe lunch?"
         assert not desktop.core.asked("send")
 
