@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Literal, TypeVar
 
@@ -53,6 +54,7 @@ __all__ = [
     "SignIn",
     "SignedIn",
     "network_of",
+    "networks_around",
 ]
 
 Result_co = TypeVar("Result_co", covariant=True)
@@ -230,6 +232,18 @@ def network_of(text: str) -> Network:
     if isinstance(address, IPv4Address) or address.is_loopback:
         return ip_network(address)
     return ip_network((int(address), 64), strict=False)
+
+
+@lru_cache(maxsize=4_096)  # 33 or 129 networks take 0.2 or 1 ms
+def networks_around(address: str) -> tuple[str, ...]:
+    """Return every network that contains an address, as bans store them; () for other text."""
+    parsed = _parsed(address)
+    if parsed is None:
+        return ()
+    bits, kind = parsed.max_prefixlen, IPv4Network if parsed.version == 4 else IPv6Network
+    return tuple(
+        str(kind((int(parsed) >> (bits - size) << (bits - size), size))) for size in range(bits + 1)
+    )
 
 
 def _parsed(text: str) -> IPv4Address | IPv6Address | None:

@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from chat.store.accounts import Ban, BannedNetworks, network_of
+from chat.store.accounts import Ban, BannedNetworks, network_of, networks_around
 from chat.store.operations import AuditEntry, User
 
 ALICE = User(1, "alice")
@@ -40,6 +40,7 @@ def test_ban_covers_the_addresses_of_its_network(
 ) -> None:
     found = BannedNetworks([ban(network)]).covering(address, now=0)
     assert (found is not None) == is_covered
+    assert (network in networks_around(address)) == is_covered
 
 
 def test_ban_ends_by_itself() -> None:
