@@ -1,16 +1,20 @@
 """Passwords: argon2id in threads of their own, with limited attempts and a fair queue.
 
 Hashing takes a tenth of a second of a processor and 64 MiB by design, so it never runs on the event
-loop, and two hashes at a time are the most that run. Those that wait take turns by address, so a
-flood from one address delays the others by one hash each. The number of waiting ones is bounded.
+loop, and at most two hashes run at a time. Of those that wait, the next one is that of the address
+with the fewest recent attempts: a flood delays an honest person by a hash or two. The queue is
+bounded.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
+import threading
 import unicodedata
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
@@ -28,6 +32,8 @@ T = TypeVar("T")
 PASSWORD_MIN = 8
 """Fewest characters of a new password."""
 THREADS = 2
+NICENESS = 10
+"""How much less of a busy processor the threads get; they share none with an idle one."""
 TRIES = 10
 """Attempts for one account from one address at once."""
 TRIES_PER_SECOND = 1 / 30
@@ -66,6 +72,8 @@ class Passwords:
         loop: the event loop.
         tries: attempts for one account from one address at once.
         rate: further attempts per second.
+        address_tries: attempts for all accounts from one address at once.
+        address_rate: further attempts per second.
         waiting_max: most waiting hashes.
         waiting_per_address: most waiting hashes of one address.
     """
@@ -76,18 +84,22 @@ class Passwords:
         *,
         tries: int = TRIES,
         rate: float = TRIES_PER_SECOND,
+        address_tries: int = ADDRESS_TRIES,
+        address_rate: float = ADDRESS_TRIES_PER_SECOND,
         waiting_max: int = WAITING_MAX,
         waiting_per_address: int = WAITING_PER_ADDRESS,
     ) -> None:
         self._loop = loop
         self._tries = TokenBuckets(rate, tries)
-        self._address_tries = TokenBuckets(ADDRESS_TRIES_PER_SECOND, ADDRESS_TRIES)
+        self._addresses = TokenBuckets(address_rate, address_tries)
         self._waiting_max = waiting_max
         self._waiting_per_address = waiting_per_address
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="passwords")
+        self._threads = ThreadPoolExecutor(
+            THREADS, thread_name_prefix="passwords", initializer=_yield_to_others
+        )
         self._running = 0
-        self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
-        """Waiting hashes by address; the first address is next, and then goes to the end."""
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+        """Waiting hashes by address."""
 
     async def verify(
         self, stored: str | None, password: str, *, account: str, address: str
@@ -105,15 +117,8 @@ class Passwords:
         Raises:
             CommandError: rate_limited, with the seconds to wait.
         """
-        now = self._loop.time()
-        wait = self._tries.take((account, address), now) or self._address_tries.take(address, now)
-        if wait:
-            raise CommandError(
-                ErrorCode.RATE_LIMITED,
-                f"too many attempts with a password: try again in {max(1, round(wait)):,} s, or"
-                " sign in with a link code or a token",
-                retry_after=wait,
-            )
+        if wait := self._tries.take((account, address), self._loop.time()):
+            raise _too_many(wait)
         return await self._run(address, lambda: _is_match(stored, password))
 
     async def hash(self, password: str, *, address: str) -> str:
@@ -129,6 +134,8 @@ class Passwords:
         self._threads.shutdown()
 
     async def _run(self, address: str, work: Callable[[], T]) -> T:
+        if wait := self._addresses.take(address, self._loop.time()):
+            raise _too_many(wait)
         await self._take_turn(address)
         # A thread cannot be cancelled: the slot is free when the hash is done, not when nobody
         # waits for it any more. Otherwise a peer that reconnects could have many running.
@@ -143,11 +150,7 @@ class Passwords:
         if self._running < THREADS:
             self._running += 1
             return
-        own = self._waiting.get(address, ())
-        count = sum(map(len, self._waiting.values()))
-        if len(own) >= self._waiting_per_address or count >= self._waiting_max:
-            wait = (1 + count) * USUAL_SECONDS / THREADS
-            raise CommandError(ErrorCode.RATE_LIMITED, BUSY, retry_after=wait)
+        self._make_room(address)
         turn: asyncio.Future[None] = self._loop.create_future()
         self._waiting.setdefault(address, deque()).append(turn)
         try:
@@ -157,18 +160,59 @@ class Passwords:
                 self._end_turn()
             raise
 
+    def _make_room(self, address: str) -> None:
+        """Refuse the newcomer if too many of its address wait, or else that of a busier address.
+
+        Raises:
+            CommandError: rate_limited.
+        """
+        count = sum(map(len, self._waiting.values()))
+        seconds = (1 + count) * USUAL_SECONDS / THREADS
+        busy = CommandError(ErrorCode.RATE_LIMITED, BUSY, retry_after=seconds)
+        if len(self._waiting.get(address, ())) >= self._waiting_per_address:
+            raise busy
+        if count < self._waiting_max:
+            return
+        busiest = min(self._waiting, key=self._quietness)
+        if self._quietness(busiest) >= self._quietness(address):
+            raise busy
+        turn = self._waiting[busiest].pop()
+        if not self._waiting[busiest]:
+            del self._waiting[busiest]
+        if not turn.done():
+            turn.set_exception(busy)
+
     def _end_turn(self) -> None:
-        """Give the turn to the next address, or free the slot."""
+        """Give the turn to the address with the fewest recent attempts, or free the slot."""
         while self._waiting:
-            address = next(iter(self._waiting))
+            address = max(self._waiting, key=self._quietness)
             turns = self._waiting.pop(address)
             turn = turns.popleft()
             if turns:
-                self._waiting[address] = turns  # behind the other addresses
+                self._waiting[address] = turns  # behind its equals
             if not turn.done():
                 turn.set_result(None)
                 return
         self._running -= 1
+
+    def _quietness(self, address: str) -> float:
+        """Return how many attempts the address has left."""
+        return self._addresses.of(address, self._loop.time()).tokens
+
+
+def _too_many(wait: float) -> CommandError:
+    return CommandError(
+        ErrorCode.RATE_LIMITED,
+        f"too many attempts with a password: try again in {max(1, round(wait)):,} s, or sign in"
+        " with a link code or a token",
+        retry_after=wait,
+    )
+
+
+def _yield_to_others() -> None:
+    """Let the event loop's thread go first where processors are few."""
+    if sys.platform == "linux":  # elsewhere a priority is the whole process's
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 def _normal(password: str) -> str:

@@ -86,6 +86,32 @@ async def test_addresses_take_turns_and_waiting_is_bounded() -> None:
     await asyncio.to_thread(passwords.close)
 
 
+async def test_a_full_queue_has_room_for_a_quiet_address() -> None:
+    passwords = Passwords(asyncio.get_running_loop(), waiting_max=4, waiting_per_address=4)
+
+    def attempt(account: str, address: str) -> asyncio.Task[bool]:
+        work = passwords.verify(None, "wrong", account=account, address=address)
+        return asyncio.create_task(work)
+
+    flood = [attempt(f"a{n}", "flood") for n in range(6)]  # two run, four wait
+    await asyncio.sleep(0)
+    honest = attempt("b", "honest")
+    assert not await honest
+    results: list[Any] = await asyncio.gather(*flood, return_exceptions=True)
+    assert [isinstance(each, CommandError) for each in results] == [False] * 5 + [True]
+    await asyncio.to_thread(passwords.close)
+
+
+async def test_one_address_cannot_try_all_accounts() -> None:
+    passwords = Passwords(asyncio.get_running_loop(), address_tries=2, address_rate=0.001)
+    for number in range(2):
+        assert not await passwords.verify(None, "wrong", account=f"a{number}", address="x")
+    with pytest.raises(CommandError, match="too many attempts"):
+        await passwords.verify(None, "wrong", account="b", address="x")
+    assert not await passwords.verify(None, "wrong", account="b", address="y")
+    await asyncio.to_thread(passwords.close)
+
+
 async def test_a_cancelled_attempt_gives_its_turn_away() -> None:
     passwords = Passwords(asyncio.get_running_loop())
 

@@ -37,6 +37,7 @@ from chat.protocol.frames import (
     Invitations,
     LinkCode,
     Users,
+    Welcome,
 )
 from tests.serving import ChatServer, Peer
 
@@ -418,6 +419,22 @@ class TestInvitations:
             made = await alice.call(CreateInvitation(), InvitationFrame)
             claims = await asyncio.gather(*(claim(number, made.code) for number in range(100)))
             assert sum(claims) == 1
+
+    async def test_a_claim_survives_a_kill_between_commit_and_answer(
+        self, closed: ChatServer
+    ) -> None:
+        async with self.operator(closed) as alice:
+            made = await alice.call(CreateInvitation(uses=3), InvitationFrame)
+        for number in range(3):
+            claim = hello(f"bob{number}", secrets.token_urlsafe(32), invite=made.code)
+            async with Peer.connect(closed.url) as peer:
+                await peer.post(claim)
+                await asyncio.sleep(0.005 * number)  # before, in and after the commit
+                await asyncio.to_thread(closed.restart, kill=True)
+            async with Peer.connect(closed.url) as again:
+                await again.call(claim, Welcome)
+        listed = await asyncio.to_thread(closed.administer, "invite", "list")
+        assert " 3/3 " in listed.stdout
 
     @pytest.mark.feature("server.registration")
     async def test_a_closed_server_takes_only_accounts_of_the_operator(
