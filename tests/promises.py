@@ -19,8 +19,8 @@ PROMISES = {
     2: "A message is stored once, however often and from whichever device it is sent again.",
     3: "Every follower gets the same numbers and kinds in the same order, without holes or "
     "duplicates; followers at the same head have the same state.",
-    4: "The client never loses what a person typed: it stays on disk until the server has "
-    "confirmed it or the person discards it.",
+    4: "The client never loses typed text: it stays on disk until the server has confirmed it or "
+    "the user discards it.",
     5: "A slow, hostile or broken client does not slow down the others.",
     6: "No byte from a peer or a server can control the terminal.",
     7: "Nobody can read, by any path, what they have no access to.",
