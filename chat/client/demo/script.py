@@ -23,7 +23,7 @@ class Step:
 
 
 OPENING: tuple[Step, ...] = (
-    Step("ada", "topic", "A place to try things; everything here is deleted when you leave"),
+    Step("ada", "topic", "A place to try things; deleted when you leave"),
     Step("ada", "say", "Welcome! This server is yours alone: nothing here leaves your computer."),
     Step("grace", "say", "Did anyone look at the nightly biuld?"),
     Step("grace", "edit", "Did anyone look at the nightly build?", about=2),
