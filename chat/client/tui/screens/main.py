@@ -16,7 +16,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.geometry import Size
 from textual.screen import Screen
-from textual.widgets._toast import Toast
+from textual.widgets._toast import Toast, ToastRack
 
 from chat.client.config.settings import ClientSettings
 from chat.client.presenter import commands, conversation
@@ -254,7 +254,8 @@ class MainScreen(Screen[None]):
 
     def _make_room(self, _: Screen[None]) -> None:
         """Move the conversation above notifications; their last row covers the status bar."""
-        rows = sum(toast.region.height for toast in self.query(Toast))
+        racks = (child for child in self.children if isinstance(child, ToastRack))
+        rows = sum(toast.region.height for rack in racks for toast in rack.query(Toast))
         self._layout.make_room(max(0, min(rows, self.size.height // 2) - 1))
 
     def _show_below(self, below: int | None) -> None:
