@@ -34,7 +34,7 @@ from chat.client.presenter.composer.name_lookup import NameLookup
 from chat.client.presenter.navigation import Location, PaneKey
 from chat.client.presenter.notifier import Notifier
 from chat.client.presenter.search import SearchSession
-from chat.client.presenter.state import ConversationState, title_of
+from chat.client.presenter.state import ConversationState, title_of, why_refused
 from chat.client.presenter.thread import ThreadController
 from chat.client.presenter.view import Refused, View, WorkspacePort, severity_of
 from chat.client.sync.core import Core, answer
@@ -211,6 +211,11 @@ Typing = Literal["both", "show", "tell", "off"]
 """The uses of typing indicators: show those of others, send one's own."""
 
 
+_SIGN_INS = {
+    SignInWay.INVITATION: "an invitation",
+    SignInWay.LINK: "a link code",
+    SignInWay.PASSWORD: "a password",
+}
 _CREDENTIALS = {
     SignInWay.INVITATION: "Invitation code for {name}",
     SignInWay.LINK: "Link code for {name} (/link on your other device shows one)",
@@ -317,12 +322,12 @@ class Conversation:
 
     def sign_in(self, way: SignInWay) -> None:
         """Ask for a credential, and sign in with it, after the server has refused the sign-in."""
-        if way not in self.state.connection.ways:
-            raise Refused(
-                "You are signed in."
-                if self.state.is_online
-                else "The server has not refused your sign-in for that reason. Use /reconnect."
-            )
+        connection = self.state.connection
+        if way not in connection.ways:
+            if self.state.is_online:
+                raise Refused("You are signed in.")
+            why = f" {why_refused(connection)}" if connection.ways else " Use /reconnect to retry."
+            raise Refused(f"You cannot use {_SIGN_INS[way]} here.{why}")
         question = _CREDENTIALS[way].format(name=self.state.user)
 
         def answered(secret: str) -> None:

@@ -227,7 +227,7 @@ class Online:
         if ACCOUNTS not in features:
             raise CommandError(
                 ErrorCode.FORBIDDEN,
-                "This server is too old: it has no devices, invitations, bans and passwords.",
+                "This server is too old: it has no devices, passwords, invitations and bans.",
             )
         if isinstance(command, _WITH_SECRETS) and not is_private(self._identity.url):
             raise CommandError(

@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from chat.client.config.settings import config_file, load, misspelled
+from chat.client.config.flags import flags_of
+from chat.client.config.settings import (
+    ClientSettings,
+    Server,
+    config_file,
+    invitation_of,
+    load,
+    misspelled,
+)
 from chat.errors import StartupError
 
 
@@ -258,3 +266,36 @@ def test_invalid_notification_settings_are_rejected(flags: dict[str, str], says:
         load(flags)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_an_invitation_comes_from_a_variable_or_a_file_and_never_from_a_flag(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert "invite" not in flags_of(ClientSettings)
+    monkeypatch.setenv("CHAT_INVITE", " 0Q8VB-KM4TS ")
+    settings = load({})
+    assert invitation_of(settings) == "0Q8VB-KM4TS"
+    assert "0Q8VB" not in repr(settings)
+    file = tmp_path / "invitation"
+    file.write_text("7C9DE-H3JPR\n")
+    assert invitation_of(load({"invite_file": file})) == "7C9DE-H3JPR"
+    further = settings.but(servers=(Server("ws://further:1"),)).for_each_server()
+    assert [each.invite for each in further] == ["0Q8VB-KM4TS", ""]
+
+
+def test_an_invalid_invitation_is_not_repeated_in_the_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CHAT_INVITE", "secret" * 20)
+    with pytest.raises(StartupError, match="CHAT_INVITE") as error:
+        load({})
+    assert "secretsecret" not in str(error.value)
+    monkeypatch.delenv("CHAT_INVITE")
+    write_file('invite = "0Q8VB-KM4TS"\n')
+    with pytest.raises(StartupError, match="use CHAT_INVITE") as error:
+        load({})
+    assert "0Q8VB" not in str(error.value)
+    file = tmp_path / "empty"
+    file.write_text("\n")
+    with pytest.raises(StartupError, match="contains no invitation"):
+        invitation_of(ClientSettings(invite_file=file))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from chat.client.model.sign_in import Credential, SignInWay
 from chat.client.model.state import ConnectionChanged, Link
 from chat.client.presenter.accounts import open_menu, told_entry
 from chat.client.presenter.composer.completion import Sources, complete
@@ -357,3 +358,40 @@ async def test_the_audit_log_is_read_in_pages(bench: Bench) -> None:
 )
 def test_an_audit_entry_is_a_sentence(entry: dict[str, object], sentence: str) -> None:
     assert told_entry(AuditEntry.model_validate({"seq": 1, "ts": NOW, **entry})) == sentence
+
+
+@pytest.mark.parametrize(
+    ("ways", "said"),
+    [
+        ((SignInWay.NAME,), "You cannot use a link code here. The name is taken. Use /name NAME"),
+        ((), "You cannot use a link code here. Use /reconnect to retry."),
+    ],
+)
+async def test_signing_in_another_way_than_the_possible_ones_says_what_helps(
+    bench: Bench, ways: tuple[SignInWay, ...], said: str
+) -> None:
+    await run(bench, "/signin link")
+    assert bench.view.said[-1][0] == "You are signed in."
+    bench.core.tell(ConnectionChanged(Link.REFUSED, "the name is taken", user="me", ways=ways))
+    bench.take_in()
+    await run(bench, "/signin link")
+    assert bench.view.said[-1][0].startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("how", "typed", "secret"),
+    [("invitation", " 0Q8VB \n", "0Q8VB"), ("password", " as typed ", " as typed ")],
+)
+async def test_a_credential_that_is_asked_for_goes_to_the_core(
+    bench: Bench, how: str, typed: str, secret: str
+) -> None:
+    refused = ConnectionChanged(Link.REFUSED, "why", user="me", ways=(SignInWay(how),))
+    bench.core.tell(refused)
+    bench.take_in()
+    assert ("ask_sign_in", (SignInWay(how),)) in bench.view.done
+    bench.view.secrets.append(typed)
+    bench.run(f"/signin {how}")
+    for work in bench.view.beside:
+        work.send(None)
+    assert bench.core.asked("sign_in") == [("me", Credential(SignInWay(how), secret))]
+    assert bench.view.done[-1][2] is (how == "password")

@@ -30,4 +30,4 @@ def styled() -> list[type[DOMNode]]:
 
 @pytest.mark.parametrize("widget", styled(), ids=lambda widget: widget.__name__)
 def test_a_default_style_sheet_names_the_class_that_it_styles(widget: type[DOMNode]) -> None:
-    assert widget.DEFAULT_CSS.split(maxsplit=1)[0] == widget.__name__
+    assert widget.DEFAULT_CSS.split(maxsplit=1)[0].rstrip(",") == widget.__name__

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from textual.app import App, ComposeResult
 
-from chat.client.model.state import MembersChanged
+from chat.client.model.state import ConnectionChanged, Link, MembersChanged
+from chat.client.tui.screens.picker import Picker
 from chat.client.tui.widgets.members import MemberList
+from tests.client.presenter.fakes import info
+from tests.client.tui.conftest import Open
 from tests.client.tui.pictures.picture import strips
 
 
@@ -28,3 +32,20 @@ async def test_long_names_show_when_one_more_member_brings_the_scrollbar() -> No
             await pilot.pause()
             rows = [strip.text for strip in strips(app)][1:10]
             assert [row.split()[1][:6] for row in rows] == [f"{n}-name" for n in range(9)]
+
+
+@pytest.mark.parametrize("has_accounts", [True, False])
+async def test_a_clicked_member_opens_a_menu_or_else_the_direct_channel(
+    open_desktop: Open, has_accounts: bool
+) -> None:
+    async with open_desktop(info("#general"), size=(120, 30)) as desktop:
+        online = ConnectionChanged(Link.ONLINE, user="me", has_accounts=has_accounts)
+        rows = (("bob", "member", "online"), ("me", "member", "online"))
+        desktop.core.tell(online, MembersChanged("#general", rows, 2))
+        await desktop.click_on("● bob")
+        if has_accounts:
+            await desktop.until(lambda: isinstance(desktop.app.screen, Picker), "the menu")
+            await desktop.until(lambda: "Send a direct message" in desktop.screen())
+            assert "Ban from this server" not in desktop.screen()
+            await desktop.press("enter")
+        await desktop.until(lambda: desktop.core.asked("join"), "the direct channel opens")
