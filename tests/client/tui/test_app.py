@@ -1,12 +1,59 @@
-"""The app after an internal error: what it prints."""
+"""The app: what it imports before its first screen, themes, leaving, and internal errors."""
 
 from __future__ import annotations
+
+import subprocess
+import sys
 
 import pytest
 
 from chat.client.config.settings import ClientSettings
 from chat.client.tui.app import ChatApp
 from tests.client.presenter.fakes import FakeCore
+from tests.client.tui.conftest import Desktop
+
+NOT_FOR_A_START = (
+    *("sqlalchemy", "alembic", "uvloop", "chat.server", "chat.store", "chat.core"),
+    *("chat.client.pipes", "chat.client.plain", "chat.client.demo", "chat.client.tui.composer.vi."),
+    *("pygments", "chat.client.tui.screens.help", "chat.client.tui.screens.search"),
+    *(
+        "pydantic",
+        "pydantic_settings",
+        "websockets",
+        "chat.client.sync.online",
+        "chat.protocol.values",
+    ),
+    *("markdown_it", "rich.markdown", "textual.widgets._markdown", "tree_sitter"),
+)
+LOADED = """
+import sys
+import chat.client.cli, chat.client.tui.app, chat.client.tui.terminal.driver
+print(*sys.modules)
+"""
+
+
+def test_the_start_imports_only_what_the_first_screen_needs() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", LOADED], check=True, capture_output=True, encoding="utf-8"
+    )
+    loaded = run.stdout.split()
+    assert "textual.app" in loaded
+    found = [name for name in loaded if name.startswith(NOT_FOR_A_START)]
+    assert not found, found
+
+
+async def test_the_theme_changes_and_is_remembered(desktop: Desktop) -> None:
+    desktop.main.conversation.run_command("/theme light")
+    await desktop.until(lambda: desktop.core.prefs.get("theme") == "chat-light")
+    assert not desktop.app.current_theme.dark
+    desktop.main.conversation.run_command("/theme nonsense")
+    await desktop.until(lambda: desktop.told)
+    assert "no theme" in desktop.told[0]
+
+
+async def test_quit_ends_the_program(desktop: Desktop) -> None:
+    desktop.main.conversation.run_command("/quit")
+    await desktop.until(lambda: not desktop.app.is_running)
 
 
 class FailingApp(ChatApp):

@@ -1,4 +1,4 @@
-"""What can be done with a message, by mouse alone: choose it, then click a word."""
+"""The bars: activity without a channel list, and what a clicked message offers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,86 @@ from chat.client.tui.timeline import Timeline
 from chat.client.tui.widgets.bars import MessageBar, StatusBar
 from tests.client.presenter.fakes import info, said
 from tests.client.tui.conftest import Desktop, Open
+
+BUSY = (
+    info("#general", head=6, unread=3),
+    info("#dev", unread=12),
+    info("#quiet"),
+    info("#ops", unread=4, mentions=2),
+    info("#tea", has_draft=True),
+    info("#lost", failed=1),
+    info("@alice,me", unread=1),
+)
+
+
+def last_lines(desktop: Desktop) -> list[str]:
+    return [line.rstrip() for line in desktop.screen().splitlines()]
+
+
+@pytest.mark.feature("reading.activity")
+async def test_without_the_list_the_status_line_shows_where_something_happened(
+    open_desktop: Open,
+) -> None:
+    async with open_desktop(*BUSY, size=(100, 20)) as desktop:
+        await desktop.press("f2")
+        row = "   #ops 2 mentions   @alice 1 new   #dev 12 new   and 2 more   Alt+A next"
+        await desktop.until(lambda: last_lines(desktop)[-1].endswith(row))
+        assert last_lines(desktop)[-1].startswith(" ● online  ·  me ")
+        await desktop.press("f2")
+        await desktop.until(lambda: "F1 help" in last_lines(desktop)[-1])
+        await desktop.until(lambda: re.search(r"# lost +✗ ", desktop.screen()))
+
+
+@pytest.mark.parametrize(
+    ("width", "row"),
+    [
+        (
+            110,
+            "● online · me #ops 2 mentions @alice 1 new #dev 12 new #lost 1 not sent #tea draft"
+            " Alt+A next",
+        ),
+        (80, "● online · me #ops 2 mentions @alice 1 new and 3 more Alt+A next"),
+        (62, "● online · me #ops 2 mentions and 4 more Alt+A next"),
+        (50, "● #ops 2 mentions @alice 1 new and 3 more"),
+        (40, "● online #ops 2 mentions and 4 more"),
+    ],
+)
+async def test_parts_that_do_not_fit_are_counted(open_desktop: Open, width: int, row: str) -> None:
+    async with open_desktop(*BUSY, size=(width, 20)) as desktop:
+        if width >= 100:
+            await desktop.press("f2")
+        await desktop.until(lambda: " ".join(last_lines(desktop)[-1].split()) == row)
+
+
+async def test_without_unread_messages_the_status_bar_hides_the_key(open_desktop: Open) -> None:
+    async with open_desktop(info("#general", unread=3), info("#tea", has_draft=True)) as desktop:
+        await desktop.until(lambda: last_lines(desktop)[-1].endswith("  #tea draft"))
+
+
+async def test_without_activity_no_row_is_lost(open_desktop: Open) -> None:
+    async with open_desktop(info("#general", head=6)) as desktop:
+        await desktop.until(lambda: "F1 help" in last_lines(desktop)[-1])
+        assert last_lines(desktop)[-2] == " › Message #general"
+
+
+async def test_a_click_on_activity_goes_there(open_desktop: Open) -> None:
+    async with open_desktop(*BUSY, size=(90, 20)) as desktop:
+        await desktop.click_on("@alice 1 new")
+        await desktop.until(lambda: desktop.conversation.state.current == "@alice,me")
+
+
+@pytest.mark.parametrize("size", [(40, 10), (80, 24)])
+async def test_the_offers_begin_with_the_first_on_every_screen(
+    open_desktop: Open, size: tuple[int, int]
+) -> None:
+    async with open_desktop(info("#general"), size=size) as desktop:
+        await desktop.press("/")
+        await desktop.until(lambda: "/join CHANNEL" in desktop.screen())
+        await desktop.press(*["down"] * 12)
+        await desktop.until(lambda: "/join CHANNEL" not in desktop.screen())
+        await desktop.press(*["up"] * 12)
+        await desktop.until(lambda: "/join CHANNEL" in desktop.screen())
+
 
 FAILED = Message(
     "#general", None, "c1", "me", 0, text="too fast", delivery=Delivery.FAILED, reason="slow down"
