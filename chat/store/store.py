@@ -310,10 +310,11 @@ def look(url: str, query: Callable[[Reader], T]) -> T:
 def execute(url: str, operation: Operation[Result]) -> Result:
     """Run one operation on the database at `url`; a server may be using it.
 
-    A running server notices the commit within half a second.
+    A running server applies the new audit entries within half a second. The operation must not
+    append events: a server would not deliver them.
 
     Raises:
-        CommandError: the operation is refused.
+        CommandError: the operation is refused; nothing was changed.
         StartupError: the database does not exist or is not writable.
         StoreUnavailable: the database is not accepting writes.
     """
@@ -322,10 +323,10 @@ def execute(url: str, operation: Operation[Result]) -> Result:
     try:
         with engine.begin() as connection:
             transaction.begin(connection, [operation])
-            try:
-                return decide(transaction, operation)
-            finally:  # a refusal may store something, such as a wrong try
-                transaction.finish()
+            result = decide(transaction, operation)
+            assert not transaction.events, "only the process with the lock appends events"
+            transaction.finish()
+            return result
     except DBAPIError as exc:
         reason = sqlite.reason_of(exc)
         raise StoreUnavailable(f"the database is not accepting writes: {reason}") from exc
