@@ -15,6 +15,7 @@ import pytest
 
 from chat.client.config.paths import ClientPaths
 from chat.client.model.preferences import PreferenceChange
+from chat.client.model.sign_in import SignInWay
 from chat.client.model.state import Delivery, Link
 from chat.errors import ErrorCode, StartupError
 from chat.protocol.commands import Hello, Mark, Prefer, Send
@@ -173,7 +174,7 @@ def test_a_taken_name_is_rejected_with_what_to_do(
     fake.tokens["alice"] = "t" * 43
     screen = open_client(fake.url)
     screen.wait(lambda: screen.connection.link is Link.REFUSED)
-    assert "--name" in screen.connection.detail
+    assert SignInWay.NAME in screen.connection.ways
     assert "chat-server token alice" in screen.connection.detail
     assert "--token-file" in screen.connection.detail
     screen.stop()

@@ -92,7 +92,7 @@ class Session:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
 
-    async def log(self, _session: object, _query: object) -> list[Any]:
+    async def log(self, _connection: object, _user: object, _query: object) -> list[Any]:
         """Read the log."""
         head = self.heads.pop(0) if len(self.heads) > 1 else self.heads[0]
         state, preference = ChannelState(1, "#room", "e", head, ""), Preference(0, False, "")
