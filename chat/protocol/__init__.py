@@ -8,7 +8,7 @@ converts between bytes and models.
 PROTOCOL_VERSION = 1
 
 FEATURES = ("hidden", "accounts")
-"""What this version supports beyond the first release of version 1.
+"""Features of this version beyond the first release of version 1.
 
 A server lists them in `Welcome.features` and in the header `FEATURES_HEADER` of every HTTP
 response, because a client must know them before `hello`. Towards a server without a feature, a

@@ -464,7 +464,7 @@ class BanInfo(_Frame):
     until: Time | None = None
     reason: Line = ""
     by: Name | None = None
-    """Who set it; None: the operator."""
+    """The user who set it; None: the operator."""
 
 
 class Bans(_Frame):

@@ -297,12 +297,12 @@ class ServerSettings(DataSettings):
     person_connections: int = Field(100, ge=1, description="maximum connections per user")
     registration: Literal["open", "invite", "closed"] = Field(
         "open",
-        description="who may take a new name: everybody (open), holders of an invitation "
+        description="registration of new names: everybody (open), holders of an invitation "
         "(invite), or nobody (closed; the operator adds accounts)",
     )
     reserved_names: _Names = Field(
         default=[],
-        description="name that nobody may take, besides admin, system, server, everyone, all, "
+        description="reserved name, in addition to admin, system, server, everyone, all, "
         "here, channel and deleted-NUMBER; can be repeated",
     )
     sign_ups: int = Field(
@@ -386,7 +386,7 @@ class UserAddSettings(_OneUser):
 
     example = "chat-server user add deploy --bot"
     bot: bool = Field(
-        False, description="a program: it has no password and is marked as a bot; prints a token"
+        False, description="add a bot: it has no password and is marked as a bot; prints a token"
     )
     reserved_names: _Names = Field(default=[], exclude=True)
     public_url: _Urls = Field(default=[], exclude=True)
@@ -517,7 +517,7 @@ class UnbanSettings(DataSettings):
 
 
 class BansSettings(DataSettings):
-    """List the bans in force, newest first."""
+    """List the current bans, newest first."""
 
     example = "chat-server bans"
 
@@ -855,21 +855,22 @@ def meaning_of(field: FieldInfo) -> str:
 def _default(value: object) -> str:
     if value is None or value in ([], ""):
         return ""
-    told = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
     if isinstance(value, timedelta):
-        told = duration_text(value.total_seconds())
-    return f" (default: {told})".replace("%", "%%")
+        shown = duration_text(value.total_seconds())
+    return f" (default: {shown})".replace("%", "%%")
 
 
 def _epilog(kind: type[DataSettings]) -> str:
     file = config_file()
     if kind is not ServerSettings:
-        return f"example:\n  {kind.example}\n\n--data can also be CHAT_DATA or a line in\n{file}."
+        return f"example:\n  {kind.example}\n\n--data can also be set as CHAT_DATA or in\n{file}."
     commands = command_lines(COMMANDS)
     return (
         f"other commands (each has its own --help):\n{commands}"
         f"  {'schema':13}  Print the JSON Schema of the protocol.\n\n"
-        f"Each flag can also be a variable (CHAT_PORT, CHAT_LIMITS__TEXT) or a line in\n{file}."
+        "Each flag can also be set as an environment variable (such as CHAT_PORT or\n"
+        f"CHAT_LIMITS__TEXT) or in {file}."
     )
 
 

@@ -64,8 +64,8 @@ ADMIN: AccountRole = "admin"
 MEMBER: AccountRole = "member"
 BOT: AccountRole = "bot"
 Registration = Literal["open", "invite", "closed"]
-"""Who may claim a new name: everybody, holders of an invitation, or nobody (the operator adds
-accounts)."""
+"""Policies for new names: everybody may claim one, holders of an invitation, or nobody (the
+operator adds accounts)."""
 Network = IPv4Network | IPv6Network
 
 DEVICES_MAX = 100

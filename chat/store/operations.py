@@ -156,7 +156,7 @@ class AuditEntry:
     address: str | None = None
     """The actor's address; erased after 90 days."""
     details: Mapping[str, str] = field(default_factory=dict)
-    """What else the act concerns; for `banned` and `unbanned` of a network: `network`."""
+    """A further subject of the act; for `banned` and `unbanned` of a network: `network`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ ACCOUNTS = "accounts"
 
 
 class SignInWay(StrEnum):
-    """What the user can try after a refused sign-in; all but `NAME` need a `Credential`."""
+    """Options of the user after a refused sign-in; all but `NAME` need a `Credential`."""
 
     NAME = "name"  # another name
     INVITATION = "invitation"  # claims a new name

@@ -46,7 +46,7 @@ _WAYS: dict[ErrorCode, tuple[SignInWay, ...]] = {
     ErrorCode.BAD_PASSWORD: (SignInWay.PASSWORD, SignInWay.LINK, SignInWay.NAME),
     ErrorCode.REVOKED: _OWN_DEVICE,
 }
-"""What the user can try after each refusal."""
+"""The options of the user after each refusal."""
 
 
 class _Endpoint(NamedTuple):

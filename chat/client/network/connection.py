@@ -81,7 +81,7 @@ class Connection(ClientConnection):
 
     @property
     def features(self) -> frozenset[str]:
-        """What the server supports beyond the first release; see `chat.protocol.FEATURES`."""
+        """The server's features beyond the first release; see `chat.protocol.FEATURES`."""
         assert self.response is not None
         listed = ",".join(self.response.headers.get_all(FEATURES_HEADER))
         return frozenset(filter(None, map(str.strip, listed.split(","))))

@@ -84,7 +84,7 @@ def open_menu(conversation: Conversation, name: str) -> None:
     add = conversation.view.list_rows(
         f"{name} (you)" if is_me else name,
         partial(_act_on, conversation, name),
-        "Use the command behind each row",
+        "Use the command in each row",
     )
     if is_me:
         add([Choice("devices", "Your devices", "/devices")])
@@ -196,9 +196,9 @@ async def _ask_passwords(conversation: Conversation, *, is_removed: bool) -> Non
     account = await _read_account(conversation, conversation.state.user)
     if is_removed and not account.has_password:
         raise Refused("You have no password.")
-    questions = ["Your present password"] if account.has_password else []
+    questions = ["Your current password"] if account.has_password else []
     if not is_removed:
-        questions += ["New password, at least 8 characters", "The new password again"]
+        questions += ["New password, at least 8 characters", "Repeat the new password"]
 
     def answered(given: list[str]) -> None:
         from chat.protocol.commands import SetPassword
@@ -476,7 +476,7 @@ def _bans(conversation: Conversation, asked: Invocation) -> None:
 
     async def work() -> None:
         add = conversation.view.list_rows(
-            "Bans in force: choose one to lift it", chosen, "Use /unban NAME or /unban ADDRESS"
+            "Bans: choose one to lift it", chosen, "Use /unban NAME or /unban ADDRESS"
         )
 
         def take(page: Bans) -> int | None:
@@ -573,7 +573,7 @@ _SENTENCES = {
     "erased": "{by} erased {user}",
     "device_added": "{user} added {label}",
     "device_revoked": "{by} revoked {label} of {user}",
-    "link_created": "{by} made a link code for {user}",
+    "link_created": "{by} created a link code for {user}",
     "password_set": "{user} set a password",
     "password_removed": "{by} removed the password of {user}",
     "invitation_created": "{by} created invitation {invitation}",
@@ -586,7 +586,7 @@ _SENTENCES = {
 """A sentence for each act."""
 _OWN_ACTS = {
     "device_revoked": "{by} revoked {label}",
-    "link_created": "{by} made a link code",
+    "link_created": "{by} created a link code",
     "password_removed": "{by} removed the password",
 }
 """A shorter sentence for acts of users on their own accounts."""

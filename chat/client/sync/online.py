@@ -68,7 +68,7 @@ class LiveSession:
     session: Session
     channel_sync: ChannelSync
     features: frozenset[str]
-    """What the server supports beyond the first release; see `chat.protocol.FEATURES`."""
+    """The server's features beyond the first release; see `chat.protocol.FEATURES`."""
 
 
 class Online:

@@ -177,7 +177,7 @@ def _user_export(settings: UserExportSettings) -> int:
         raise StartupError(f"{file} exists; name another file") from None
     except OSError as exc:
         raise StartupError(f"cannot write {file}: {exc.strerror or exc}") from None
-    tell(f"{file}: {count:,} lines of {settings.name}; it holds private messages, keep it safe")
+    tell(f"{file}: {count:,} lines of {settings.name}; it contains private messages: keep it safe")
     return 0
 
 
@@ -189,14 +189,14 @@ def _user_erase(settings: UserEraseSettings) -> int:
     if not erase_account(settings.store_url, name, ERASE_PATIENCE):
         tell(f"{name} cannot sign in anymore; the server continues to erase what they wrote")
         return 0
-    tell(f"Erased {name}. Backups made before still hold everything: delete or replace them")
+    tell(f"Erased {name}. Earlier backups still contain everything: delete or replace them")
     return 0
 
 
 def _is_confirmed(name: str) -> bool:
     if not sys.stdin.isatty():
         raise StartupError("erasing cannot be undone: add --yes to erase without asking")
-    tell(f"This erases all that {name} wrote, and cannot be undone.")
+    tell(f"This erases everything that {name} wrote, and cannot be undone.")
     sys.stderr.write("Type the name to erase it: ")
     sys.stderr.flush()
     return fold(sys.stdin.readline().strip()) == fold(name)

@@ -100,7 +100,7 @@ def check_is_not_last_admin(transaction: Transaction, user: User, now: int) -> N
     if [row.id for row in transaction.execute(_ADMINS, now=now)] == [user.id]:
         raise CommandError(
             ErrorCode.LAST_ADMIN,
-            f"{user.name} is the last admin of this server: make somebody else an admin first",
+            f"{user.name} is the last admin of this server: make another user an admin first",
         )
 
 

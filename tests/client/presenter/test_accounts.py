@@ -351,8 +351,8 @@ async def test_the_audit_log_is_read_in_pages(bench: Bench) -> None:
         ({"act": "device_added", "user": "bob", "details": {"label": "x"}}, "bob added x"),
         ({"act": "banned", "details": {"network": "::/0"}}, "the operator banned ::/0"),
         ({"act": "role", "by": "a", "user": "b", "details": {"role": "bot"}}, "a made b bot"),
-        ({"act": "link_created", "by": "a", "user": "a"}, "a made a link code"),
-        ({"act": "link_created", "user": "a"}, "the operator made a link code for a"),
+        ({"act": "link_created", "by": "a", "user": "a"}, "a created a link code"),
+        ({"act": "link_created", "user": "a"}, "the operator created a link code for a"),
         ({"act": "new_kind", "by": "a"}, "a: new kind"),
     ],
 )

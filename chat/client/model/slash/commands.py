@@ -283,13 +283,13 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "link",
         (),
-        "show a code that signs in another device as you",
+        "show a link code to sign in on another device",
         "/link",
     ),
     Command(
         "password",
         (Argument("ACT", Kind.CHOICE, optional=True, choices=("remove",)),),
-        "set, change or remove your password (asked for, never typed here)",
+        "set, change or remove your password (a dialog asks for it)",
         "/password",
         ("passwd",),
     ),
@@ -338,7 +338,7 @@ COMMANDS: tuple[Command, ...] = (
         "/unban mallory",
         is_for_admins=True,
     ),
-    Command("bans", (), "list the bans in force", "/bans", is_for_admins=True),
+    Command("bans", (), "list the current bans", "/bans", is_for_admins=True),
     Command(
         "role",
         (_NAME, Argument("ROLE", Kind.CHOICE, choices=("admin", "member", "bot"))),

@@ -345,7 +345,7 @@ async def test_a_question_for_a_password(open_desktop: Open, size: tuple[int, in
         await be_admin(desktop)
         me = AccountInfo(name="me", created=MORNING, has_password=True)
         await ask(desktop, "/password", AccountCommand(name="me"), Account(account=me))
-        await desktop.until(lambda: "present password" in desktop.screen(), "it asks")
+        await desktop.until(lambda: "current password" in desktop.screen(), "it asks")
         desktop.app.screen.query_one(Input).cursor_blink = False
         await desktop.press(*"hunter2")
         await assert_shows(desktop, "•••••••", "password", size)
