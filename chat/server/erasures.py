@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from chat.errors import CommandError, StoreUnavailable
+from chat.errors import StoreUnavailable
 from chat.server.channels.live import LiveChannels
 from chat.server.writes import Writes
-from chat.store.accounts import EraseNext
+from chat.store.accounts import EraseNext, EraseStep
+from chat.store.operations import Failure, PendingCall
 
 __all__ = ["Erasures"]
 
@@ -27,33 +28,43 @@ class Erasures:
         self._loop = loop
         self._writes = writes
         self._channels = channels
-        self._task: asyncio.Task[None] | None = None
+        self._is_running = False
+        """Whether a step is submitted, or will be after a pause."""
         self._is_requested = False
-        """Whether there may be a job that the running task has not seen."""
+        """Whether there may be a job that the submitted step has not seen."""
+        self._is_stopped = False
 
     def start(self) -> None:
         """Carry out the erasures that are not finished."""
         self._is_requested = True
-        if self._task is None or self._task.done():
-            self._task = self._loop.create_task(self._run())
+        if not self._is_running:
+            self._is_running = True
+            self._submit()
 
     def stop(self) -> None:
         """Stop after the current step; the next start continues."""
-        if self._task is not None:
-            self._task.cancel()
+        self._is_stopped = True
 
-    async def _run(self) -> None:
-        while self._is_requested:
+    def _submit(self) -> None:
+        # Without a task: an idle server has none but its own.
+        if not self._is_stopped:
             self._is_requested = False
-            try:
-                step = await self._writes.commit(EraseNext())
-            except CommandError:
-                log.exception("cannot erase an account; the next start of the server tries again")
-                return
-            except StoreUnavailable:
-                self._is_requested = True
-                await asyncio.sleep(RETRY_EVERY)
-            else:
-                for old, new in step.renamed:
-                    self._channels.renamed(old, new)
-                self._is_requested |= not step.is_last
+            self._writes.submit(PendingCall(EraseNext(), self._done, self._failed))
+
+    def _done(self, step: EraseStep) -> None:
+        for old, new in step.renamed:
+            self._channels.renamed(old, new)
+        if self._is_requested or not step.is_last:
+            self._submit()
+        else:
+            self._is_running = False
+
+    def _failed(self, failure: Failure) -> None:
+        if isinstance(failure, StoreUnavailable):
+            self._loop.call_later(RETRY_EVERY, self._submit)
+        else:
+            self._is_running = False
+            log.error(
+                "cannot erase an account; the next start of the server tries again",
+                exc_info=failure,
+            )
