@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from typing import Any, Protocol
 
 from chat.errors import CloseCode, CommandError
@@ -51,6 +51,7 @@ class Administration:
         loop: runs the reads of changed accounts.
         channels: the signed-in sessions by user.
         reads: reads changed accounts.
+        connections: all connections; a ban of a network also ends those without a session.
         sessions: returns the sessions of all connections, signed in or not.
         erasures: erases what an account wrote, after its sessions have ended.
     """
@@ -60,6 +61,7 @@ class Administration:
         loop: asyncio.AbstractEventLoop,
         channels: LiveChannels,
         reads: Reads,
+        connections: Collection[Connection],
         sessions: Callable[[], Iterable[LiveSession]],
         erasures: Erasures,
     ) -> None:
@@ -72,6 +74,7 @@ class Administration:
         self._loop = loop
         self._channels = channels
         self._reads = reads
+        self._connections = connections
         self._sessions = sessions
         self._erasures = erasures
         self._banned = BannedNetworks()
@@ -117,6 +120,9 @@ class Administration:
         for session in self._sessions():
             if ban := self._banned.covering(session.connection.address, now):
                 session.end(banned(ban))
+        for connection in tuple(self._connections):  # `/echo`, `/counter`, and handshakes
+            if ban := self._banned.covering(connection.address, now):
+                connection.end(CloseCode.BANNED, close_reason(banned(ban).message))
 
     def _end(self, is_meant: Callable[[LiveSession], bool], error: CommandError) -> None:
         self.ended += 1

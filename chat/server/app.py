@@ -216,7 +216,7 @@ class App:
         reads, writes = Reads(store), Writes(self.loop, store)
         self._erasures = Erasures(self.loop, writes, channels)
         self._administration = Administration(
-            self.loop, channels, reads, self._sessions, self._erasures
+            self.loop, channels, reads, self.connections, self._sessions, self._erasures
         )
         return ServerContext(
             settings=settings,

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from chat.errors import CloseCode
@@ -36,7 +37,7 @@ from chat.protocol.frames import (
     Ok,
     Page,
 )
-from tests.serving import ChatServer, Peer
+from tests.serving import PATIENCE, ChatServer, Peer
 
 FAST = ("--limits.rate", "100000", "--limits.burst", "100000")
 PROXY = ("--trusted-proxy", "127.0.0.1", "--exempt-address", "127.0.0.0/8,203.0.113.0/24")
@@ -238,6 +239,18 @@ class TestNetworks:
             await alice.call(Unban(address="203.0.113.0/24"))
             async with Peer.signed_in(proxied.url, "bob", bob.token, **near):
                 pass
+
+    @pytest.mark.parametrize("path", ["/echo", "/counter"])
+    async def test_endpoints_without_a_session_are_out_too(
+        self, proxied: ChatServer, path: str
+    ) -> None:
+        options = {"proxy": None, **behind("203.0.113.7")}
+        async with connect(proxied.url + path, **options) as socket:
+            await administer(proxied, "ban", "203.0.113.0/24", "--reason", "spam")
+            async with asyncio.timeout(PATIENCE):
+                await socket.wait_closed()
+            assert socket.close_code == CloseCode.BANNED
+            assert "spam" in (socket.close_reason or "")
 
     async def test_a_ban_holds_after_a_restart(self, proxied: ChatServer) -> None:
         await administer(proxied, "ban", "203.0.113.7")
