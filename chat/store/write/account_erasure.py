@@ -44,7 +44,7 @@ from chat.store.schema import (
 )
 from chat.store.sql import Prepared
 from chat.store.write.accounts import find_user
-from chat.store.write.administration import check_is_not_last_admin
+from chat.store.write.administration import check_is_not_last_admin, revoke_invitations_of
 from chat.store.write.erasure import blank, erase_message
 from chat.store.write.lookups import Channel
 from chat.store.write.target import find_target
@@ -188,6 +188,7 @@ def erase_account(transaction: Transaction, operation: EraseAccount) -> int:
     for statement in (_DELETE_PASSWORD, _DELETE_LINK, _DELETE_BAN):
         transaction.execute(statement, user=user.id)
     transaction.record("erased", now, actor=None, user=user)
+    revoke_invitations_of(transaction, None, user, now)
     job = (transaction.scalar(_NEWEST_JOB) or 0) + 1
     arguments = json.dumps({"user": user.id, "place": 0, "channels": []})
     transaction.execute(_ADD_JOB, id=job, created=now, operation=JOB, arguments=arguments)

@@ -28,14 +28,15 @@ from chat.store.accounts import (
     RevokeInvitation,
 )
 from chat.store.codes import invitation_hash, new_invitation_code
-from chat.store.operations import JoinChannel, User
+from chat.store.operations import User
 from chat.store.read.accounts import check_is_admin, find_account, find_invitation
-from chat.store.schema import bans, invitations, meta, users
+from chat.store.rights import OWNER
+from chat.store.schema import bans, invitation_uses, invitations, meta, users
 from chat.store.sql import Prepared
 from chat.store.write.accounts import check_name_is_available, find_user, remove_password
-from chat.store.write.membership import join
+from chat.store.write.membership import check_may_create, enter
 from chat.store.write.transaction import Transaction
-from chat.text import check_name, is_direct
+from chat.text import check_name, fold, is_direct
 
 __all__ = [
     "add_account",
@@ -46,6 +47,7 @@ __all__ = [
     "lift_ban",
     "record_settings",
     "revoke_invitation",
+    "revoke_invitations_of",
 ]
 
 SETTINGS = "settings"
@@ -60,6 +62,17 @@ _REVOKE_INVITATION = Prepared(
     update(invitations)
     .where(invitations.c.id == bindparam("invitation"))
     .values(revoked=bindparam("now"))
+)
+_VALID_INVITATIONS = Prepared(
+    select(invitations.c.id).where(
+        invitations.c.by_id == _of_user,
+        invitations.c.revoked.is_(None),
+        invitations.c.expires > bindparam("now"),
+        invitations.c.uses
+        > select(func.count())
+        .where(invitation_uses.c.invitation_id == invitations.c.id)
+        .scalar_subquery(),
+    )
 )
 _SET_ROLE = Prepared(update(users).where(users.c.id == _of_user).values(role=bindparam("new")))
 _SET_DISABLED = Prepared(
@@ -139,11 +152,15 @@ def change_account(transaction: Transaction, operation: ChangeAccount) -> Accoun
         transaction.record(
             "role", now, actor=actor, user=user, details={"role": role, "before": before.role}
         )
+        if before.role == ADMIN:
+            revoke_invitations_of(transaction, actor, user, now)
         if role == BOT:
             remove_password(transaction, actor, user)
     if disabled is not None and disabled != before.disabled:
         transaction.execute(_SET_DISABLED, user=user.id, since=now if disabled else None)
         transaction.record("disabled" if disabled else "enabled", now, actor=actor, user=user)
+        if disabled:
+            revoke_invitations_of(transaction, actor, user, now)
     transaction.account_changed(user)
     return find_account(transaction.connection, operation.name, now)
 
@@ -155,7 +172,7 @@ def create_invitation(transaction: Transaction, operation: CreateInvitation) -> 
     """Create an invitation, and those of its channels that do not exist."""
     actor = operation.actor
     _check_is_admin(transaction, actor)
-    names = tuple(_invited_to(transaction, actor, name) for name in operation.channels)
+    names = _invited_to(transaction, actor, operation.channels)
     now, code = transaction.now(), new_invitation_code()
     expires = now + operation.seconds * 1_000
     invitation_id = transaction.scalar(
@@ -185,19 +202,29 @@ def create_invitation(transaction: Transaction, operation: CreateInvitation) -> 
     return Created(found, code)
 
 
-def _invited_to(transaction: Transaction, actor: User | None, name: str) -> str:
-    """Return the stored name of a public channel; create it if it does not exist.
+def _invited_to(
+    transaction: Transaction, actor: User | None, names: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return the stored names of public channels; create those that do not exist.
 
-    An admin who creates a channel owns it; one that the operator creates has no owner.
+    An admin who creates channels owns them; those that the operator creates have no owner.
     """
-    if is_direct(name):
-        raise CommandError(ErrorCode.INVALID, f"{name} is not a public channel", field="channels")
-    channel = transaction.lookups.channel(name)
-    if channel is not None:
-        return channel.name
+    lookups = transaction.lookups
+    # Everything is checked before the first channel is created: a refusal changes nothing.
+    for name in names:
+        if is_direct(name):
+            raise CommandError(
+                ErrorCode.INVALID, f"{name} is not a public channel", field="channels"
+            )
+    missing = {fold(name): name for name in names if lookups.channel(name) is None}
     if actor is not None:
-        return join(transaction, JoinChannel(actor, name)).name
-    return transaction.add_channel(name).name
+        check_may_create(transaction, actor, len(missing))
+    for name in missing.values():
+        channel = transaction.add_channel(name)
+        if actor is not None:
+            enter(transaction, channel, actor, OWNER)
+    found = (lookups.channel(name) for name in names)
+    return tuple({each.id: each.name for each in found if each is not None}.values())
 
 
 def _listed(names: tuple[str, ...]) -> str:
@@ -218,13 +245,24 @@ def revoke_invitation(transaction: Transaction, operation: RevokeInvitation) -> 
         raise CommandError(
             ErrorCode.NO_SUCH_INVITATION, f"there is no invitation {operation.invitation}"
         )
-    if found.revoked:
-        return
-    now = transaction.now()
-    transaction.execute(_REVOKE_INVITATION, invitation=found.id, now=now)
-    transaction.record(
-        "invitation_revoked", now, actor=operation.actor, details={"invitation": found.id}
-    )
+    if not found.revoked:
+        _revoke(transaction, operation.actor, found.id, transaction.now())
+
+
+def revoke_invitations_of(
+    transaction: Transaction, actor: User | None, user: User, now: int
+) -> None:
+    """Revoke the valid invitations of an admin who loses the role or is stopped.
+
+    Otherwise they could come back under a new name, or as an admin, with a code of their own.
+    """
+    for row in transaction.execute(_VALID_INVITATIONS, user=user.id, now=now):
+        _revoke(transaction, actor, row.id, now)
+
+
+def _revoke(transaction: Transaction, actor: User | None, invitation: int, now: int) -> None:
+    transaction.execute(_REVOKE_INVITATION, invitation=invitation, now=now)
+    transaction.record("invitation_revoked", now, actor=actor, details={"invitation": invitation})
 
 
 # Bans
@@ -269,6 +307,8 @@ def add_ban(transaction: Transaction, operation: AddBan) -> None:
         user=user,
         details={"network": network, "until": until, "reason": reason or None},
     )
+    if user is not None:
+        revoke_invitations_of(transaction, actor, user, now)
 
 
 def _check_needs_no_force(operation: AddBan, user: User | None) -> None:

@@ -15,7 +15,7 @@ from chat.store.write.lookups import Channel
 from chat.store.write.transaction import Transaction
 from chat.text import channel_names, direct_channel, fold, is_direct
 
-__all__ = ["enter", "join", "leave", "open_direct"]
+__all__ = ["check_may_create", "enter", "join", "leave", "open_direct"]
 
 
 def enter(transaction: Transaction, channel: Channel, user: User, role: str) -> EventFields:
@@ -39,20 +39,31 @@ def join(transaction: Transaction, operation: JoinChannel) -> ChannelState:
         return channel.state()
     if channel is not None and is_direct(channel.name):
         raise no_such_channel(operation.channel)
-    limits = transaction.limits
-    _check_has_room(transaction, user)
-    role = MEMBER
-    if channel is None:
+    if channel is not None:
+        _check_has_room(transaction, user)
+        enter(transaction, channel, user, MEMBER)
+        return channel.state()
+    check_may_create(transaction, user)
+    channel = transaction.add_channel(operation.channel)
+    enter(transaction, channel, user, OWNER)
+    return channel.state()
+
+
+def check_may_create(transaction: Transaction, user: User, count: int = 1) -> None:
+    """Check that `user` may create and join so many channels; it counts them for the hour's limit.
+
+    Raises:
+        CommandError: limit_reached, rate_limited.
+    """
+    _check_has_room(transaction, user, count)
+    for _ in range(count):
         if pause := transaction.pause_before_creating(user):
             raise CommandError(
                 ErrorCode.RATE_LIMITED,
-                f"you may create {limits.channels} channels in an hour; try again later",
+                f"you may create {transaction.limits.channels} channels in an hour;"
+                " try again later",
                 retry_after=pause,
             )
-        channel = transaction.add_channel(operation.channel)
-        role = OWNER
-    enter(transaction, channel, user, role)
-    return channel.state()
 
 
 def leave(transaction: Transaction, operation: LeaveChannel) -> None:
@@ -95,10 +106,10 @@ def open_direct(transaction: Transaction, user: User, name: str, *, is_hidden: b
     return channel
 
 
-def _check_has_room(transaction: Transaction, user: User) -> None:
+def _check_has_room(transaction: Transaction, user: User, more: int = 1) -> None:
     most = transaction.limits.channels
     count = transaction.lookups.counted_channels(user)
-    if count >= most:
+    if count + more > most:
         raise CommandError(
             ErrorCode.LIMIT_REACHED,
             f"you are in {count} channels, and the limit is {most}: leave one or hide a direct one"

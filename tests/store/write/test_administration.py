@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from ipaddress import ip_network
 from typing import Any
 
 import pytest
 
 from chat.errors import CommandError, ErrorCode
+from chat.protocol.values import Limits
 from chat.store.accounts import (
     ADMIN,
     AccountOperation,
@@ -17,6 +19,7 @@ from chat.store.accounts import (
     ChangeAccount,
     CreateInvitation,
     CreateLink,
+    EraseAccount,
     LiftBan,
     RecordSettings,
     RevokeInvitation,
@@ -193,6 +196,36 @@ class TestInvitations:
         refused = store.refused(CreateInvitation(admin, channels=(channel,)))
         assert refused in (ErrorCode.INVALID, ErrorCode.FORBIDDEN)
         assert "invitation_created" not in store.acts
+
+    def test_refused_invitation_creates_no_channel(
+        self, open_store: Callable[[Limits], OpenStore]
+    ) -> None:
+        store = open_store(Limits(channels=3))
+        root = store.admin("root")
+        for channels in (("#new", "@root,alice"), ("#new", "#echo"), ("#1", "#2", "#3")):
+            store.refused(CreateInvitation(root, channels=channels))
+        memberships = store.read(lambda reader: reader.memberships(root))
+        assert [each.channel.name for each in memberships] == ["#general"]
+
+    @pytest.mark.parametrize("act", ["role", "disabled", "banned", "erased"])
+    def test_admin_who_is_stopped_leaves_no_valid_invitation(
+        self, store: OpenStore, admin: User, act: str
+    ) -> None:
+        eve = store.admin("eve")
+        code = store.do(CreateInvitation(eve, role="admin", uses=5)).code
+        other = store.do(CreateInvitation(admin)).code
+        store.do(SignIn("early", b"e", b"e", invitation=code))
+        stop: dict[str, AccountOperation[Any]] = {
+            "role": ChangeAccount(admin, "eve", role="member"),
+            "disabled": ChangeAccount(admin, "eve", disabled=True),
+            "banned": ban(admin, "eve", until=2**40),
+            "erased": EraseAccount(None, "eve"),
+        }
+        store.do(stop[act])
+        again = SignIn("eve2", b"x", b"x", invitation=code)
+        assert store.refused(again) is ErrorCode.INVITATION_INVALID
+        assert store.acts[-2:] == [act, "invitation_revoked"]
+        assert store.do(SignIn("new", b"n", b"n", invitation=other)).claimed
 
     def test_code_is_stored_and_recorded_nowhere(self, store: OpenStore, admin: User) -> None:
         created = store.do(CreateInvitation(admin, channels=("#team",)))
