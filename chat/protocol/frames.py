@@ -129,7 +129,7 @@ class Welcome(_Frame):
     id: Id | None = None
     v: Count
     user: Name
-    token: Token | None = None
+    token: Token | None = Field(None, repr=False)
     session: Line
     server: ServerInfo
     limits: Limits
@@ -380,7 +380,7 @@ class LinkCode(_Frame):
 
     type: Literal["link"] = "link"
     id: Id | None = None
-    code: Line
+    code: Line = Field(repr=False)
     expires: Time
 
 
@@ -441,7 +441,7 @@ class InvitationFrame(_Frame):
 
     type: Literal["invitation"] = "invitation"
     id: Id | None = None
-    code: Line
+    code: Line = Field(repr=False)
     invitation: Invitation
 
 

@@ -8,13 +8,14 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from chat.protocol.commands import Ping
-from chat.protocol.frames import Ok, Welcome
+from chat.protocol.commands import Hello, Ping, SetPassword
+from chat.protocol.frames import Invitation, InvitationFrame, LinkCode, Ok, ServerInfo, Welcome
 from chat.protocol.items import Event, Item, Kind
 from chat.protocol.limits import FOLDED_KINDS
-from chat.protocol.values import Limits
+from chat.protocol.values import Limits, Wire
 from tests.protocol.strategies import COMMANDS, FRAMES
 
+SECRET = "correct-horse-battery-staple-0123456789"
 ALL = [*COMMANDS, *FRAMES, Item, Limits]
 
 
@@ -89,3 +90,29 @@ def test_longest_text_fits_into_the_longest_frame() -> None:
     limits = Limits()
     # A character takes at most four bytes of UTF-8.
     assert 4 * limits.text < limits.frame
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        Hello(v=1, name="a", token=SECRET, invite=SECRET, link=SECRET, password=SECRET),
+        SetPassword(password=SECRET, current=SECRET),
+        LinkCode(code=SECRET, expires=1),
+        InvitationFrame(
+            code=SECRET, invitation=Invitation(id=1, created=1, expires=1, uses=1, used=0)
+        ),
+        Welcome(
+            v=1,
+            user="a",
+            token=SECRET,
+            session="s",
+            server=ServerInfo(id="s", name="n", version="1"),
+            limits=Limits(),
+            heartbeat=1.0,
+            channels=(),
+        ),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_text_form_of_a_model_shows_no_secret(model: Wire) -> None:
+    assert SECRET not in f"{model!r} {model}"
