@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from websockets.frames import Frame, Opcode
 
 from tests.server.byhand import BINARY, CLOSE, PING, TEXT, frame, request, unharmed
 from tests.serving import PATIENCE, ChatServer, eventually
@@ -78,6 +79,36 @@ def test_frames_sent_with_the_handshake_are_answered_after_it(
             assert piece, told
             told += piece
         assert told.startswith(b"HTTP/1.1 101")
+
+
+@pytest.mark.parametrize("piece", [1, 3, 7, 250, 10_000])
+def test_frames_may_arrive_in_any_pieces(lively: ChatServer, piece: int) -> None:
+    messages = [b"x", b"y" * 125, b"z" * 126, b"\xc3\xa4" * 300, b"in two parts", b"last"]
+    sent = [Frame(Opcode.TEXT, message) for message in messages]
+    sent[4:5] = [
+        Frame(Opcode.PING, b"p"),
+        Frame(Opcode.TEXT, b"in two ", fin=False),
+        Frame(Opcode.PING, b"p"),
+        Frame(Opcode.CONT, b"parts"),
+    ]
+    data = b"".join(each.serialize(mask=True) for each in sent)
+    echoed = b"".join(Frame(Opcode.TEXT, message).serialize(mask=False) for message in messages)
+    pong = Frame(Opcode.PONG, b"p").serialize(mask=False)
+    with socket.create_connection(("127.0.0.1", lively.port), PATIENCE) as raw:
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        raw.sendall(request("/echo"))
+        told = b""
+        while not told.endswith(b"\r\n\r\n"):
+            told += raw.recv(1)
+        for at in range(0, len(data), piece):
+            raw.sendall(data[at : at + piece])
+        told = b""
+        while len(told) < len(echoed) + 2 * len(pong):
+            told += raw.recv(4_096)
+        raw.sendall(Frame(Opcode.CLOSE, b"").serialize(mask=True))
+        assert raw.recv(4_096) == Frame(Opcode.CLOSE, b"").serialize(mask=False)
+    assert told.count(pong) == 2
+    assert told.replace(pong, b"") == echoed
 
 
 def test_early_disconnects_leave_no_resources(lively: ChatServer) -> None:
