@@ -161,7 +161,8 @@ class ConnectionChanged:
 
     `detail` is text for the user, `retry_in` is in seconds, `text_limit` is the server's maximum
     message length in characters (0: unknown). `ways` are what `Core.sign_in` can try after a
-    refused sign-in. `role` is the user's role on the server; `has_accounts` means that the server
+    refused sign-in, and `reason` says why it was refused, without the advice for the command line
+    that `detail` has. `role` is the user's role on the server; `has_accounts` means that the server
     knows devices, invitations and bans.
     """
 
@@ -172,6 +173,7 @@ class ConnectionChanged:
     server: str = ""
     text_limit: int = 0
     ways: tuple[SignInWay, ...] = ()
+    reason: str = ""
     role: str = "member"
     has_accounts: bool = False
 

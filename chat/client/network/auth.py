@@ -378,6 +378,8 @@ def explain_refusal(settings: ClientSettings, error: CommandError) -> str:
             )
         case ErrorCode.UNSUPPORTED_VERSION:
             return f"this client and the server are incompatible; update the older one ({error})"
+        case ErrorCode.LINK_INVALID | ErrorCode.BAD_PASSWORD:
+            return f"{reason}. Start {again} {name}, and try again"
         case ErrorCode.BANNED | ErrorCode.DISABLED:
             return reason
         case _:

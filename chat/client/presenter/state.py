@@ -48,7 +48,7 @@ _ADVICE = {
 
 def why_refused(connection: ConnectionChanged) -> str:
     """Return why the sign-in was refused, and which commands help."""
-    reason, ways = connection.detail, connection.ways
+    reason, ways = connection.reason, connection.ways
     advice = [_ADVICE[way].format(name=connection.user) for way in ways if way in _ADVICE]
     return " ".join((f"{reason[:1].upper()}{reason[1:]}.", *advice))
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from chat.client.config.paths import ClientPaths
 from chat.client.config.settings import ClientSettings
-from chat.client.model.sign_in import ACCOUNTS, SignInWay
+from chat.client.model.sign_in import ACCOUNTS, Refusal
 from chat.client.model.state import ConnectionChanged, Link, Notice, SavedChanged, Update
 from chat.client.storage.account import Account
 from chat.client.sync.publisher import Publisher
@@ -176,7 +176,7 @@ class LocalState:
         link: Link,
         detail: str = "",
         retry_in: float | None = None,
-        ways: tuple[SignInWay, ...] = (),
+        refusal: Refusal | None = None,
     ) -> None:
         """Publish a new state of the connection."""
         self.connection = replace(
@@ -184,6 +184,7 @@ class LocalState:
             link=link,
             detail=detail,
             retry_in=retry_in,
-            ways=ways,
+            ways=refusal.ways if refusal is not None else (),
+            reason=refusal.reason if refusal is not None else "",
         )
         self.put(self.connection)

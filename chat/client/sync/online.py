@@ -186,10 +186,7 @@ class Online:
     def link_changed(self, link: Link, detail: str = "", retry_in: float | None = None) -> None:
         """Publish a new state of the connection."""
         refusal = self._identity.refusal if link is Link.REFUSED else None
-        if refusal is not None:
-            detail = refusal.reason
-        ways = refusal.ways if refusal is not None else ()
-        self._local.link_changed(link, detail, retry_in, ways)
+        self._local.link_changed(link, detail, retry_in, refusal)
 
     def warn(self, text: str) -> None:
         """Show a warning to the user."""

@@ -305,7 +305,8 @@ def test_a_taken_name_offers_a_link_code_and_a_password_where_the_server_has_the
     screen.wait(lambda: screen.connection.link is Link.REFUSED)
     more = (SignInWay.LINK, SignInWay.PASSWORD) if accounts else ()
     assert screen.connection.ways == (SignInWay.NAME, *more)
-    assert ("chat-server token alice" in screen.connection.detail) is not accounts
+    assert ("chat-server token alice" in screen.connection.reason) is not accounts
+    assert "--name NAME" in screen.connection.detail
 
 
 @pytest.mark.parametrize(

@@ -320,6 +320,7 @@ def test_piped_input_does_not_wait_for_a_server_that_refuses(
     done = other.run("--plain", stdin="hello\n")
     assert done.returncode == 2
     assert "belongs to another user" in done.stderr
+    assert "--name NAME" in done.stderr
 
 
 @pytest.mark.feature("reading.threads")

@@ -372,7 +372,8 @@ async def test_signing_in_another_way_than_the_possible_ones_says_what_helps(
 ) -> None:
     await run(bench, "/signin link")
     assert bench.view.said[-1][0] == "You are signed in."
-    bench.core.tell(ConnectionChanged(Link.REFUSED, "the name is taken", user="me", ways=ways))
+    why = "the name is taken"
+    bench.core.tell(ConnectionChanged(Link.REFUSED, why, user="me", ways=ways, reason=why))
     bench.take_in()
     await run(bench, "/signin link")
     assert bench.view.said[-1][0].startswith(said)

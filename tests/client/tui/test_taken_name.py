@@ -33,7 +33,7 @@ def refuse(core: FakeCore, name: str = "me") -> None:
     """Let the server say that the name belongs to another user."""
     why = f"the name {name} belongs to another user on this server"
     core.tell(ConnectionChanged(Link.CONNECTING, user=name))
-    core.tell(ConnectionChanged(Link.REFUSED, why, user=name, ways=(SignInWay.NAME,)))
+    core.tell(ConnectionChanged(Link.REFUSED, why, user=name, reason=why, ways=(SignInWay.NAME,)))
     core.tell(ChannelsChanged(FIRST))
 
 

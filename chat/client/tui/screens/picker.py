@@ -313,7 +313,7 @@ def pick_sign_in(
     def chosen(key: str) -> None:
         then(SignInWay(key[1:]) if key.startswith(" ") else key)
 
-    reason = refused.detail.partition(". ")[0]
+    reason = refused.reason.partition(". ")[0]
     title = f"{server}: {reason}" if server else f"{reason[:1].upper()}{reason[1:]}"
     hint = "Type another name" if may_rename else "Choose how to sign in"
     pick(screen, title, ways, chosen, offer, hint, opens_by_itself=True)

@@ -334,7 +334,8 @@ async def test_a_refused_sign_in(open_desktop: Open, size: tuple[int, int]) -> N
         await talk(desktop)
         why = "the name me belongs to another user on this server"
         ways = (SignInWay.NAME, SignInWay.LINK, SignInWay.PASSWORD)
-        desktop.core.tell(ConnectionChanged(Link.REFUSED, why, user="me", ways=ways))
+        refused = ConnectionChanged(Link.REFUSED, why, user="me", ways=ways, reason=why)
+        desktop.core.tell(refused)
         await desktop.until(lambda: isinstance(desktop.app.screen, Picker), "it asks")
         await assert_shows(desktop, "Type another name", "sign-in", size)
 
