@@ -342,7 +342,7 @@ def _audit(settings: AuditSettings) -> int:
                 each.actor.name if each.actor else "operator",
                 each.user.name if each.user else "-",
                 each.address or "-",
-                " ".join(f"{key}={value}" for key, value in each.details.items()),
+                " ".join(f"{key}={_detail(key, value)}" for key, value in each.details.items()),
             )
             for each in page.entries
         ),
@@ -407,6 +407,12 @@ def _time(ts: int | None) -> str:
     if ts is None:
         return "never"
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(ts / 1_000))
+
+
+def _detail(key: str, value: str) -> str:
+    """Return a detail of an audit entry; times are stored in milliseconds since 1970."""
+    is_time = key in ("expires", "until") and value.isdecimal()
+    return _time(int(value)).replace(" ", "T") if is_time else value
 
 
 def _target(text: str) -> tuple[str | None, Network | None]:

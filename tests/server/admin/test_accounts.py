@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable
 
@@ -9,8 +10,6 @@ import pytest
 
 from chat.server.config import COMMANDS
 from tests.serving import ChatServer, Peer
-
-TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d"
 
 
 @pytest.fixture
@@ -130,6 +129,10 @@ def test_the_audit_log_tells_who_did_what(run: Run) -> None:
     newest = entries[0]
     assert newest[3:6] == ["role", "operator", "alice"]
     assert "role=admin" in newest
+    run("ban", "192.0.2.1", "--for", "2h")
+    (banned,) = rows(run("audit", "--limit", "1"))
+    assert banned[3] == "banned"
+    assert any(re.fullmatch(r"until=\d{4}-\d\d-\d\dT\d\d:\d\d", word) for word in banned)
     acts = [row[3] for row in rows(run("audit"))]
     assert acts[-1] == "settings"  # the first start
 
