@@ -19,6 +19,7 @@ from chat.store.accounts import (
     ChangeAccount,
     CreateInvitation,
     CreateLink,
+    EraseAccount,
     RevokeDevice,
     RevokeInvitation,
     SetPassword,
@@ -365,7 +366,7 @@ class TestPasswords:
         assert store.refused(SetPassword(alice, "alice", None, "x")) is ErrorCode.FORBIDDEN
 
 
-class TestSeen:
+class TestStanding:
     def test_last_sign_in_is_stored(
         self, store: OpenStore, open_store: Callable[..., OpenStore]
     ) -> None:
@@ -384,13 +385,21 @@ class TestSeen:
 
     def test_sign_in_with_a_known_token_writes_nothing(self, store: OpenStore, alice: User) -> None:
         token = b"alice" * 8
+        store.wait_until_indexed()  # it writes as well
         with closing(sqlite3.connect(store.file, isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
-            other.execute("ROLLBACK")
             ((before,),) = other.execute("PRAGMA data_version")
             store.do(SignIn("alice", token, token))
             ((after,),) = other.execute("PRAGMA data_version")
         assert before == after
+
+    def test_erased_account_is_refused_in_the_same_commit(
+        self, store: OpenStore, alice: User
+    ) -> None:
+        outcomes = store.together(
+            [message(alice), EraseAccount(None, "alice"), message(alice), CreateLink(None, "alice")]
+        )
+        codes = [each.code if isinstance(each, CommandError) else None for each in outcomes]
+        assert codes == [None, None, ErrorCode.DISABLED, ErrorCode.NO_SUCH_USER]
 
     def test_operations_of_an_unknown_user_are_refused(self, store: OpenStore) -> None:
         ghost = User(99, "ghost")
