@@ -81,9 +81,8 @@ class Administration:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, banned_networks: BannedNetworks) -> None:
-        """Set the banned networks, which `apply` keeps current; continue the erasures."""
+        """Set the banned networks, which `apply` keeps current."""
         self._banned = banned_networks
-        self._erasures.start()
 
     def refusal(self, address: str) -> Refusal | None:
         """Return why a connection from `address` is refused; None: it is not banned."""

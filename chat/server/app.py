@@ -237,11 +237,17 @@ class App:
         )
 
     async def _start_administration(self) -> None:
-        """Load the bans in force, and log changed settings; a failing disk delays no start."""
+        """Load the bans in force, continue erasures, and log changed settings.
+
+        A failing disk delays no start.
+        """
         context = self.context
-        context.administration.start(
-            await context.reads.welcome(lambda reader: reader.accounts.banned_networks())
+        banned, is_erasing = await context.reads.welcome(
+            lambda reader: (reader.accounts.banned_networks(), reader.accounts.is_erasing())
         )
+        context.administration.start(banned)
+        if is_erasing and self._erasures is not None:
+            self._erasures.start()
         changed = RecordSettings(None, self.settings.recorded())
         context.writes.submit(PendingCall(changed, lambda _: None, lambda _: None))
 

@@ -650,6 +650,7 @@ def test_the_outbox_of_a_damaged_file_is_recovered_and_sent(
 
 KILLED_BETWEEN = """
 import os, signal, sys
+from chat.client.storage.outbox_db import OutboxDb
 
 def killed(self, cids):
     os.kill(os.getpid(), signal.SIGKILL)

@@ -32,7 +32,7 @@ async def test_members_see_an_erased_account_leave(server: ChatServer) -> None:
         await alice.follow("#general")
         await mallory.say("to be forgotten")
         await alice.next(Event, lambda each: each.text == "to be forgotten")
-        assert "Backups" in await erase(server)
+        assert "backups" in await erase(server)
         assert await mallory.close_code() == CloseCode.DISABLED
         left = await alice.next(Event, lambda each: each.kind == "leave")
         erased = await alice.next(Event, lambda each: each.kind == "erased_user")

@@ -130,6 +130,7 @@ _AUDIT = Prepared(
     _entries().where(audit.c.seq < _before).order_by(audit.c.seq.desc()).limit(_count)
 )
 _AUDIT_AFTER = Prepared(_entries().where(audit.c.seq > bindparam("after")).order_by(audit.c.seq))
+_UNFINISHED = Prepared(select(jobs.c.id).where(jobs.c.result.is_(None)).limit(1))
 _RESULT = Prepared(select(jobs.c.result).where(jobs.c.id == bindparam("job")))
 _BEYOND = 2**63 - 1
 
@@ -242,6 +243,10 @@ class AccountReader:
         self._check_is_admin(viewer)
         rows = _AUDIT.all(self._connection, before=before or _BEYOND, count=limit + 1)
         return AuditPage(tuple(map(_entry, rows[:limit])), complete=len(rows) <= limit)
+
+    def is_erasing(self) -> bool:
+        """Whether an erasure is not complete."""
+        return _UNFINISHED.scalar(self._connection) is not None
 
     def is_done(self, job: int) -> bool:
         """Whether the erasure with this job is complete."""
