@@ -21,6 +21,7 @@ __all__ = [
     "BANS_MAX",
     "BOT",
     "DEVICES_MAX",
+    "LINKS_PER_HOUR",
     "LINK_TRIES",
     "MEMBER",
     "RESERVED_NAMES",
@@ -71,6 +72,8 @@ Network = IPv4Network | IPv6Network
 DEVICES_MAX = 100
 """Most devices of an account; the next sign-in on a new device is refused."""
 
+LINKS_PER_HOUR = 20
+"""Link codes that a user may create in an hour: each adds to the audit log."""
 LINK_TRIES = 5
 """Wrong codes after which a link code is void."""
 BANS_MAX = 10_000

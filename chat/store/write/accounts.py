@@ -17,6 +17,7 @@ from chat.store.accounts import (
     BOT,
     DEVICES_MAX,
     LINK_TRIES,
+    LINKS_PER_HOUR,
     RESERVED_NAMES,
     AccountRole,
     AddDevice,
@@ -416,7 +417,13 @@ def revoke_device(transaction: Transaction, operation: RevokeDevice) -> None:
 
 def create_link(transaction: Transaction, operation: CreateLink) -> LinkCode:
     """Create the account's link code, in place of the previous one."""
-    user = _own(transaction, operation.actor, operation.name)
+    actor, user = operation.actor, _own(transaction, operation.actor, operation.name)
+    if actor is not None and (wait := transaction.pause_before_linking(user)):
+        raise CommandError(
+            ErrorCode.RATE_LIMITED,
+            f"you may create {LINKS_PER_HOUR} link codes in an hour; try again later",
+            retry_after=wait,
+        )
     now, code = transaction.now(), new_link_code()
     expires = now + LINK_MS
     transaction.execute(_REMOVE_LINK, user=user.id)
@@ -428,9 +435,7 @@ def create_link(transaction: Transaction, operation: CreateLink) -> LinkCode:
         expires=expires,
         tries=0,
     )
-    transaction.record(
-        "link_created", now, actor=operation.actor, user=user, details={"expires": expires}
-    )
+    transaction.record("link_created", now, actor=actor, user=user, details={"expires": expires})
     return LinkCode(code, expires)
 
 

@@ -18,7 +18,7 @@ from chat.protocol.items import EventFields
 from chat.protocol.limits import USUAL_LEVEL
 from chat.protocol.values import Limits
 from chat.rate import TokenBuckets
-from chat.store.accounts import MEMBER, AccountRole
+from chat.store.accounts import LINKS_PER_HOUR, MEMBER, AccountRole
 from chat.store.ids import Ids
 from chat.store.operations import Append, AppendAbout, AuditEntry, Operation, User
 from chat.store.read.standing import Standings
@@ -111,6 +111,7 @@ class Transaction:
         self._monotonic = monotonic
         self._openings = TokenBuckets(limits.openings / 3_600, limits.openings)
         self._creations = TokenBuckets(limits.channels / 3_600, limits.channels)
+        self._links = TokenBuckets(LINKS_PER_HOUR / 3_600, LINKS_PER_HOUR)
         self.lookups = Lookups()
         self.standings = Standings(clock_ms)
         self.events: list[EventFields] = []
@@ -320,6 +321,10 @@ class Transaction:
     def pause_before_creating(self, user: User) -> float:
         """Count a channel created by `user`; return 0 or the seconds to wait."""
         return self._creations.take(user.id, self._monotonic())
+
+    def pause_before_linking(self, user: User) -> float:
+        """Count a link code created by `user`; return 0 or the seconds to wait."""
+        return self._links.take(user.id, self._monotonic())
 
     def add_channel(self, name: str) -> Channel:
         """Create a channel with an empty log."""

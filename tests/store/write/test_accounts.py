@@ -14,6 +14,7 @@ from chat.store.accounts import (
     ADMIN,
     BOT,
     DEVICES_MAX,
+    LINKS_PER_HOUR,
     AddAccount,
     AddDevice,
     ChangeAccount,
@@ -301,6 +302,17 @@ class TestLinks:
         right = SignIn("alice", OTHER, OTHER, link=code.lower())
         outcomes = store.together([wrong] * 4 + [right])
         assert isinstance(outcomes[-1], SignedIn)
+
+    def test_number_of_link_codes_in_an_hour_is_limited(
+        self, store: OpenStore, alice: User, bob: User
+    ) -> None:
+        for _ in range(LINKS_PER_HOUR):
+            store.do(CreateLink(alice, "alice"))
+        entries = len(store.entries)
+        assert store.refused(CreateLink(alice, "alice")) is ErrorCode.RATE_LIMITED
+        assert len(store.entries) == entries
+        store.do(CreateLink(bob, "bob"))
+        store.do(CreateLink(None, "alice"))
 
     def test_link_code_expires(self, store: OpenStore, alice: User) -> None:
         store.set_clock(10_000)
