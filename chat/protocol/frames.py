@@ -385,7 +385,7 @@ class LinkCode(_Frame):
 
 
 class AccountInfo(_Frame):
-    """An account, as others see it; `disabled` is set only for admins."""
+    """An account, as others see it; `disabled` and `banned` are set only for admins."""
 
     name: Name
     role: ServerRole = "member"

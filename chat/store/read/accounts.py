@@ -166,7 +166,8 @@ class AccountReader:
     def account(self, viewer: User | None, name: str) -> Account:
         """Return an account.
 
-        `has_password` is set only for the viewer's own account, `disabled` only for admins.
+        `has_password` is set only for the viewer's own account, `disabled` and `banned` only for
+        admins.
 
         Raises:
             CommandError: no_such_user.
@@ -178,6 +179,7 @@ class AccountReader:
             found,
             has_password=found.has_password and is_own,
             disabled=found.disabled and is_admin,
+            banned=found.banned and is_admin,
         )
 
     def page(

@@ -241,6 +241,12 @@ class TestAdmins:
             await alice.call(AccountCommand(name=other, disabled=True), Account)
             seen = (await alice.call(AccountCommand(name=other), Account)).account
             assert seen.disabled
+            await alice.call(Ban(name=other))
+            seen = (await alice.call(AccountCommand(name=other), Account)).account
+            assert (seen.disabled, seen.banned) == (True, True)
+            async with Peer.signed_in(shared.url, fresh("carol")) as carol:
+                hidden = (await carol.call(AccountCommand(name=other), Account)).account
+                assert (hidden.disabled, hidden.banned) == (False, False)
 
     async def test_a_role_counts_from_its_commit_on(self, shared: ChatServer, fresh: Fresh) -> None:
         name, other = fresh("alice"), fresh("bob")
