@@ -88,7 +88,7 @@ _ACCOUNTS = Among(
     ).join_from(users, devices, devices.c.user_id == users.c.id, isouter=True),
     users.c.id,
 )
-_ERASED_NAMES = Prepared(select(erased_names.c.hash))
+_ERASED_NAME = Prepared(select(erased_names.c.hash).where(erased_names.c.hash == bindparam("hash")))
 _META = Prepared(select(meta.c.value).where(meta.c.key == bindparam("key")))
 _MEMBERSHIPS = Among(
     select(
@@ -176,7 +176,6 @@ class Lookups:
         """Members who have hidden a direct channel, by channel and user."""
         self._accounts: dict[int, KnownAccount] = {}
         """Accounts of the users who sign in in the current transaction."""
-        self._erased_names: set[bytes] | None = None
         self._accounts_key = b""
         self._reply_targets: dict[tuple[int, int], ReplyTarget | None] = {}
         """Parents of the replies in the current transaction."""
@@ -240,7 +239,6 @@ class Lookups:
         self._people.clear()
         self._counts.clear()
         self._hidden.clear()
-        self._erased_names = None
 
     def channel(self, name: str) -> Channel | None:
         """Return a channel by its name as typed, or None if it does not exist.
@@ -276,10 +274,8 @@ class Lookups:
 
     def is_erased_name(self, name: str) -> bool:
         """Whether `name` once belonged to an account that was erased."""
-        if self._erased_names is None:
-            self._erased_names = set(_ERASED_NAMES.column(self.connection))
-        hashes = self._erased_names
-        return bool(hashes) and erased_name_hash(self.accounts_key(), fold(name)) in hashes
+        hashed = erased_name_hash(self.accounts_key(), fold(name))
+        return _ERASED_NAME.first(self.connection, hash=hashed) is not None
 
     def counted_channels(self, user: User) -> int:
         """Return the number of channels that count against the limit of `user`."""
