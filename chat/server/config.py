@@ -303,7 +303,7 @@ class ServerSettings(DataSettings):
     reserved_names: _Names = Field(
         default=[],
         description="reserved name, in addition to admin, system, server, everyone, all, "
-        "here, channel and deleted-NUMBER; can be repeated",
+        "here, channel, deleted-NUMBER and IP addresses; can be repeated",
     )
     sign_ups: int = Field(
         30,

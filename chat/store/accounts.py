@@ -79,7 +79,8 @@ LINK_TRIES = 5
 BANS_MAX = 10_000
 """Most bans on a server."""
 RESERVED_NAMES = frozenset(("admin", "system", "server", "everyone", "all", "here", "channel"))
-"""Folded names that nobody may claim, besides `deleted-NUMBER`; accounts that have one keep it."""
+"""Folded names that nobody may claim, besides `deleted-NUMBER` and IP addresses; accounts that have
+one keep it."""
 
 ACTS = (
     *("created", "role", "disabled", "enabled", "erased"),

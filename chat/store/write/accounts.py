@@ -27,6 +27,7 @@ from chat.store.accounts import (
     SetPassword,
     SignedIn,
     SignIn,
+    network_of,
 )
 from chat.store.accounts import MEMBER as ACCOUNT_MEMBER
 from chat.store.codes import invitation_hash, link_mac, new_link_code
@@ -284,7 +285,7 @@ def _closed(message: str) -> CommandError:
 
 
 def check_name_is_available(transaction: Transaction, name: str, reserved: frozenset[str]) -> None:
-    """Refuse reserved names, and those of erased accounts.
+    """Refuse reserved names, IP addresses, and names of erased accounts.
 
     Raises:
         CommandError: name_unavailable.
@@ -294,6 +295,7 @@ def check_name_is_available(transaction: Transaction, name: str, reserved: froze
         key in RESERVED_NAMES
         or key in reserved
         or _PLACEHOLDER.fullmatch(key)
+        or _is_address(key)
         or transaction.lookups.is_erased_name(name)
     ):
         raise CommandError(
@@ -301,6 +303,15 @@ def check_name_is_available(transaction: Transaction, name: str, reserved: froze
             f"the name {name} cannot be used: choose another",
             field="name",
         )
+
+
+def _is_address(name: str) -> bool:
+    """Whether a name is an IP address: `ban NAME` would ban the address, not the account."""
+    try:
+        network_of(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _arrive(

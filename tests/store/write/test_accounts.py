@@ -51,7 +51,9 @@ def accept(name: str, code: str, token: bytes = TOKEN) -> SignIn:
 
 
 class TestClaiming:
-    @pytest.mark.parametrize("name", ["admin", "ADMIN", "System", "here", "deleted-17"])
+    @pytest.mark.parametrize(
+        "name", ["admin", "ADMIN", "System", "here", "deleted-17", "192.0.2.7"]
+    )
     def test_reserved_name_is_unavailable(self, store: OpenStore, name: str) -> None:
         assert store.refused(SignIn(name, TOKEN, TOKEN)) is ErrorCode.NAME_UNAVAILABLE
         assert store.refused(AddAccount(None, name, "member")) is ErrorCode.NAME_UNAVAILABLE
