@@ -95,7 +95,9 @@ class ByHand:
         """Connect, and make the handshake."""
         with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as raw:
             raw.sendall(request(path, *headers))
-            yield cls(raw)
+            by_hand = cls(raw)
+            with by_hand._read:
+                yield by_hand
 
     def send(self, data: bytes) -> bool:
         """Send bytes; return whether the connection took them."""
