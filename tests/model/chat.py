@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chat.errors import ErrorCode
-from chat.protocol import PROTOCOL_VERSION, commands
+from chat.protocol import FEATURES, PROTOCOL_VERSION, commands
 from chat.protocol.commands import ResumeFrom
 from chat.protocol.frames import (
     ErrorFrame,
@@ -110,7 +110,7 @@ class Chat:
                 )
                 for _key, log in mine
             ),
-            features=("hidden",),
+            features=FEATURES,
         )
         self.told[number].append(welcome)
         for channel, position in positions.items():
