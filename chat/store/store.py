@@ -14,9 +14,9 @@ from typing import Self, TypeVar
 from sqlalchemy import Connection, literal, select
 from sqlalchemy.exc import DBAPIError
 
-from chat.errors import StartupError, StoreFault, StoreUnavailable
+from chat.errors import CommandError, StartupError, StoreFault, StoreUnavailable
 from chat.protocol.values import Limits
-from chat.store.accounts import EraseAccount, EraseNext, EraseStep
+from chat.store.accounts import EraseAccount, EraseNext
 from chat.store.audit_feed import AUDIT_EVERY, AuditFeed
 from chat.store.database import (
     READERS,
@@ -337,6 +337,9 @@ def execute(url: str, operation: Operation[Result]) -> Result:
 def erase_account(url: str, name: str, patience: float) -> bool:
     """Erase the account `name` completely; a server may be running, and then does it.
 
+    With a running server the command never takes its lock, so the server can be restarted meanwhile
+    and continues the erasure.
+
     Args:
         url: the database.
         name: the account's name as typed.
@@ -350,20 +353,27 @@ def erase_account(url: str, name: str, patience: float) -> bool:
         StartupError: the database does not exist or is not writable.
         StoreUnavailable: the database is not accepting writes.
     """
-    job = execute(url, EraseAccount(None, name))
-    deadline = time.monotonic() + patience
+    check_is_current(sqlite.path_of(url))
+    try:
+        store = Store.open(url, limits=Limits(), committed=_settle)
+    except StartupError:  # a server is running
+        job = execute(url, EraseAccount(None, name))
+        return _is_done_within(url, job, patience)
+    try:
+        _run(store, EraseAccount(None, name))
+        while not _run(store, EraseNext()).is_last:
+            pass
+    finally:
+        store.close()
+    return True
+
+
+def _is_done_within(url: str, job: int, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
     while not look(url, lambda reader: reader.accounts.is_done(job)):
         if time.monotonic() > deadline:
             return False
-        try:
-            store = Store.open(url, limits=Limits(), committed=_settle)
-        except StartupError:  # a server is running
-            time.sleep(JOB_EVERY)
-            continue
-        try:
-            _erase_all(store)
-        finally:
-            store.close()
+        time.sleep(JOB_EVERY)
     return True
 
 
@@ -372,12 +382,11 @@ def _settle(commit: Commit) -> None:
         pending.settle()
 
 
-def _erase_all(store: Store) -> None:
-    outcomes: SimpleQueue[EraseStep | Failure] = SimpleQueue()
-    is_last = False
-    while not is_last:
-        store.submit([PendingCall(EraseNext(), outcomes.put, outcomes.put)])
-        step = outcomes.get()
-        if not isinstance(step, EraseStep):
-            raise step
-        is_last = step.is_last
+def _run(store: Store, operation: Operation[Result]) -> Result:
+    """Run one operation on a store whose commits are settled by `_settle`."""
+    outcomes: SimpleQueue[Result | Failure] = SimpleQueue()
+    store.submit([PendingCall(operation, outcomes.put, outcomes.put)])
+    outcome = outcomes.get()
+    if isinstance(outcome, CommandError | StoreUnavailable):
+        raise outcome
+    return outcome

@@ -187,7 +187,7 @@ def _user_erase(settings: UserEraseSettings) -> int:
         tell("Nothing was erased")
         return 1
     if not erase_account(settings.store_url, name, ERASE_PATIENCE):
-        tell(f"{name} cannot sign in anymore; the server continues to erase what they wrote")
+        tell(f"{name} cannot sign in anymore; the server continues, also after a restart")
         return 0
     tell(f"Erased {name}. Earlier backups still contain everything: delete or replace them")
     return 0

@@ -208,6 +208,21 @@ def test_command_erases_by_itself_if_no_server_runs(open_store: Callable[[], Ope
     assert store.problems() == []
 
 
+def test_command_leaves_an_erasure_to_the_server_that_ran_at_its_start(
+    open_store: Callable[[], OpenStore],
+) -> None:
+    store = open_store()
+    store.send(store.sign_in("mallory"), "hello")
+    with ThreadPoolExecutor(1) as thread:
+        command = thread.submit(erase_account, store.url, "mallory", patience=1)
+        eventually(lambda: rows(store, "SELECT 1 FROM jobs") != [], "the job is queued")
+        store.store.close()  # the next start must find the database unlocked
+        assert not command.result(PATIENCE)
+    store = open_store()
+    finish(store)
+    assert rows(store, "SELECT count(result) FROM jobs") == [(1,)]
+
+
 def test_command_ends_its_wait_and_a_server_continues(store: OpenStore, mallory: User) -> None:
     assert not erase_account(store.url, mallory.name, patience=0)
     finish(store)
