@@ -96,6 +96,8 @@ def sign_in(transaction: Transaction, operation: SignIn) -> SignedIn:
         device_id = _add_device(
             transaction, user, operation.claim_hash, operation.label, how, now, operation.address
         )
+        if how == "link":
+            transaction.execute(_REMOVE_LINK, user=user.id)
     else:
         how, device_id = "", device.id
         session = User(user.id, user.name, device_id, operation.address)
@@ -160,8 +162,6 @@ def _prove(
     if not is_valid:
         raise _NO_PROOF[code]()
     _check_standing(transaction, account, User(user.id, user.name, 0, operation.address))
-    if how == "link":
-        transaction.execute(_REMOVE_LINK, user=user.id)
     return how
 
 

@@ -283,6 +283,16 @@ class TestLinks:
         third = SignIn("alice", TOKEN, TOKEN, link=link.code)
         assert store.refused(third) is ErrorCode.LINK_INVALID
 
+    def test_refused_device_keeps_the_link_code_unused(self, store: OpenStore, alice: User) -> None:
+        hashes = [bytes([number]) * 32 for number in range(1, DEVICES_MAX)]
+        for each in hashes:
+            store.do(AddDevice(None, "alice", each, ""))
+        code = store.do(CreateLink(alice, "alice")).code
+        linked = SignIn("alice", OTHER, OTHER, link=code)
+        assert store.refused(linked) is ErrorCode.LIMIT_REACHED
+        store.do(RevokeDevice(alice, "alice", alice.device + 1))
+        assert store.do(linked).is_new_device
+
     def test_link_code_is_void_after_five_wrong_tries(self, store: OpenStore, alice: User) -> None:
         code = store.do(CreateLink(alice, "alice")).code
         for _ in range(4):
