@@ -34,6 +34,8 @@ _ESSENTIAL = (
     "quit",
 )
 """Ids of the essential keys."""
+_WIDTH = 84
+"""Most columns that the text and its margins take."""
 _KEYS, _USAGE = 16, 25
 """Widths of the left column; wider entries get a separate line."""
 
@@ -156,7 +158,7 @@ class HelpScreen(ModalScreen[None]):
         self.query_one("#keys", Static).update(keys)
 
     def _page(self, written: str) -> Content:
-        room = (self.app.size.width if self.has_class("-narrow") else 84) - 4
+        room = min(_WIDTH, self.app.size.width) - 4
         words = written.casefold().split()
         essential = [
             replace(row, keys=row.keys[:1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from textual.widgets import Static
 
 from chat.client.tui.screens.help import HelpScreen
 from tests.client.presenter.fakes import info
@@ -23,6 +24,20 @@ async def test_help_begins_with_ten_essential_keys(desktop: Desktop) -> None:
     assert len([row for row in essential.splitlines() if re.search("[a-z]{3}", row)]) == 10
     for key in ("Enter", "Ctrl+K", "Alt+1 … Alt+9", "Alt+A", "F1", "Ctrl+Q"):
         assert key in essential
+
+
+@pytest.mark.parametrize("width", [80, 86, 100, 101])
+async def test_descriptions_wrap_in_their_column(open_desktop: Open, width: int) -> None:
+    async with open_desktop(info("#general"), size=(width, 24)) as desktop:
+        await opened(desktop)
+        await desktop.press("n")
+        page = desktop.app.screen.query_one("#page", Static)
+
+        def lines() -> int:
+            return str(page.content).count("\n") + 1
+
+        await desktop.until(lambda: page.size.height >= lines(), "the page is laid out")
+        assert page.size.height == lines()
 
 
 @pytest.mark.feature("around.keys")
