@@ -194,7 +194,7 @@ def create_invitation(transaction: Transaction, operation: CreateInvitation) -> 
             "uses": operation.uses,
             "expires": expires,
             "role": operation.role,
-            "channels": _listed(names) or None,
+            "channels": " ".join(names) or None,
         },
     )
     found = find_invitation(transaction.connection, invitation_id)
@@ -225,15 +225,6 @@ def _invited_to(
             enter(transaction, channel, actor, OWNER)
     found = (lookups.channel(name) for name in names)
     return tuple({each.id: each.name for each in found if each is not None}.values())
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    """Return the names in one line, as many as fit into a detail of an audit entry."""
-    text = " ".join(names)
-    return text if len(text) <= _DETAIL_MAX else f"{text[:_DETAIL_MAX].rpartition(' ')[0]} …"
-
-
-_DETAIL_MAX = 290
 
 
 def revoke_invitation(transaction: Transaction, operation: RevokeInvitation) -> None:

@@ -84,6 +84,10 @@ _LINE_COLUMNS = ("id", "channel_id", "seq", "ts", "author_id", "flags", "mid", "
 """The columns of a line that replies to nothing; the others are NULL."""
 
 
+DETAIL_MAX = 300
+"""Most characters of a detail in the audit log, such as a setting."""
+
+
 class Sent(NamedTuple):
     """The event of a client's `cid`."""
 
@@ -299,12 +303,12 @@ class Transaction:
         address: str | None = None,
         details: Mapping[str, str | int | None] | None = None,
     ) -> None:
-        """Add an entry to the audit log; `details` that are None are left out.
+        """Add an entry to the audit log; `details` that are None are left out, long ones are cut.
 
         `address` is that of `actor` by default.
         """
         given = details or {}
-        known = {key: str(value) for key, value in given.items() if value is not None}
+        known = {key: _cut(str(value)) for key, value in given.items() if value is not None}
         if address is None and actor is not None:
             address = actor.address
         entry = AuditEntry(self._next_entry, now, act, actor, user, device, address, known)
@@ -497,3 +501,11 @@ class Transaction:
         self._unindexed.clear()
         for each in self._inserts:
             each.rows.clear()
+
+
+def _cut(detail: str) -> str:
+    """Return a detail as a line that every client accepts; lists end after a whole item."""
+    if len(detail) <= DETAIL_MAX:
+        return detail
+    kept = detail[: DETAIL_MAX - 2]
+    return f"{kept.rpartition(' ')[0] or kept} …"

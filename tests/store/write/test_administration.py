@@ -352,3 +352,12 @@ class TestSettings:
             {"registration": "open", "actor": "x"},
             {"registration": "invite"},
         ]
+
+    def test_long_setting_is_cut_in_the_log_and_compared_whole(self, store: OpenStore) -> None:
+        networks = [f"203.0.{number}.0/24" for number in range(100)]
+        for count in (100, 100, 99):
+            store.do(RecordSettings(None, {"exempt_address": ", ".join(networks[:count])}))
+        shown = [entry.details["exempt_address"] for entry in store.entries]
+        assert len(shown) == 2
+        assert len(shown[0]) <= 300
+        assert shown[0].endswith("/24, …")
