@@ -34,6 +34,7 @@ __all__ = [
     "check_emoji",
     "check_line",
     "check_name",
+    "check_new_name",
     "check_text",
     "check_topic",
     "counted",
@@ -43,6 +44,8 @@ __all__ = [
     "is_blank",
     "is_builtin",
     "is_direct",
+    "is_invitation_code",
+    "is_link_code",
     "is_number",
     "mentioned_names",
     "printable",
@@ -62,6 +65,9 @@ ECHO = "#echo"
 BUILTIN_CHANNELS = frozenset({COUNTER, ECHO})
 
 _NAME = re.compile(r"[A-Za-z0-9_.\-]+")
+# Codes may be typed with O, I and L in place of digits; see `chat.store.codes`.
+_LINK_CODE = re.compile(r"([0-9A-TV-Z]{5})-([0-9A-TV-Z]{5})", re.ASCII | re.IGNORECASE)
+_INVITATION_CODE = re.compile(r"(?:[0-9A-TV-Z]{5}-){5}[0-9A-TV-Z]", re.ASCII | re.IGNORECASE)
 # C0 without \t and \n, DEL, C1, lone surrogates.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _FORBIDDEN_IN_LINE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
@@ -212,6 +218,35 @@ def check_name(value: str, limit: int = NAME_MAX) -> str:
     _check_length(value, limit)
     if not _NAME.fullmatch(value):
         raise ValueError("must be one or more ASCII letters, digits, '_', '-' or '.'")
+    return value
+
+
+def is_link_code(text: str) -> bool:
+    """Whether `text` has the form of a link code, such as `7K3QX-9MZ2T`.
+
+    One of its two groups has both letters and digits, so `alice-12345` is not a code.
+    """
+    found = _LINK_CODE.fullmatch(text)
+    groups = () if found is None else found.groups()
+    return any(not each.isalpha() and not each.isdigit() for each in groups)
+
+
+def is_invitation_code(text: str) -> bool:
+    """Whether `text` has the form of an invitation, such as `0Q8VB-KM4TS-W2XNA-7C9DE-H3JPR-6`."""
+    return _INVITATION_CODE.fullmatch(text) is not None
+
+
+def check_new_name(value: str, limit: int = NAME_MAX) -> str:
+    """Return `value` if it is a valid name for a new user.
+
+    Names are public, so a code that was typed as a name could be used by anybody.
+    """
+    check_name(value, limit)
+    if is_link_code(value) or is_invitation_code(value):
+        raise ValueError(
+            "looks like a link code or an invitation, not a name: enter your name first, then the "
+            "code"
+        )
     return value
 
 

@@ -13,7 +13,7 @@ from chat.client.config.settings import ClientSettings, check_url, with_remember
 from chat.client.storage.known_servers import DEFAULT_URL
 from chat.errors import StartupError
 from chat.program import tell
-from chat.text import check_name, printable_line
+from chat.text import check_new_name, printable_line
 
 __all__ = ["with_name"]
 
@@ -51,7 +51,7 @@ def _ask_name() -> str:
     while True:
         try:
             name = input("Your name: ").strip()
-            return check_name(name)
+            return check_new_name(name)
         except EOFError:
             raise StartupError("no name given; use --name NAME") from None
         except ValueError as exc:

@@ -10,6 +10,8 @@ import hashlib
 import hmac
 import secrets
 
+from chat.text import is_link_code
+
 __all__ = [
     "erased_name_hash",
     "invitation_hash",
@@ -37,8 +39,11 @@ def new_invitation_code() -> str:
 
 
 def new_link_code() -> str:
-    """Return a random code of 50 bits, such as `7K3QX-9MZ2T`."""
-    return _grouped("".join(secrets.choice(_ALPHABET) for _ in range(_LINK_LENGTH)))
+    """Return a random code of almost 50 bits, such as `7K3QX-9MZ2T`; no name looks like it."""
+    while True:
+        code = _grouped("".join(secrets.choice(_ALPHABET) for _ in range(_LINK_LENGTH)))
+        if is_link_code(code):  # 39 of 40 do
+            return code
 
 
 def normalize(code: str) -> str:

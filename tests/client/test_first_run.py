@@ -76,7 +76,8 @@ def test_the_first_run_on_a_terminal_continues_to_the_screens(
         terminal.send(f"{text}\n".encode())
 
     answer(b"Your name: ", "a b")
-    answer(b"or '.'.\r\nYour name: ", "alice")
+    answer(b"or '.'.\r\nYour name: ", "31xdm-ykkzq")
+    answer(b"then the code.\r\nYour name: ", "alice")
     answer(b"]: ", server.url)
     terminal.wait(lambda: b"Press Enter to start. " in terminal.output, "three keys")
     assert (
@@ -86,6 +87,9 @@ Welcome. A name belongs to its first user. Use --demo to try the client without 
 
 Your name: a b
 “a b” must be one or more ASCII letters, digits, '_', '-' or '.'.
+Your name: 31xdm-ykkzq
+“31xdm-ykkzq” looks like a link code or an invitation, not a name: enter your name first, \
+then the code.
 Your name: alice
 Server [{DEFAULT}]: {server.url}
 

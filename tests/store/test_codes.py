@@ -14,6 +14,7 @@ from chat.store.codes import (
     new_link_code,
     normalize,
 )
+from chat.text import is_invitation_code, is_link_code
 
 _CHARACTER = "[0-9A-HJKMNP-TV-Z]"
 
@@ -30,6 +31,12 @@ def test_link_code_has_two_groups_of_5() -> None:
     assert len(codes) == 100
     for code in codes:
         assert re.fullmatch(f"{_CHARACTER}{{5}}-{_CHARACTER}{{5}}", code)
+
+
+def test_every_code_is_recognized_where_a_name_is_asked_for() -> None:
+    for _ in range(300):
+        assert is_link_code(new_link_code())
+        assert is_invitation_code(new_invitation_code())
 
 
 @pytest.mark.parametrize(

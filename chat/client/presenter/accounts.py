@@ -186,8 +186,8 @@ def _link(conversation: Conversation, asked: Invocation) -> None:
 
 def _password(conversation: Conversation, asked: Invocation) -> None:
     act = asked.get("act").lower()
-    if act not in ("", "remove"):
-        raise Refused("Use /password without the password: it is asked for. Or /password remove.")
+    if act not in ("", "set", "change", "remove"):  # it may be the password: do not repeat it
+        raise Refused(f"Usage: {asked.command.usage}. A dialog asks for the password.")
     run_reported(conversation, _ask_passwords(conversation, is_removed=act == "remove"))
 
 
@@ -627,13 +627,13 @@ def _detail(key: str, value: str) -> str:
 
 
 def _sign_in(conversation: Conversation, asked: Invocation) -> None:
-    try:
-        way = SignInWay(asked.get("how").lower())
-    except ValueError:
-        way = SignInWay.NAME
-    if way is SignInWay.NAME:
-        raise Refused("Use /signin invitation, /signin link or /signin password.")
-    conversation.sign_in(way)
+    match asked.get("how").lower():
+        case "":
+            conversation.choose_sign_in()
+        case "invitation" | "link" | "password" as way:
+            conversation.sign_in(SignInWay(way))
+        case _:  # it may be a code: do not repeat it
+            raise Refused(f"Usage: {asked.command.usage}. A dialog asks for the secret.")
 
 
 HANDLERS: dict[str, Handler] = {

@@ -316,12 +316,23 @@ class Conversation:
         else:
             self._ask_sign_in()
 
+    def choose_sign_in(self) -> None:
+        """Ask how to sign in, after the server has refused the sign-in."""
+        if self.state.is_online:
+            raise Refused("You are signed in.")
+        if not self.state.connection.ways:
+            raise Refused("The server does not ask you to sign in. Use /reconnect to retry.")
+        self._ask_sign_in()
+
     def _ask_sign_in(self) -> None:
         if self.state.connection.ways:
             self.view.ask_sign_in(self.state.connection)
 
-    def sign_in(self, way: SignInWay) -> None:
-        """Ask for a credential, and sign in with it, after the server has refused the sign-in."""
+    def sign_in(self, way: SignInWay, secret: str = "") -> None:
+        """Sign in with a credential after the server has refused the sign-in.
+
+        Without a `secret`, it is asked for.
+        """
         connection = self.state.connection
         if way not in connection.ways:
             if self.state.is_online:
@@ -336,7 +347,10 @@ class Conversation:
             credential = Credential(way, secret)
             self.view.run_in_background(self._sign_in(credential))
 
-        self.view.ask_secret(question, answered, is_hidden=way is SignInWay.PASSWORD)
+        if secret:
+            answered(secret)
+        else:
+            self.view.ask_secret(question, answered, is_hidden=way is SignInWay.PASSWORD)
 
     async def _sign_in(self, credential: Credential) -> None:
         with self.telling():

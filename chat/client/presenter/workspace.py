@@ -39,7 +39,7 @@ from chat.client.storage.known_servers import urls_of
 from chat.client.sync.core import Core, answer
 from chat.client.sync.inbox import Unread, urgency
 from chat.errors import StartupError
-from chat.text import channel_title, check_name, fold
+from chat.text import channel_title, check_new_name, fold
 
 __all__ = ["Converse", "Cores", "Workspace", "WorkspaceServer"]
 
@@ -286,7 +286,7 @@ class Workspace:
         try:
             url = check_url(url)
             given = name
-            check_name(name)
+            check_new_name(name)
         except ValueError as exc:
             raise Refused(f"“{given}” {exc}") from None
         there = [each for each in self if each.settings.url == url]
@@ -307,7 +307,7 @@ class Workspace:
                 f"/connect {url} NAME."
             )
         try:
-            check_name(name)
+            check_new_name(name)
         except ValueError as exc:
             raise Refused(f"“{name}” {exc}") from None
         if fold(name) == fold(taken):

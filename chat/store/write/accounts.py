@@ -39,7 +39,7 @@ from chat.store.sql import Prepared
 from chat.store.write.lookups import Channel, KnownAccount, KnownDevice
 from chat.store.write.membership import enter
 from chat.store.write.transaction import Transaction
-from chat.text import GENERAL, fold
+from chat.text import GENERAL, fold, is_invitation_code, is_link_code
 
 __all__ = [
     "add_device",
@@ -285,11 +285,17 @@ def _closed(message: str) -> CommandError:
 
 
 def check_name_is_available(transaction: Transaction, name: str, reserved: frozenset[str]) -> None:
-    """Refuse reserved names, IP addresses, and names of erased accounts.
+    """Refuse codes, reserved names, IP addresses, and names of erased accounts.
 
     Raises:
         CommandError: name_unavailable.
     """
+    if is_link_code(name) or is_invitation_code(name):  # public as a name, but still usable
+        raise CommandError(
+            ErrorCode.NAME_UNAVAILABLE,
+            "this looks like a link code or an invitation, not a name: choose another",
+            field="name",
+        )
     key = fold(name)
     if (
         key in RESERVED_NAMES

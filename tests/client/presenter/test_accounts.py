@@ -126,6 +126,13 @@ async def test_a_link_code_is_shown_and_not_said(bench: Bench) -> None:
             ["old one", "longer one", "longer one"],
             SetPassword(password="longer one", current="old one"),
         ),
+        ("/password set", False, ["longer one"] * 2, SetPassword(password="longer one")),
+        (
+            "/password change",
+            True,
+            ["old one", "longer one", "longer one"],
+            SetPassword(password="longer one", current="old one"),
+        ),
         ("/password remove", True, ["old one"], SetPassword(current="old one")),
         ("/password", False, ["longer one", "other one"], None),
     ],
@@ -377,6 +384,18 @@ async def test_signing_in_another_way_than_the_possible_ones_says_what_helps(
     bench.take_in()
     await run(bench, "/signin link")
     assert bench.view.said[-1][0].startswith(said)
+
+
+async def test_signing_in_without_a_way_asks_for_one(bench: Bench) -> None:
+    await run(bench, "/signin")
+    assert bench.view.said[-1][0] == "You are signed in."
+    bench.core.tell(ConnectionChanged(Link.REFUSED, "why", user="me", ways=(SignInWay.LINK,)))
+    bench.take_in()
+    bench.view.done.clear()
+    await run(bench, "/signin")
+    assert bench.view.done == [("ask_sign_in", (SignInWay.LINK,))]
+    await run(bench, "/signin 31XDM-YKKZQ")
+    assert bench.view.said[-1][0].startswith("Usage: /signin [link|invitation|password].")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from textual.widgets import Input
 
 from chat.client.config.paths import ClientPaths
 from chat.client.config.settings import ClientSettings, Server
-from chat.client.model.sign_in import SignInWay
+from chat.client.model.sign_in import Credential, SignInWay
 from chat.client.model.state import ChannelsChanged, ConnectionChanged, Link
 from chat.client.tui.screens.picker import Picker
 from chat.errors import StartupError
@@ -29,11 +29,13 @@ def settings(tmp_path: Path, *further: Server) -> ClientSettings:
     return ClientSettings(name="me", url=TEA, servers=further, data=tmp_path)
 
 
-def refuse(core: FakeCore, name: str = "me") -> None:
+def refuse(
+    core: FakeCore, name: str = "me", ways: tuple[SignInWay, ...] = (SignInWay.NAME,)
+) -> None:
     """Let the server say that the name belongs to another user."""
     why = f"the name {name} belongs to another user on this server"
     core.tell(ConnectionChanged(Link.CONNECTING, user=name))
-    core.tell(ConnectionChanged(Link.REFUSED, why, user=name, reason=why, ways=(SignInWay.NAME,)))
+    core.tell(ConnectionChanged(Link.REFUSED, why, user=name, reason=why, ways=ways))
     core.tell(ChannelsChanged(FIRST))
 
 
@@ -162,6 +164,51 @@ async def test_an_invalid_name_is_explained_and_stays(
         await desktop.until(lambda: desktop.told)
         assert desktop.composer.text.startswith("/name")
         assert not desktop.core.asked("sign_in")
+
+
+@pytest.mark.feature("accounts.link")
+@pytest.mark.parametrize(
+    ("code", "way", "offered"),
+    [
+        ("31XDM-YKKZQ", SignInWay.LINK, "Use this link code for me"),
+        ("31xdmykkzq", SignInWay.LINK, "Use this link code for me"),
+        (
+            "0Q8VB-KM4TS-W2XNA-7C9DE-H3JPR-6",
+            SignInWay.INVITATION,
+            "Use this invitation for me",
+        ),
+    ],
+)
+async def test_a_code_typed_as_a_name_is_used_as_a_code(
+    open_desktop: Open, tmp_path: Path, code: str, way: SignInWay, offered: str
+) -> None:
+    async with open_desktop(settings=settings(tmp_path)) as desktop:
+        refuse(desktop.core, ways=(SignInWay.NAME, way))
+        await asked(desktop, "me")
+        await desktop.press(*code)
+        await desktop.until(lambda: offered in desktop.screen())
+        await desktop.press("enter")
+        signed_in = [("me", Credential(way, code))]
+        await desktop.until(lambda: desktop.core.asked("sign_in") == signed_in)
+
+
+@pytest.mark.parametrize("command", ["{}", "/name {}", "/connect ws://tea:1 {}", "/signin {}"])
+@pytest.mark.parametrize("code", ["31XDM-YKKZQ", "0Q8VB-KM4TS-W2XNA-7C9DE-H3JPR-6"])
+async def test_a_code_becomes_neither_a_name_nor_a_message(
+    open_desktop: Open, tmp_path: Path, code: str, command: str
+) -> None:
+    async with open_desktop(settings=settings(tmp_path)) as desktop:
+        refuse(desktop.core)
+        await asked(desktop, "me")
+        await desktop.press(*code)
+        await desktop.until(lambda: "looks like a link code" in desktop.screen())
+        await desktop.press("enter", "escape")
+        text = command.format(code)
+        await desktop.type(text, "enter")
+        await desktop.until(lambda: desktop.told)
+        assert desktop.composer.text == text
+        assert not desktop.core.asked("sign_in")
+        assert not desktop.core.asked("send")
 
 
 async def test_a_hidden_server_asks_for_a_name_when_shown(

@@ -60,6 +60,19 @@ class TestClaiming:
         invited = accept(name, invite(store))
         assert store.refused(invited) is ErrorCode.NAME_UNAVAILABLE
 
+    @pytest.mark.parametrize(
+        "name", ["7K3QX-9MZ2T", "7k3qx-9mz2t", "0Q8VB-KM4TS-W2XNA-7C9DE-H3JPR-6"]
+    )
+    def test_a_code_is_no_name_for_a_new_account(self, store: OpenStore, name: str) -> None:
+        assert store.refused(SignIn(name, TOKEN, TOKEN)) is ErrorCode.NAME_UNAVAILABLE
+        assert store.refused(AddAccount(None, name, "member")) is ErrorCode.NAME_UNAVAILABLE
+        invited = accept(name, invite(store))
+        assert store.refused(invited) is ErrorCode.NAME_UNAVAILABLE
+
+    def test_names_of_ten_characters_are_possible(self, store: OpenStore) -> None:
+        for name in ("hello-world", "alice-12345", "alice20261", "12345-67890"):
+            store.sign_in(name)
+
     def test_setting_reserves_more_names(self, store: OpenStore) -> None:
         reserved = frozenset(("ops",))
         refused = store.refused(SignIn("Ops", TOKEN, TOKEN, reserved=reserved))

@@ -36,7 +36,7 @@ class Argument:
     kind: Kind
     optional: bool = False
     choices: tuple[str, ...] = ()
-    """All allowed values, if they are a fixed set of words."""
+    """All allowed words, which the help lists, and examples of numbers."""
 
     @property
     def key(self) -> str:
@@ -44,7 +44,9 @@ class Argument:
         return self.label.lower()
 
     def __str__(self) -> str:
-        return f"[{self.label}]" if self.optional else self.label
+        words = (self.label if each.isdigit() else each for each in self.choices)
+        shown = "|".join(dict.fromkeys(words)) or self.label
+        return f"[{shown}]" if self.optional else shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +266,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "signin",
-        (Argument("HOW", Kind.CHOICE, choices=("invitation", "link", "password")),),
+        (Argument("HOW", Kind.CHOICE, optional=True, choices=("link", "invitation", "password")),),
         "sign in with an invitation, a link code or your password, if the server asks for it",
         "/signin link",
         ("login",),
@@ -288,7 +290,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "password",
-        (Argument("ACT", Kind.CHOICE, optional=True, choices=("remove",)),),
+        (Argument("ACT", Kind.CHOICE, optional=True, choices=("set", "change", "remove")),),
         "set, change or remove your password (a dialog asks for it)",
         "/password",
         ("passwd",),

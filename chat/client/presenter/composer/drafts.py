@@ -20,6 +20,7 @@ from chat.client.presenter.state import ConversationState
 from chat.client.presenter.view import Refused, View
 from chat.client.sync.core import Core
 from chat.errors import ChatError
+from chat.text import is_invitation_code, is_link_code
 
 __all__ = ["Drafts"]
 
@@ -214,7 +215,16 @@ class Drafts:
             last = self._own_latest(key)
             self._edit(last, substitution.corrected(correction, last))
         else:
+            self._check_is_no_code(text.strip())
             self.send(parser.literal(text), key)
+
+    def _check_is_no_code(self, text: str) -> None:
+        """Refuse a code while the server asks for one: a message is public."""
+        if self._state.connection.ways and (is_link_code(text) or is_invitation_code(text)):
+            raise ChatError(
+                "This looks like a link code or an invitation, so it was not sent as a message. "
+                "Use /signin."
+            )
 
     def _edit(self, message: Message | None, text: str) -> None:
         check_length(text, self._state.text_limit)

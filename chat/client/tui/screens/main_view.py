@@ -14,7 +14,7 @@ from textual.message import Message as TextualMessage
 from textual.screen import Screen
 
 from chat.client.model.notifications import Notification, Way
-from chat.client.model.sign_in import SignInWay
+from chat.client.model.sign_in import Credential, SignInWay
 from chat.client.model.state import ConnectionChanged, Update
 from chat.client.platform.desktop import can_open, notification_sequence, run_command
 from chat.client.presenter.composer.draft import join_texts
@@ -327,16 +327,19 @@ class ScreenView:
         title = self._workspace.title_beside(self._server_key)
         pick_sign_in(self._screen, refused, title, self._sign_in)
 
-    def _sign_in(self, chosen: SignInWay | str) -> None:
-        """Sign in with another name, or with a credential that is asked for next."""
+    def _sign_in(self, chosen: SignInWay | Credential | str) -> None:
+        """Sign in with another name, or with a credential; a way alone asks for it next."""
         server = self._workspace.at(self._server_key)
         if server is None:
             return
         try:
-            if isinstance(chosen, SignInWay):
-                server.conversation.sign_in(chosen)
-            else:
-                server.conversation.rename(chosen)
+            match chosen:
+                case SignInWay():
+                    server.conversation.sign_in(chosen)
+                case Credential(way, secret):
+                    server.conversation.sign_in(way, secret)
+                case name:
+                    server.conversation.rename(name)
         except Refused as exc:
             self.say(str(exc), "warning")
             self.ask_sign_in(server.conversation.state.connection)

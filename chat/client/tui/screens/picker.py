@@ -16,7 +16,7 @@ from textual.widgets.option_list import Option
 
 from chat.client.model.emoji import OFTEN, all_names
 from chat.client.model.fuzzy import rank
-from chat.client.model.sign_in import SignInWay
+from chat.client.model.sign_in import Credential, SignInWay
 from chat.client.model.state import ConnectionChanged, Delivery, Message
 from chat.client.presenter.switcher import Switcher
 from chat.client.presenter.view import Choice
@@ -24,7 +24,7 @@ from chat.client.tui.choice_list import ChoiceList
 from chat.client.tui.safe_text import elide, line
 from chat.client.tui.screens import NARROW
 from chat.client.tui.screens.confirm import Confirm, TypingPause
-from chat.text import check_name, fold
+from chat.text import check_new_name, fold, is_invitation_code, is_link_code
 
 __all__ = [
     "Picker",
@@ -289,29 +289,52 @@ _WAYS = {
 """Label and note of each credential."""
 
 
+def _codes(written: str) -> Iterable[tuple[SignInWay, str]]:
+    """Return which codes a text can be; a link code may be typed without its hyphen."""
+    if is_invitation_code(written):
+        yield SignInWay.INVITATION, "invitation"
+    if is_link_code(written) or is_link_code(f"{written[:5]}-{written[5:]}"):
+        yield SignInWay.LINK, "link code"
+
+
 def pick_sign_in(
     screen: Screen[Any],
     refused: ConnectionChanged,
     server: str,
-    then: Callable[[SignInWay | str], object],
+    then: Callable[[SignInWay | Credential | str], object],
 ) -> None:
-    """Ask for a credential or another name after a refused sign-in; `server` tells where."""
+    """Ask for a credential or another name after a refused sign-in; `server` tells where.
+
+    `then` gets a way, whose credential is asked for next, a typed code, or a name.
+    """
     ways = [Choice(f" {way}", *_WAYS[way]) for way in refused.ways if way in _WAYS]
     may_rename = SignInWay.NAME in refused.ways
 
     def offer(written: str) -> list[Choice]:
         if not written or not may_rename:
             return ways
+        codes = [
+            Choice(f" {way} {written}", f"Use this {kind} for {refused.user}")
+            for way, kind in _codes(written)
+            if way in refused.ways
+        ]
         try:
-            check_name(written)
+            check_new_name(written)
         except ValueError as exc:
-            return [Choice("", "A name", str(exc))]
+            return codes or [Choice("", "A name", str(exc))]
         if fold(written) == fold(refused.user):
             return [Choice("", written, "was refused")]
-        return [Choice(written, f"Sign in as {written}")]
+        return [*codes, Choice(written, f"Sign in as {written}")]
 
     def chosen(key: str) -> None:
-        then(SignInWay(key[1:]) if key.startswith(" ") else key)
+        name, *rest = key.split(" ")
+        match rest:
+            case [way]:
+                then(SignInWay(way))
+            case [way, code]:
+                then(Credential(SignInWay(way), code))
+            case _:
+                then(name)
 
     reason = refused.reason.partition(". ")[0]
     title = f"{server}: {reason}" if server else f"{reason[:1].upper()}{reason[1:]}"
