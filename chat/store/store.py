@@ -203,7 +203,7 @@ class Store:
             threads.shutdown()
         self._writer.close()
         self._audit_feed.close()
-        self._database.close()
+        self._database.close(is_healthy=self.healthy() is None)
 
     def _read(self, query: Callable[[Reader], T]) -> T:
         return self._run(lambda connection: query(Reader(connection, self._limits, self._clock_ms)))

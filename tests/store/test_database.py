@@ -132,6 +132,23 @@ class TestRefusing:
         database.write_bytes(content[: len(content) // 2])
         assert "restore it from a backup" in refuse(database)
 
+    def test_file_that_is_as_an_orderly_stop_left_it_is_not_checked(self, database: Path) -> None:
+        left = database.stat()
+        content = bytearray(database.read_bytes())
+        content[-4096:] = b"\xaa" * 4096
+        database.write_bytes(content)
+        os.utime(database, ns=(left.st_atime_ns, left.st_mtime_ns))
+        with OpenStore(sqlite_url(database.parent)):
+            pass
+        os.utime(database, ns=(left.st_atime_ns, left.st_mtime_ns + 1))
+        assert "restore it from a backup" in refuse(database)
+
+    def test_file_of_a_killed_server_is_checked(self, store: OpenStore) -> None:
+        lock = store.file.with_name("chat.db.lock")
+        assert lock.read_bytes() == b""
+        store.store.close()
+        assert lock.read_bytes() != b""
+
     def test_newer_schema_is_refused(self, database: Path) -> None:
         change(database, "UPDATE alembic_version SET version_num = '9999'")
         assert "newer version" in refuse(database)

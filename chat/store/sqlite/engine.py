@@ -31,6 +31,7 @@ __all__ = [
     "driver_of",
     "examine",
     "files_of",
+    "fingerprint",
     "is_of_index",
     "is_unavailability",
     "mark_as_ours",
@@ -268,10 +269,18 @@ def damages(connection: Connection) -> list[str]:
     ]
 
 
-def examine(path: Path) -> str | None:
+def fingerprint(path: Path) -> str:
+    """Return the identity, size and time of change of a database file; empty if it is in use."""
+    if not path.exists() or _log_of(path).exists():
+        return ""
+    found = path.stat()
+    return f"{found.st_ino} {found.st_size} {found.st_mtime_ns}"
+
+
+def examine(path: Path, *, is_intact: bool = False) -> str | None:
     """Return the schema revision of a database file, without changing the file.
 
-    None if the file is missing or empty.
+    None if the file is missing or empty. A file that `is_intact` is not checked for damage.
 
     Raises:
         StartupError: it is not a chat database, or `Damaged`.
@@ -287,7 +296,7 @@ def examine(path: Path) -> str | None:
             if file.read(16) != b"SQLite format 3\0":
                 raise _not_ours(path)
         with closing(_look_at(path)) as connection:
-            return _revision(path, connection)
+            return _revision(path, connection, is_intact=is_intact)
     except (sqlite3.Error, OSError) as exc:
         raise _unreadable(path, exc) from None
 
@@ -303,7 +312,7 @@ def _look_at(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(address, uri=True, isolation_level=None)
 
 
-def _revision(path: Path, connection: sqlite3.Connection) -> str | None:
+def _revision(path: Path, connection: sqlite3.Connection, *, is_intact: bool) -> str | None:
     connection.execute("BEGIN").close()
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
     ((application_id,),) = connection.execute("PRAGMA application_id").fetchall()
@@ -311,7 +320,8 @@ def _revision(path: Path, connection: sqlite3.Connection) -> str | None:
         return None
     if application_id != APPLICATION_ID or "alembic_version" not in tables:
         raise _not_ours(path)
-    for (table,) in connection.execute(_BTREES).fetchall():
+    tables_to_check = [] if is_intact else connection.execute(_BTREES).fetchall()
+    for (table,) in tables_to_check:
         verdict = connection.execute(f'PRAGMA quick_check("{table}")').fetchone()[0]
         if verdict != "ok":
             raise _unreadable(path, verdict)
