@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tests.benchmarks.generator import quantile
-from tests.benchmarks.peers import CORE, OURS, PEERS, Peer
+from tests.benchmarks.peers import BUN, CORE, OURS, PEERS, Peer
 from tests.benchmarks.report import Cell, plot, table
 from tests.benchmarks.workloads import AGAIN, LENGTHS, LOADS, fill, load_peer, read_log
 
@@ -56,10 +56,12 @@ def _chosen(names: list[str], asked: str | None, separator: str) -> list[str]:
 
 def _measure(peer: Peer, workload: str, number: int, seen: Path) -> list[Cell]:
     is_fit = peer.echo is not None if workload == ECHO else True
-    if workload in (SENDS, AGAIN):
+    if workload == SENDS:
+        is_fit = peer.name in (OURS, BUN)
+    if workload == AGAIN:
         is_fit = peer.name == OURS
     if LOADS[workload].pace:
-        is_fit = peer.name in (OURS, "Node ws", "C, a write each")
+        is_fit = peer.name in (OURS, BUN, "Node ws", "C, a write each")
     if workload == IDLE:
         is_fit = peer.name in (OURS, "websockets", "Node ws")
     if not is_fit or not peer.is_here:

@@ -224,6 +224,8 @@ class Generator:
         now = time.perf_counter()
         for room in self._rooms:
             room.due = now
+            if is_open:  # the rooms talk in turn, not all at once
+                room.due += room.number / (len(self._rooms) * self._load.pace)
             self._pump(room, now)
         end = now + seconds
         while now < end:

@@ -17,10 +17,11 @@ from pathlib import Path
 from tests.benchmarks import dialects
 from tests.benchmarks.dialects import Dialect
 
-__all__ = ["CORE", "OURS", "PEERS", "Peer", "running"]
+__all__ = ["BUN", "CORE", "OURS", "PEERS", "Peer", "running"]
 
 HERE = Path(__file__).parent / "servers"
 OURS = "chat-server"
+BUN = "Bun, durable"
 CORE = 0
 """The server's; the generator has the other one."""
 NOT_LIMITED = "1000000000"
@@ -76,6 +77,10 @@ def _node(port: str, mode: str, _folder: Path) -> list[str]:
     return ["node", str(HERE / "node.js"), port, mode]
 
 
+def _bun(port: str, _mode: str, folder: Path) -> list[str]:
+    return ["bun", str(HERE / "bun.js"), port, str(folder)]
+
+
 def _library(port: str, mode: str, _folder: Path) -> list[str]:
     return [sys.executable, str(HERE / "library.py"), port, mode]
 
@@ -101,6 +106,7 @@ def _configured(text: str, *command: str) -> Callable[[str, str, Path], list[str
 PEERS = (
     Peer(OURS, sys.executable, _ours, dialects.CHAT, dialects.CHAT_ECHO, dialects.CHAT_AGAIN),
     Peer("Node ws", "node", _node, dialects.TOY, dialects.ECHO),
+    Peer(BUN, "bun", _bun, dialects.TOY),
     Peer("websockets", sys.executable, _library, dialects.TOY, dialects.ECHO),
     Peer("C, a write each", "cc", _limit("each"), dialects.TOY),
     Peer("C, a write a turn", "cc", _limit("turn"), dialects.TOY),

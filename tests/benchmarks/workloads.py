@@ -40,6 +40,9 @@ LOADS: dict[str, Load] = {
     "100 followers, 1 in flight": Load(rooms=1, members=100),
     "1,000 followers, 20 a second": Load(rooms=1, members=1_000, pace=20, seconds=10),
     "200 channels of 5, all talk": Load(rooms=200, members=5, talkers=5),
+    "200 channels of 5, 1,000 messages a second": Load(
+        rooms=200, members=5, talkers=5, pace=5, seconds=5
+    ),
     "durable sends, 50 x 16": Load(rooms=50, members=1, window=16),
     "echo, 50 x 16": Load(rooms=50, members=1, window=16),
     "2,000 connect and join at once": Load(rooms=400, members=5, at_once=2_000, seconds=0),
@@ -56,7 +59,7 @@ WORDS = ("tea", "river", "lantern", "green", "walk", "paper", "north", "cloud", 
 
 
 def load_peer(peer: Peer, name: str, folder: Path) -> dict[str, float]:
-    """Run one load against one peer; return what was seen, times in milliseconds, sizes in KiB."""
+    """Run one load against one peer; return what was seen, times in seconds, sizes in KiB."""
     load = LOADS[name]
     mode = "echo" if name.startswith("echo") else "chat"
     dialect = peer.echo if mode == "echo" and peer.echo else peer.chat
@@ -79,7 +82,8 @@ def load_peer(peer: Peer, name: str, folder: Path) -> dict[str, float]:
     seen = asdict(result)
     seen["connections"] = load.rooms * load.members / set_up
     seen["memory"] = grown / (load.rooms * load.members)
-    seen["server_cpu"] = spent
+    sent = result.messages * (load.seconds + load.warm_up)
+    seen["cpu"] = spent / sent if sent else 0.0
     return seen
 
 
