@@ -96,7 +96,7 @@ def open_menu(conversation: Conversation, name: str) -> None:
     if not is_me and state.is_admin:
         add([Choice("ban", "Ban from this server…", f"/ban {name}")])
         add([Choice("role", "Set role…", f"/role {name}")])
-        add([Choice("disable", "Disable account", f"/disable {name}")])
+        add([Choice("disable", "Disable account…", f"/disable {name}")])
         add([Choice("enable", "Enable account", f"/enable {name}")])
 
 
@@ -267,7 +267,7 @@ def _users(conversation: Conversation, asked: Invocation) -> None:
         add(Choice(each.name, each.name, _about(each)) for each in page.users)
         return page.cursor
 
-    work = read_pages(conversation, lambda cursor: ListUsers(cursor=cursor), take)
+    work = read_pages(conversation, add, lambda cursor: ListUsers(cursor=cursor), take)
     run_reported(conversation, work)
 
 
@@ -310,7 +310,7 @@ def _list_invitations(conversation: Conversation) -> None:
         add(map(_invitation_choice, page.invitations))
         return page.cursor
 
-    work = read_pages(conversation, lambda cursor: ListInvitations(cursor=cursor), take)
+    work = read_pages(conversation, add, lambda cursor: ListInvitations(cursor=cursor), take)
     run_reported(conversation, work)
 
 
@@ -482,11 +482,11 @@ def _bans(conversation: Conversation, asked: Invocation) -> None:
         def take(page: Bans) -> int | None:
             known.update((str(each.id), each) for each in page.bans)
             add(map(_ban_choice, page.bans))
+            if not known:
+                add([Choice("", "No bans")])
             return page.cursor
 
-        await read_pages(conversation, lambda cursor: ListBans(cursor=cursor), take)
-        if not known:
-            add([Choice("", "No bans")])
+        await read_pages(conversation, add, lambda cursor: ListBans(cursor=cursor), take)
 
     run_reported(conversation, work())
 
@@ -593,6 +593,15 @@ _OWN_ACTS = {
 _SAID = ("role", "label", "invitation", "network")
 """Details that the sentence has already."""
 _MOMENTS = ("until", "expires")
+_HOW = {
+    "open": "open registration",
+    "invitation": "with an invitation",
+    "operator": "by the operator",
+    "link": "with a link code",
+    "password": "with the password",
+}
+"""Ways to create an account or add a device."""
+_DETAILS = {"before": "before that"}
 
 
 def told_entry(entry: AuditEntry) -> str:
@@ -623,7 +632,9 @@ def _details(entry: AuditEntry) -> str:
 def _detail(key: str, value: str) -> str:
     if key in _MOMENTS and value.isascii() and value.isdigit():
         return f"{key} {_minute(int(value))}"
-    return f"by {value}" if key == "how" else f"{key} {value}"
+    if key == "how":
+        return _HOW.get(value, value)
+    return f"{_DETAILS.get(key, key)}: {value}"
 
 
 def _sign_in(conversation: Conversation, asked: Invocation) -> None:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, TypeVar
 from chat.client.platform.local_time import local_time
 from chat.client.presenter.conversation import Conversation, jump
 from chat.client.presenter.markdown import gist
-from chat.client.presenter.view import Choice
+from chat.client.presenter.view import AddRows, Choice
 from chat.client.sync.core import Core, answer
+from chat.errors import ChatError
 from chat.text import channel_title
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def list_channels(conversation: Conversation) -> None:
         return page.cursor
 
     run_reported(
-        conversation, read_pages(conversation, lambda cursor: Channels(cursor=cursor), take)
+        conversation, read_pages(conversation, add, lambda cursor: Channels(cursor=cursor), take)
     )
 
 
@@ -58,7 +59,7 @@ def list_members(conversation: Conversation, channel: str, then: Callable[[str],
 
     run_reported(
         conversation,
-        read_pages(conversation, lambda cursor: Who(channel=channel, cursor=cursor), take),
+        read_pages(conversation, add, lambda cursor: Who(channel=channel, cursor=cursor), take),
     )
 
 
@@ -108,15 +109,22 @@ def run_reported(conversation: Conversation, work: Coroutine[None, None, None]) 
 
 async def read_pages(
     conversation: Conversation,
+    add: AddRows,
     page_after: Callable[[C | None], AnsweredBy[T]],
     take: Callable[[T], C | None],
 ) -> None:
-    """Read pages until `take`, which gets each and returns the next cursor, returns None."""
+    """Read pages until `take`, which gets each and returns the next cursor, returns None.
+
+    If reading fails, `add` shows the reason as the last row: an open list is not left empty.
+    """
     cursor: C | None = None
-    for _ in range(_PAGES_MAX):
-        cursor = take(await answer(conversation.core.ask(page_after(cursor))))
-        if cursor is None:
-            return
+    try:
+        for _ in range(_PAGES_MAX):
+            cursor = take(await answer(conversation.core.ask(page_after(cursor))))
+            if cursor is None:
+                return
+    except ChatError as exc:
+        add([Choice("", str(exc))])
 
 
 def _channel(listing: ChannelListing) -> Choice:

@@ -139,7 +139,7 @@ class ConversationState:
         if update.link is Link.ONLINE:
             self.connection_problem = None
         elif update.link is not Link.CONNECTING and update.detail:
-            detail = why_refused(update) if update.ways else update.detail
+            detail = why_refused(update) if update.ways else f"Not connected: {update.detail}"
             self.connection_problem = replace(update, detail=detail)
 
     @property

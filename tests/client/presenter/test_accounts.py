@@ -313,6 +313,18 @@ async def test_nothing_is_banned_without_agreement(bench: Bench) -> None:
     assert not bench.core.asked("account")
 
 
+@pytest.mark.parametrize("command", ["users", "bans", "channels"])
+async def test_a_list_that_cannot_be_read_shows_why(bench: Bench, command: str) -> None:
+    bench.run(f"/{command}")
+    working = asyncio.create_task(bench.finish())
+    while not bench.core.futures:
+        await asyncio.sleep(0)
+    (asked,) = bench.core.futures.values()
+    asked.set_exception(CommandError(ErrorCode.FORBIDDEN, "only admins may do this"))
+    await working
+    assert [row.label for row in bench.view.rows] == ["only admins may do this"]
+
+
 async def test_bans_are_listed_and_lifted(bench: Bench) -> None:
     ban = BanInfo(id=4, address="192.0.2.0/24", created=NOW, until=LATER, reason="spam", by="me")
     answer(bench, (ListBans(), Bans(bans=(ban,))), (Unban(address="192.0.2.0/24"), Ok()))

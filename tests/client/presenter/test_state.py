@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from chat.client.model.state import (
     ChannelChanged,
     ChannelRemoved,
@@ -52,9 +54,10 @@ def test_trouble_stays_while_a_new_attempt_is_under_way() -> None:
     trouble = ConnectionChanged(Link.WAITING, "no route", retry_in=8.0)
     state.apply(trouble)
     now += 3.0
-    assert (state.connection_problem, state.retry_in) == (trouble, 5.0)
+    shown = replace(trouble, detail="Not connected: no route")
+    assert (state.connection_problem, state.retry_in) == (shown, 5.0)
     state.apply(ConnectionChanged(Link.CONNECTING))
-    assert (state.connection_problem, state.retry_in) == (trouble, 0.0)
+    assert (state.connection_problem, state.retry_in) == (shown, 0.0)
     state.apply(ConnectionChanged(Link.ONLINE))
     assert state.connection_problem is None
 

@@ -287,9 +287,9 @@ async def test_nothing_yet(open_desktop: Open) -> None:
 async def test_no_connection(open_desktop: Open) -> None:
     async with open_desktop(*CHANNELS) as desktop:
         await talk(desktop)
-        trouble = "The name me is taken: choose another, or give its token."
+        trouble = "the account me is disabled: ask an admin or the operator to enable it"
         desktop.core.tell(ConnectionChanged(Link.REFUSED, trouble, user="me"))
-        await desktop.until(lambda: "taken" in desktop.screen(), "it says why")
+        await desktop.until(lambda: "is disabled" in desktop.screen(), "it says why")
         assert_looks(desktop.app, "refused-80x24-dark")
 
 
