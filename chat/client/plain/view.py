@@ -431,6 +431,9 @@ class PlainView:
         """Return True: every line is printed as it arrives."""
         return True
 
+    def show_newest(self, key: PaneKey) -> None:
+        """Do nothing: every line is printed as it arrives."""
+
     def unread_from(self) -> int | None:
         """Return None: new messages are printed as they arrive."""
         return None

@@ -144,6 +144,9 @@ class View(Protocol):
     def shows_newest(self, key: PaneKey) -> bool:
         """Whether new messages of the channel or the open thread are visible at once."""
 
+    def show_newest(self, key: PaneKey) -> None:
+        """Scroll the channel or the open thread to its newest message."""
+
     def unread_from(self) -> int | None:
         """Return the first number that was unread when the channel was opened."""
 

@@ -323,6 +323,9 @@ class FakeView:
     def shows_newest(self, key: PaneKey) -> bool:
         return key not in self.scrolled_up
 
+    def show_newest(self, key: PaneKey) -> None:
+        self.scrolled_up.discard(key)
+
     def unread_from(self) -> int | None:
         return 1
 

@@ -6,6 +6,7 @@ import pytest
 
 from chat.client.model.state import ChannelsChanged, TimelineChanged
 from chat.client.platform.local_time import local_time
+from chat.client.tui.timeline import Timeline
 from chat.protocol.frames import Page
 from chat.protocol.items import Item
 from tests.client.presenter.fakes import NOON, info, said
@@ -41,12 +42,27 @@ async def test_the_letter_pins_and_unpins(desktop: Desktop) -> None:
     await desktop.until(lambda: "rules" in desktop.screen())
     await desktop.press("ctrl+up", "p")
     await desktop.until(lambda: desktop.core.asked("pin") == [("#general", 7, False)])
+    assert "Pinned for everyone. To undo, type /unpin 7." in desktop.told
     desktop.core.tell(
         TimelineChanged("#general", upserts=(said(7, "bob", "rules", pinned=True, rev=8),))
     )
     await desktop.until(lambda: "(pinned)" in desktop.screen())
     await desktop.press("ctrl+up", "p")
     await desktop.until(lambda: desktop.core.asked("pin")[1:] == [("#general", 7, True)])
+
+
+@pytest.mark.parametrize("text", ["perfect", "thanks", "excellent", "deploy", "done", "cool", "p!"])
+async def test_letters_typed_quickly_on_a_selected_message_are_text(
+    desktop: Desktop, text: str
+) -> None:
+    desktop.main.query_one(Timeline).letter_pause = 60
+    await desktop.press("ctrl+up")
+    before = len(desktop.core.calls)
+    await desktop.press(*text)
+    await desktop.until(lambda: desktop.composer.text == text)
+    assert {call[0] for call in desktop.core.calls[before:]} <= {"typing", "save_draft"}
+    assert desktop.app.screen is desktop.main
+    assert desktop.main.query_one(Timeline).cursor is None
 
 
 @pytest.mark.feature("around.pins")

@@ -234,7 +234,7 @@ class Drafts:
     def send(
         self, text: str, key: PaneKey, *, me: bool = False, reply_to: int | None = None
     ) -> None:
-        """Send a message to a channel or thread, as a reply if the draft is one.
+        """Send a message to a channel or thread, as a reply if the draft is one, and show it.
 
         Raises:
             ChatError: there is no channel, or the text is too long.
@@ -247,6 +247,8 @@ class Drafts:
             replied = draft.message if draft.aim is Aim.REPLY else None
             reply_to = replied.seq if replied is not None else key.thread
         self._core.send(key.channel, text, me=me, reply_to=reply_to)
+        if key in self.open:
+            self._view.show_newest(key)
         if draft.aim is Aim.REPLY:
             self._replace(self.at(key).cancelled(), key)
 

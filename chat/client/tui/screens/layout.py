@@ -73,7 +73,7 @@ class Layout:
         self.status.next_unread = labels.get("channel.unread", "")
         self.actions = MessageBar(actions_of(keys), labels.get("timeline.focus", ""))
         self.header, self.banner = ChannelHeader(), Banner()
-        self.empty, self.typing = EmptyState(), TypingLine()
+        self.empty, self.typing = EmptyState(), TypingLine(labels.get("timeline.bottom", ""))
         self.channel = ConversationPane(
             (self.header, self.banner), (self.empty, self.typing), has_vi=has_vi, id="channel"
         )

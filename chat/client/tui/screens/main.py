@@ -44,6 +44,7 @@ from chat.client.tui.timeline import LANGUAGES, Timeline
 from chat.client.tui.timeline.messages import (
     ActionRequested,
     GapWanted,
+    LettersTyped,
     LinkClicked,
     OlderWanted,
     ReactionClicked,
@@ -241,9 +242,17 @@ class MainScreen(Screen[None]):
         """
         if event.is_printable and event.key not in self.active_bindings:
             event.stop()
-            pane = self.pane
-            pane.write()
-            pane.composer.type(event)
+            self._type(event)
+
+    @on(LettersTyped)
+    def _letters(self, event: LettersTyped) -> None:
+        self._type(*event.keys)
+
+    def _type(self, *keys: events.Key) -> None:
+        pane = self.pane
+        pane.write()
+        for key in keys:
+            pane.composer.type(key)
 
     def on_paste(self, event: events.Paste) -> None:
         """Paste into the composer if no focused widget took the text."""

@@ -190,6 +190,11 @@ class ScreenView:
         """Whether the newest message of the channel or the open thread is visible."""
         return self._pane(key).timeline.at_bottom
 
+    def show_newest(self, key: PaneKey) -> None:
+        """Scroll the channel or the open thread to its newest message."""
+        if self._aside is None:
+            self._pane(key).timeline.jump_to_bottom()
+
     def unread_from(self) -> int | None:
         """Return the first unread seq at the time the channel was opened."""
         return self._timeline.unread_from

@@ -81,8 +81,10 @@ class MessageActions:
 
     def _pin(self, message: Message) -> None:
         if message.seq is not None and not message.deleted:
-            core = self._conversation.core
-            core.pin(message.channel, message.seq, remove=message.pinned)
+            conversation, number = self._conversation, message.seq
+            conversation.core.pin(message.channel, number, remove=message.pinned)
+            done, undo = ("Unpinned", "pin") if message.pinned else ("Pinned", "unpin")
+            conversation.view.say(f"{done} for everyone. To undo, type /{undo} {number}.")
 
     def _copy(self, message: Message) -> None:
         self._conversation.view.copy(message.text)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from textual.events import Key
 from textual.message import Message as TextualMessage
 from textual.widget import Widget
 
@@ -16,6 +17,7 @@ from chat.client.tui.timeline.viewport import Viewport
 __all__ = [
     "ActionRequested",
     "GapWanted",
+    "LettersTyped",
     "LinkClicked",
     "OlderWanted",
     "ReactionClicked",
@@ -58,6 +60,14 @@ class Selected(TextualMessage, namespace="timeline"):
         super().__init__()
         self.timeline = timeline
         self.message = message
+
+
+class LettersTyped(TextualMessage, namespace="timeline"):
+    """Letters followed each other so quickly that they are text, not commands."""
+
+    def __init__(self, keys: tuple[Key, ...]) -> None:
+        super().__init__()
+        self.keys = keys
 
 
 class ActionRequested(TextualMessage, namespace="timeline"):

@@ -18,14 +18,16 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
+from textual.timer import Timer
 from textual.widget import Widget
 
 from chat.client.model.state import Delivery, Message
 from chat.client.presenter.log import Log, Splices
-from chat.client.tui.keymap import TIMELINE_KEYS
+from chat.client.tui.keymap import MESSAGE_ACTIONS, TIMELINE_KEYS
 from chat.client.tui.timeline import messages
 from chat.client.tui.timeline.messages import (
     ActionRequested,
+    LettersTyped,
     LinkClicked,
     ReactionClicked,
     WindowEvents,
@@ -106,6 +108,10 @@ class Place(NamedTuple):
     seq: int
     offset: int
 
+
+_ACTIONS = {key: name for name, key in MESSAGE_ACTIONS.items()}
+_AT_ONCE = frozenset({"reply", "react"})
+"""Actions that take text: letters that follow their key at once belong to them."""
 
 _CURSOR_BAR, _MARK_BAR = "▌", "▏"
 """Bars beside the message under the cursor, with and without the focus."""
@@ -348,7 +354,8 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
     """The messages of a channel or a thread, with an unread rule and a cursor.
 
     With the focus, the arrow keys move the cursor between messages, and letter keys act on the
-    message under it. A click does not focus the timeline: the composer keeps the focus.
+    message under it, unless another letter follows at once: then both are text for the composer.
+    A click does not focus the timeline: the composer keeps the focus.
     """
 
     FOCUS_ON_CLICK = False
@@ -370,6 +377,11 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
         super().__init__(name=name, id=id, classes=classes)
         self.joins: Joins = "all"
         """The joins and leaves to show, from the next `show` on."""
+        self.letter_pause = 0.3
+        """Seconds without another letter after which a letter acts on the message."""
+        self._letter: events.Key | None = None
+        """A letter that acts on the message under the cursor after a pause."""
+        self._pause: Timer | None = None
 
     # Messages
 
@@ -505,6 +517,37 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
         """Remove the cursor."""
         self._set_cursor(None)
 
+    def on_key(self, event: events.Key) -> None:
+        """Delay the command of a letter: it is text if another letter follows."""
+        letter = self._letter
+        if letter is not None and event.is_printable:
+            event.stop()
+            self._forget_letter()
+            self.post_message(LettersTyped((letter, event)))
+        elif letter is not None:
+            self._act_on_letter()
+        elif event.is_printable and self._action_of(event) not in (None, *_AT_ONCE):
+            event.stop()
+            self._letter = event
+            self._pause = self.set_timer(self.letter_pause, self._act_on_letter)
+
+    def _action_of(self, event: events.Key) -> str | None:
+        """Return the name of the action on a message that a key is bound to."""
+        bound = self.screen.active_bindings.get(event.key)
+        is_active = bound is not None and bound.node is self and bound.enabled
+        return _ACTIONS.get(bound.binding.id or "") if bound is not None and is_active else None
+
+    def _act_on_letter(self) -> None:
+        if (letter := self._letter) is not None:
+            self._forget_letter()
+            if name := self._action_of(letter):
+                self.action_act(name)
+
+    def _forget_letter(self) -> None:
+        self._letter = None
+        if self._pause is not None:
+            self._pause.stop()
+
     def action_act(self, name: str) -> None:
         """Request an action on the message under the cursor."""
         message = self.cursor
@@ -522,6 +565,7 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
         key = None if index is None else self.shown.key(index)
         if key == self._frame.cursor:
             return
+        self._forget_letter()
         self._paint(self._frame.move_cursor(key))
         if not self.has_focus:
             self._update_soon()  # the bar differs without the focus

@@ -137,12 +137,25 @@ class TypingLine(Widget):
     below: reactive[int | None] = reactive(None)
     """Messages below what the timeline shows; 0: more lines of the last one; None: nothing."""
 
+    def __init__(self, newest: str = "", *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._newest = newest
+        """The key that goes to the newest message."""
+
     def render(self) -> Content:
-        """Draw the line."""
-        count = f"↓ {self.below:,} below" if self.below else "↓ more"
-        below = Content.styled("" if self.below is None else count, "bold $text-accent")
+        """Draw the line; the key is left out where there is no room for it."""
+        typing, below = self._typing(), self._below(self._newest)
+        if typing.cell_length + below.cell_length + 1 > self.content_size.width:
+            below = self._below("")
         width = self.content_size.width - below.cell_length - 1
-        return _between(self, elide(self._typing(), width), below)
+        return _between(self, elide(typing, width), below)
+
+    def _below(self, key: str) -> Content:
+        if self.below is None:
+            return Content("")
+        count = f"↓ {self.below:,} below" if self.below else "↓ more"
+        hint = f" · {key}" if key else ""
+        return Content.assemble((count, "bold $text-accent"), (hint, "$text-muted"))
 
     def _typing(self) -> Content:
         names = [line(name, "bold") for name in self.names]

@@ -211,6 +211,19 @@ async def test_page_keys_scroll_the_timeline_from_the_composer(desktop: Desktop)
     await desktop.until(lambda: timeline.at_bottom)
 
 
+async def test_sending_a_message_shows_the_newest_messages(desktop: Desktop) -> None:
+    page = tuple(said(seq, "bob", f"line {seq}") for seq in range(1, 80))
+    desktop.core.tell(TimelineChanged("#general", upserts=page, reset=True, complete=True))
+    timeline = desktop.main.query_one(Timeline)
+    await desktop.until(lambda: "line 79" in desktop.screen())
+    await desktop.press("pageup")
+    await desktop.until(lambda: "below · Ctrl+End" in desktop.screen())
+    await desktop.type("/star", "enter")
+    assert not timeline.at_bottom, "a command does not scroll"
+    await desktop.type("mine", "enter")
+    await desktop.until(lambda: timeline.at_bottom and "line 79" in desktop.screen())
+
+
 class TestMessages:
     """What is done with one message."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -313,7 +314,12 @@ async def test_letters_ask_for_something_to_be_done_with_the_message_under_the_c
         bring(timeline, changed(say(1, "mine", "dave"), say(2, "hello"), failed))
         await pilot.press("r", "e")
         assert app.all_told(Timeline.ActionRequested) == [], "there is no cursor yet"
-        await pilot.press("up", "r", "x", "up", "r", "plus", "e", "up", "e", "d", "c", "o")
+        await pilot.press("up", "r", "x", "up", "r", "plus", "e", "up")
+        for count, letter in enumerate("edco", 4):
+            await pilot.press(letter)
+            async with asyncio.timeout(PATIENCE):
+                while len(app.all_told(Timeline.ActionRequested)) == count:
+                    await pilot.pause()
         asked = [(told.name, told.message.text) for told in app.all_told(Timeline.ActionRequested)]
         assert asked == [
             ("retry", "oops"), ("discard", "oops"), ("reply", "hello"), ("react", "hello"),
