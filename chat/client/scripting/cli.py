@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from chat.client.config.flags import Parser, add_settings
 from chat.client.config.logging import start_log
@@ -18,9 +18,9 @@ from chat.client.network.connector import Refused
 from chat.client.platform import event_loop
 from chat.client.platform.local_time import local_zone
 from chat.client.platform.stdio import accept_any_text, read_lines, read_text
-from chat.client.scripting.client import ScriptClient
+from chat.client.scripting.client import ScriptClient, join_existing
 from chat.client.scripting.output import as_json, as_text, write
-from chat.client.scripting.read import LogReader, LogReplaced, join_to_read
+from chat.client.scripting.read import LogReader, LogReplaced
 from chat.client.scripting.send import Outgoing, deliver
 from chat.client.scripting.settings import PipeSettings, pipe_flags
 from chat.client.storage.account import put_into_outbox
@@ -94,6 +94,9 @@ def _send_parser() -> Parser:
         "--lines", action="store_true", help="Send each line of the input as a message."
     )
     parser.add_argument(
+        "--create", action="store_true", help="Create the channel if it does not exist."
+    )
+    parser.add_argument(
         "--cid",
         default="",
         metavar="ID",
@@ -119,9 +122,9 @@ async def _send(settings: PipeSettings, asked: argparse.Namespace) -> int:
             outgoing = Outgoing(_channel(client, asked.channel), asked.cid)
             if text is not None:
                 waiting.append(outgoing.row(text, 1))
-                await deliver(client, waiting[0])
+                await deliver(client, waiting[0], may_create=asked.create)
             else:
-                await _send_lines(client, outgoing)
+                await _send_lines(client, outgoing, may_create=asked.create)
     except NotConfirmed as exc:
         if not asked.queue or not waiting:
             raise
@@ -131,14 +134,14 @@ async def _send(settings: PipeSettings, asked: argparse.Namespace) -> int:
     return ExitCode.DONE
 
 
-async def _send_lines(client: ScriptClient, outgoing: Outgoing) -> None:
+async def _send_lines(client: ScriptClient, outgoing: Outgoing, *, may_create: bool) -> None:
     """Send each line as it arrives; the timeout only runs while a message is being sent."""
     client.suspend_timeout()
     number = 0
     async for line in read_lines(_STDIN):
         number += 1
         client.restart_timeout()
-        await deliver(client, outgoing.row(line, number))
+        await deliver(client, outgoing.row(line, number), may_create=may_create)
         client.suspend_timeout()
 
 
@@ -184,7 +187,7 @@ async def _tail(settings: PipeSettings, asked: argparse.Namespace) -> int:
             raise StartupError(f"--since {exc}") from None
     reader = LogReader(_printer(asked.json, _everything))
     async with ScriptClient.open(settings, settings.timeout, reader.take) as client:
-        joined = await join_to_read(client, _with_log(client, asked.channel))
+        joined = await join_existing(client, _with_log(client, asked.channel))
         await reader.print_from(client, joined, start)
         if asked.follow:
             await reader.follow(client)
@@ -198,7 +201,7 @@ def _export_parser() -> Parser:
 async def _export(settings: PipeSettings, asked: argparse.Namespace) -> int:
     reader = LogReader(_printer(asked.json, _everything if asked.json else _shown))
     async with ScriptClient.open(settings, settings.timeout) as client:
-        joined = await join_to_read(client, _with_log(client, asked.channel))
+        joined = await join_existing(client, _with_log(client, asked.channel))
         await reader.print_from(client, joined, Since(seq=0))
     return ExitCode.DONE
 
@@ -241,9 +244,26 @@ def _with_json(parser: Parser) -> Parser:
     return parser
 
 
+class _ChannelParser(Parser):
+    """A parser whose first argument is a channel."""
+
+    def error(self, message: str) -> NoReturn:
+        """Explain a missing channel: the shell took it as a comment."""
+        if "required: channel" in message:
+            message = (
+                "no channel given. In a shell, # begins a comment: "
+                "quote the channel ('#general'), or leave out the #"
+            )
+        super().error(message)
+
+
 def _parser(name: str, what: str) -> Parser:
-    parser = Parser(prog=f"chat-client {name}", description=what, allow_abbrev=False)
-    parser.add_argument("channel", help="Channel: #name, or @name,name for a direct channel.")
+    parser = _ChannelParser(prog=f"chat-client {name}", description=what, allow_abbrev=False)
+    parser.add_argument(
+        "channel",
+        help="Channel: general, or '#general' in quotes, because # begins a comment in a shell; "
+        "@name,name for a direct channel.",
+    )
     add_settings(parser, PipeSettings, pipe_flags())
     return parser
 

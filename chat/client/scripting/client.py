@@ -18,15 +18,17 @@ from chat.client.network.auth import Identity
 from chat.client.network.connector import Connector, Refused, TryLater
 from chat.client.network.errors import Offline, Unanswered
 from chat.client.network.session import Session, ask_with_retries
-from chat.errors import ChatError, CommandError
-from chat.protocol.commands import AnsweredBy, Hello
-from chat.protocol.frames import ServerFrame, Welcome
+from chat.errors import ChatError, CommandError, ErrorCode
+from chat.protocol.commands import AnsweredBy, Channels, Hello, Join
+from chat.protocol.frames import Joined, ServerFrame, Welcome
 from chat.protocol.values import Limits
-from chat.text import check_channel, direct_channel
+from chat.text import check_channel, direct_channel, fold, is_builtin, is_direct
 
-__all__ = ["ScriptClient"]
+__all__ = ["ScriptClient", "join_existing"]
 
 _CLOSE_TIMEOUT = 3.0
+_PAGES_MAX = 1_000
+"""Maximum pages of the channel list to read, because a server may never end it."""
 _Answer = TypeVar("_Answer")
 
 
@@ -94,14 +96,14 @@ class ScriptClient:
             self._limit.reschedule(None)
 
     def channel(self, word: str) -> str:
-        """Return the channel for `word`; `@bob` is the direct channel with bob.
+        """Return the channel for `word`: `general` is #general, `@bob` the direct channel with bob.
 
         Raises:
             ValueError: `word` is not a channel.
         """
         if word.startswith("@"):
             return check_channel(direct_channel([self.user, *word[1:].split(",")]))
-        return check_channel(word)
+        return check_channel(word if word.startswith("#") else f"#{word}")
 
     async def ask(self, command: AnsweredBy[_Answer]) -> _Answer:
         """Send a command until it is answered.
@@ -201,3 +203,29 @@ class ScriptClient:
     def _fail(self, exc: ChatError | OSError) -> None:
         self._refusal = self._refusal or exc
         self._changed.set()
+
+
+async def join_existing(client: ScriptClient, channel: str, advice: str = "") -> Joined:
+    """Join an existing channel; unlike `/join`, this creates none.
+
+    Raises:
+        CommandError: the channel does not exist; the message ends with `advice`.
+    """
+    await client.session()
+    is_known = is_direct(channel) or is_builtin(channel)
+    is_known = is_known or fold(channel) in map(fold, client.channels)
+    if not is_known and not await _is_listed(client, channel):
+        raise CommandError(ErrorCode.NO_SUCH_CHANNEL, f"There is no channel {channel}.{advice}")
+    return await client.ask(Join(channel=channel))
+
+
+async def _is_listed(client: ScriptClient, channel: str) -> bool:
+    cursor: str | None = None
+    for _ in range(_PAGES_MAX):
+        listed = await client.ask(Channels(cursor=cursor))
+        if any(fold(each.channel) == fold(channel) for each in listed.channels):
+            return True
+        if listed.cursor is None or listed.cursor == cursor:
+            return False
+        cursor = listed.cursor
+    return False

@@ -13,45 +13,16 @@ from chat.client.model.coverage import Coverage
 from chat.client.model.log_view import EMPTY_PAGE_PAUSE, PAGE_PAUSE, BrokenLog, Change, LogView
 from chat.client.model.search_query import Since
 from chat.client.scripting.client import ScriptClient
-from chat.errors import ChatError, CommandError, ErrorCode
-from chat.protocol.commands import Channels, History, Join
+from chat.errors import ChatError
+from chat.protocol.commands import History, Join
 from chat.protocol.frames import Heads, Joined, ServerFrame
 from chat.protocol.items import Event, Item
-from chat.text import fold, is_direct
 
-__all__ = ["LogReader", "LogReplaced", "join_to_read"]
-
-_PAGES_MAX = 1_000
-"""Maximum pages of the channel list to read, because a server may never end it."""
+__all__ = ["LogReader", "LogReplaced"]
 
 
 class LogReplaced(ChatError):
     """The channel's log was replaced since it was read: a backup was restored."""
-
-
-async def join_to_read(client: ScriptClient, channel: str) -> Joined:
-    """Join an existing channel; unlike `/join`, this creates none.
-
-    Raises:
-        CommandError: the channel does not exist.
-    """
-    await client.session()
-    is_member = fold(channel) in map(fold, client.channels)
-    if not is_member and not is_direct(channel) and not await _is_listed(client, channel):
-        raise CommandError(ErrorCode.NO_SUCH_CHANNEL, f"there is no channel {channel}")
-    return await client.ask(Join(channel=channel))
-
-
-async def _is_listed(client: ScriptClient, channel: str) -> bool:
-    cursor: str | None = None
-    for _ in range(_PAGES_MAX):
-        listed = await client.ask(Channels(cursor=cursor))
-        if any(fold(each.channel) == fold(channel) for each in listed.channels):
-            return True
-        if listed.cursor is None or listed.cursor == cursor:
-            return False
-        cursor = listed.cursor
-    return False
 
 
 class LogReader:

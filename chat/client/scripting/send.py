@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chat.client.model.records import OutboxRow
-from chat.client.scripting.client import ScriptClient
+from chat.client.scripting.client import ScriptClient, join_existing
 from chat.client.storage.outbox import new_row
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.commands import Join
@@ -28,11 +28,16 @@ class Outgoing:
         return new_row({"type": "send", "channel": self.channel, "text": text}, cid)
 
 
-async def deliver(client: ScriptClient, row: OutboxRow) -> int:
+async def deliver(client: ScriptClient, row: OutboxRow, *, may_create: bool) -> int:
     """Send a row until the server has stored it; return its seq.
 
+    Args:
+        client: joins the channel first if the user is not a member.
+        row: the message.
+        may_create: whether to create the channel if it does not exist.
+
     Raises:
-        CommandError: it was rejected.
+        CommandError: it was rejected, or there is no such channel.
     """
     session = await client.session()
     try:
@@ -44,6 +49,9 @@ async def deliver(client: ScriptClient, row: OutboxRow) -> int:
     except CommandError as error:
         if error.code not in _MUST_JOIN:
             raise
-        await client.ask(Join(channel=row.channel))
+        if may_create:
+            await client.ask(Join(channel=row.channel))
+        else:
+            await join_existing(client, row.channel, " Add --create to create it.")
         answer = await client.ask(command)
     return answer.seq or 0

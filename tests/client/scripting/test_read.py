@@ -253,7 +253,7 @@ def test_reading_does_not_create_a_channel(server: ChatServer, make_client: Make
     for command in ("tail", "export"):
         done = client.run(command, "#nope")
         assert (done.returncode, done.stdout) == (3, "")
-        assert "there is no channel #nope" in done.stderr
+        assert "There is no channel #nope" in done.stderr
 
 
 async def test_a_direct_channel_can_be_named_by_its_other_member(

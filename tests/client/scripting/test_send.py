@@ -32,7 +32,7 @@ async def test_send_sends_its_argument_or_the_whole_input_as_one_message(
     server: ChatServer, make_client: MakeClient
 ) -> None:
     client = make_client(server.url)
-    assert client.run("send", "#ops", "hello", "world").returncode == 0
+    assert client.run("send", "#ops", "hello", "world", "--create").returncode == 0
     done = client.run("send", "#ops", stdin="\ufefftwo\nlines\n")  # editors write a BOM first
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert client.run("send", "#ops", "--timeout", "60", "after", "flags").returncode == 0
@@ -86,7 +86,7 @@ def test_a_server_that_starts_in_time_gets_the_message(
     starting = threading.Timer(1.0, late.start)
     starting.start()
     try:
-        done = make_client(late.url).run("send", "#ops", "timeout", "--timeout", "60")
+        done = make_client(late.url).run("send", "#ops", "timeout", "--timeout", "60", "--create")
         assert done.returncode == 0, done.stderr
     finally:
         starting.join()
@@ -126,7 +126,7 @@ async def test_a_queued_message_is_exit_code_5_and_the_same_cid_is_stored_once(
 ) -> None:
     client = make_client(server.url)
     server.stop()
-    queue = ("send", "#ops", "later", "--queue", "--cid", "job-7")
+    queue = ("send", "#ops", "later", "--queue", "--cid", "job-7", "--create")
     assert client.run(*queue, "--timeout", "0.5").returncode == 5
     with closing(
         OutboxDb(ClientPaths(client.data).first_account(server.url, "bot") / "outbox.db")
@@ -142,7 +142,7 @@ async def test_a_queued_message_is_exit_code_5_and_the_same_cid_is_stored_once(
     "wrong",
     [
         ("send",),
-        ("send", "ops", "x"),
+        ("send", "op s", "x"),
         ("send", "#ops", "--lines", "x"),
         ("send", "#ops", "x", "--timeout", "0"),
         ("send", "#ops", "x", "--timeout", "1_0"),
@@ -161,6 +161,39 @@ def test_invalid_usage_is_exit_code_2_and_one_line(
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("chat-client: ")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["send", "tail", "export"])
+def test_a_channel_that_the_shell_took_as_a_comment_is_explained(
+    make_client: MakeClient, command: str
+) -> None:
+    client = make_client("ws://127.0.0.1:9")
+    assert "quote the channel ('#general'), or leave out the #" in client.run(command).stderr
+    assert "'#general' in quotes" in client.run(command, "--help").stdout
+
+
+async def test_a_channel_can_be_named_without_its_number_sign(
+    server: ChatServer, make_client: MakeClient
+) -> None:
+    client = make_client(server.url)
+    assert client.run("send", "general", "hello").returncode == 0
+    assert await texts(server.url, "#general") == ["hello"]
+    assert "bot: hello\n" in client.run("tail", "general").stdout
+
+
+async def test_send_creates_no_channel_without_being_asked(
+    server: ChatServer, make_client: MakeClient
+) -> None:
+    client = make_client(server.url)
+    refused = client.run("send", "#genral", "hello")
+    assert refused.returncode == 3
+    assert (
+        refused.stderr == "chat-client: There is no channel #genral. Add --create to create it.\n"
+    )
+    assert client.run("tail", "#genral").returncode == 3, "it was not created"
+    assert client.run("send", "#genral", "hello", "--create").returncode == 0
+    assert make_client(server.url, "other").run("send", "#genral", "me too").returncode == 0
+    assert await texts(server.url, "#genral") == ["hello", "me too"]
 
 
 def test_input_that_is_not_utf_8_is_exit_code_2(make_client: MakeClient) -> None:
@@ -195,4 +228,6 @@ def test_send_uses_the_token_of_the_interactive_client(
 ) -> None:
     screen = open_client(server.url, "bot", tmp_path / "data-bot")
     screen.wait_online()  # type: ignore[attr-defined]  # a `Screen`
-    assert make_client(server.url, "bot").run("send", "#ops", "same name").returncode == 0
+    assert (
+        make_client(server.url, "bot").run("send", "#ops", "same name", "--create").returncode == 0
+    )
