@@ -114,7 +114,7 @@ def _place(member: tuple[str, str, str]) -> tuple[int, str]:
 
 
 def _heading(known: MembersChanged | None) -> str:
-    if known is None:
+    if known is None or not known.total:  # not read yet, as before the first sign-in
         return "Members"
     return "1 member" if known.total == 1 else f"{known.total:,} members"
 

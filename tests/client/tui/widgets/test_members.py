@@ -34,6 +34,19 @@ async def test_long_names_show_when_one_more_member_brings_the_scrollbar() -> No
             assert [row.split()[1][:6] for row in rows] == [f"{n}-name" for n in range(9)]
 
 
+async def test_no_number_shows_before_the_members_are_known() -> None:
+    app = Home()
+    async with app.run_test(size=(40, 12)) as pilot:
+        members = app.query_one(MemberList)
+        for known, heading in (
+            (MembersChanged("#general", (), 0), "Members"),
+            (MembersChanged("#general", (("bob", "member", "online"),), 1), "1 member"),
+        ):
+            members.show(known)
+            await pilot.pause()
+            assert strips(app)[0].text.split("  ")[0].strip() == heading
+
+
 @pytest.mark.parametrize("has_accounts", [True, False])
 async def test_a_clicked_member_opens_a_menu_or_else_the_direct_channel(
     open_desktop: Open, has_accounts: bool
