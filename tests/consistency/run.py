@@ -110,7 +110,9 @@ async def run(folder: Path, plan: Plan) -> Report:
             logs = await _logs(server)
             unlike = await _catch_up(workers, logs)
         wrong = unlike + verdict(history, logs, owed) + _wrong_states(workers, screens, logs)
-        await _until(lambda: server.burden() == idle, "the server lets go of everything")
+        await _until(
+            lambda: server.burden() == idle, "the server lets go of everything", server.burden
+        )
         wrong += [line for line in server.output if "Traceback" in line or "internal" in line]
         checked = check_database(f"sqlite:///{server.data}/chat.db")
         wrong += [line for line in checked if isinstance(line, str)]

@@ -16,6 +16,11 @@ from chat.errors import ErrorCode
 from chat.protocol import FEATURES, PROTOCOL_VERSION, commands
 from chat.protocol.commands import ResumeFrom
 from chat.protocol.frames import (
+    Account as AccountFrame,
+)
+from chat.protocol.frames import (
+    AccountInfo,
+    Device,
     ErrorFrame,
     Joined,
     Member,
@@ -26,6 +31,7 @@ from chat.protocol.frames import (
     Welcome,
 )
 from chat.protocol.values import Limits
+from tests.model.accounts import Account, Accounts, Proof, Refused
 from tests.model.log import UNKNOWN, Entry, Log
 
 __all__ = ["Chat", "Present", "Refused", "Told", "key_of", "refusal"]
@@ -33,13 +39,6 @@ __all__ = ["Chat", "Present", "Refused", "Told", "key_of", "refusal"]
 Told = dict[int, list[ServerFrame]]
 """What each session must get, by the session's number."""
 RANKED = ("busy", "online", "away")
-
-
-class Refused(Exception):
-    """A command is refused."""
-
-    def __init__(self, code: ErrorCode) -> None:
-        self.code = code
 
 
 @dataclass
@@ -53,6 +52,8 @@ class Present:
     entered: set[str] = field(default_factory=set)
     """Channels that are in its list, by key."""
     hears_echo: bool = False
+    device: str = ""
+    """The token with which it signed in; see `Proof`."""
 
 
 class Chat:
@@ -72,19 +73,43 @@ class Chat:
         self.sessions: dict[int, Present] = {}
         self.told: Told = {}
         """What the command that is being carried out tells."""
+        self.accounts = Accounts()
+        self.ended: dict[int, ErrorCode] = {}
+        """Sessions that the command ends, and why."""
+        self.device_tokens: dict[int, str] = {}
+        """The token of each device that the server has told of, by the server's number."""
+        self.invitation_numbers: dict[int, int] = {}
+        """The place of each invitation in `accounts.invitations`, by the server's number."""
 
     # Sessions
 
     def hello(
-        self, number: int, name: str, positions: Mapping[str, ResumeFrom], *, is_known: bool
+        self,
+        number: int,
+        name: str,
+        positions: Mapping[str, ResumeFrom],
+        *,
+        is_known: bool,
+        proof: Proof,
     ) -> Told:
         """Sign in: `is_known` says whether the client has a token of that name already."""
         self.told = defaultdict(list)
-        if is_new := name.lower() not in self.users:
+        is_new, entries = name.lower() not in self.users, len(self.accounts.audit)
+        try:
+            invitation = self.accounts.sign_in(name, proof)
+        except Refused as refused:
+            self.told[number].append(refusal(refused.code, None))
+            return self.told
+        if is_new:
             self.users[name.lower()] = name
-            self.enter(self.logs["#general"], name, "member")
+            channels = {"#general", *(invitation.channels if invitation else ())}
+            for key in sorted(map(key_of, channels)):
+                self.enter(self.logs[key], name, "member")
         user = self.users[name.lower()]
-        self.sessions[number] = Present(user)
+        account = self.accounts.find(user)
+        if not is_new and len(self.accounts.audit) > entries:
+            self.notify(account, Device(id=0, label="", created=0))
+        self.sessions[number] = Present(user, device=proof.device)
         mine = sorted(
             (key, log)
             for key, log in self.logs.items()
@@ -111,6 +136,7 @@ class Chat:
                 for _key, log in mine
             ),
             features=FEATURES,
+            role=account.role,
         )
         self.told[number].append(welcome)
         for channel, position in positions.items():
@@ -143,6 +169,31 @@ class Chat:
         """Return how others see a person: busy if any session says so, away if all do."""
         said = {self.sessions[number].status for number in self.sessions_of(user)}
         return next((status for status in RANKED if status in said), "offline")
+
+    # Administration
+
+    def account_info(self, account: Account) -> AccountInfo:
+        """Return an account as it is told."""
+        return AccountInfo(
+            name=account.name,
+            role=account.role,
+            created=0,
+            disabled=account.is_disabled,
+            banned=account.ban is not None,
+        )
+
+    def notify(self, account: Account, device: Device | None = None) -> None:
+        """Tell the sessions of a person what has changed."""
+        frame = AccountFrame(account=self.account_info(account), device=device)
+        for number in self.sessions_of(account.name):
+            self.told[number].append(frame)
+
+    def end(self, user: str, code: ErrorCode, device: str | None = None) -> None:
+        """End the sessions of a person, or of one device."""
+        for number in self.sessions_of(user):
+            if device in (None, self.sessions[number].device):
+                self.told[number].append(refusal(code, None))
+                self.ended[number] = code
 
     # What rules are made of
 

@@ -14,20 +14,27 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from chat.protocol.commands import (
+    AccountCommand,
+    Ban,
     Channels,
+    CreateInvitation,
+    CreateLink,
     Delete,
     Edit,
     History,
     Join,
     Leave,
+    ListInvitations,
     Mark,
     Pin,
     Prefer,
     React,
+    Revoke,
     Send,
     SetStatus,
     SetTopic,
     Typing,
+    Unban,
     Who,
 )
 from tests.model.burst import Burst
@@ -38,6 +45,8 @@ __all__ = ["ProtocolMachine"]
 
 T = TypeVar("T")
 PEOPLE = ["alice", "Bob", "carol", "dave"]
+GUESTS = ["erin", "Frank", "alice"]
+"""Names that are claimed with invitations."""
 DEVICES_MAX = 6
 
 # Mostly one channel and its first messages: chance should meet what it has met before.
@@ -45,6 +54,8 @@ PUBLIC = ["#ONE", "#Two", "#general", "#none", "#echo"]
 DIRECT = ["@bob,ALICE", "@alice,Bob,carol", "@carol,dave", "@alice,nobody"]
 channels = st.sampled_from(["#one"] * 9 + ["@alice,Bob"] * 3 + PUBLIC + DIRECT)
 devices = st.integers(0, DEVICES_MAX - 1)
+admins = st.integers(0, 2 * DEVICES_MAX)
+"""Mostly a session of an admin; see `Scene.pick_admin`."""
 places = st.integers(0, 40)
 cids = st.none() | st.sampled_from("xy")
 texts = st.sampled_from(
@@ -68,7 +79,7 @@ class ProtocolMachine(RuleBasedStateMachine):
         """Let everybody agree with who begins anew, then end everything."""
         try:
             if not self.is_broken:
-                self.run(self.scene.fetch_anew("alice"))
+                self.run(self.scene.fetch_anew(self.scene.chat.accounts.admins()[0]))
         finally:
             for device in self.scene.devices:
                 if device.is_online:
@@ -95,6 +106,7 @@ class ProtocolMachine(RuleBasedStateMachine):
             self.run(self.scene.step(number, Join(channel="#one")))
             self.run(self.scene.step(number, Send(channel="#one", text="hi @bob")))
         self.run(self.scene.step(0, Send(channel="@alice,Bob", text="psst")))
+        self.run(self.scene.operator_makes_admin("alice"))
 
     @precondition(lambda self: len(self.scene.online) < DEVICES_MAX)
     @rule(name=st.sampled_from(PEOPLE), is_new=st.booleans(), remembers=st.booleans())
@@ -228,6 +240,94 @@ class ProtocolMachine(RuleBasedStateMachine):
         number = self.scene.pick(device)
         self.run(self.scene.step(number, Channels()))
         self.run(self.scene.step(number, Who(channel=channel)))
+
+    # Administration
+
+    @rule(
+        device=admins,
+        name=st.sampled_from(PEOPLE),
+        act=st.sampled_from(["ban", "ban", "disable"]),
+        reason=st.sampled_from(["", "spam"]),
+        force=st.booleans(),
+    )
+    def stop(self, device: int, name: str, act: str, reason: str, force: bool) -> None:
+        number = self.scene.pick_admin(device)
+        command = (
+            Ban(name=name, reason=reason, force=force)
+            if act == "ban"
+            else AccountCommand(name=name, disabled=True)
+        )
+        self.run(self.scene.step(number, command))
+
+    @rule(device=admins, name=st.sampled_from(PEOPLE))
+    def admit_again(self, device: int, name: str) -> None:
+        """Lift what keeps somebody out."""
+        number = self.scene.pick_admin(device)
+        self.run(self.scene.step(number, Unban(name=name)))
+        self.run(self.scene.step(number, AccountCommand(name=name, disabled=False)))
+
+    @rule(
+        device=admins,
+        name=st.sampled_from(PEOPLE),
+        role=st.sampled_from(["admin", "admin", "member", "bot"]),
+    )
+    def change_role(self, device: int, name: str, role: str) -> None:
+        command = AccountCommand(name=name, role=role)  # type: ignore[arg-type]
+        self.run(self.scene.step(self.scene.pick_admin(device), command))
+
+    @rule(
+        device=admins,
+        uses=st.integers(1, 2),
+        role=st.sampled_from(["member", "member", "admin"]),
+        channels=st.sampled_from([(), ("#ONE",)]),
+        claims=st.lists(st.tuples(st.sampled_from(GUESTS), st.booleans()), max_size=3),
+        is_revoked=st.booleans(),
+    )
+    def invite(
+        self, device: int, claims: list[tuple[str, bool]], is_revoked: bool, **fields: Any
+    ) -> None:
+        """Create an invitation, and claim names with it: with some, the first answer is lost."""
+        number, scene = self.scene.pick_admin(device), self.scene
+        self.run(scene.step(number, CreateInvitation(**fields)))
+        if scene.world.invitations:
+            invitation = len(scene.world.invitations) - 1
+            for name, is_repeated in claims:
+                self.run(scene.claim(name, invitation, is_repeated=is_repeated))
+            if is_revoked and scene.devices[number].is_online:
+                revoke = Revoke(invitation=scene.world.invitations[invitation][0])
+                self.run(scene.step(number, revoke))
+                self.run(scene.step(number, revoke))
+                self.run(scene.claim("late", invitation, is_repeated=True))
+        if scene.devices[number].is_online:
+            self.run(scene.step(number, ListInvitations()))
+
+    @precondition(lambda self: len(self.scene.online) < DEVICES_MAX)
+    @rule(device=devices, wrong=st.sampled_from([0, 0, 1, 5]), is_revoked=st.booleans())
+    def link(self, device: int, wrong: int, is_revoked: bool) -> None:
+        """Sign in on another device with a code, which is used up then; perhaps revoke it."""
+        number, scene = self.scene.pick(device), self.scene
+        self.run(scene.step(number, CreateLink()))
+        for _ in range(wrong):
+            self.run(scene.link(number, "00000-00000"))
+        self.run(scene.link(number))
+        linked = scene.devices[-1]
+        self.run(scene.link(number))
+        if is_revoked and linked.id:
+            revoke = Revoke(device=linked.id)
+            self.run(scene.step(number, revoke))
+            self.run(scene.step(number, revoke))
+            self.run(scene.connect(linked, {}))
+
+    @rule(device=admins, data=st.data())
+    def stop_at_once(self, device: int, data: st.DataObject) -> None:
+        """Ban somebody in the middle of what they send."""
+        scene, log = self.scene, self.scene.chat.logs["#one"]
+        number = scene.pick_admin(device)
+        victims = [each for each in scene.online if scene.user(each) != scene.user(number)]
+        victims = [each for each in victims if scene.user(each) in log.roles]
+        if victims and scene.is_admin(number) and scene.user(number) in log.roles:
+            victim = data.draw(st.sampled_from(victims), label="victim")
+            self.run(scene.stop_at_once(number, victim, data.draw(st.integers(0, 8))))
 
     # Following
 

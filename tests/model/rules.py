@@ -20,6 +20,7 @@ from chat.protocol.frames import (
     Read,
     Tick,
 )
+from tests.model.administration import ACCOUNT_RULES
 from tests.model.chat import Chat, Refused, Told, key_of, refusal
 from tests.model.log import UNKNOWN, Log
 
@@ -34,12 +35,14 @@ def perform(chat: Chat, number: int, command: commands.BaseCommand) -> Told:
     """Carry out a command of a session."""
     chat.told = defaultdict(list)
     heads = {key: log.head for key, log in chat.logs.items()}
+    entries = len(chat.accounts.audit)
     try:
         if getattr(command, "channel", None) == ECHO and type(command) not in _FOR_ECHO:
             raise Refused(ErrorCode.FORBIDDEN)
         _RULES[type(command)](chat, number, command)
     except Refused as refused:
         assert {key: log.head for key, log in chat.logs.items()} == heads
+        assert len(chat.accounts.audit) == entries
         chat.told = {number: [refusal(refused.code, command.id)]}
     return chat.told
 
@@ -335,4 +338,5 @@ _RULES: dict[type, Callable[[Chat, int, Any], None]] = {
     commands.Channels: _channels,
     commands.Who: _who,
     commands.Ping: lambda chat, number, ping: chat.ok(number, ping),
+    **ACCOUNT_RULES,
 }

@@ -3,22 +3,48 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
-from typing import cast
+from typing import Any, cast
+
+from websockets.exceptions import ConnectionClosed
 
 from chat.client.model.channel import Channel
 from chat.client.model.fold import message_of
-from chat.protocol.commands import BaseCommand, Command, History, Join, Leave, Ping, ResumeFrom
-from chat.protocol.frames import Heads, Page, ServerFrame
+from chat.errors import CloseCode, ErrorCode
+from chat.protocol.commands import (
+    Ban,
+    BaseCommand,
+    Command,
+    CreateInvitation,
+    CreateLink,
+    History,
+    Join,
+    Leave,
+    ListDevices,
+    Ping,
+    ResumeFrom,
+    Send,
+)
+from chat.protocol.frames import Heads, Ok, Page, ServerFrame
+from chat.protocol.items import Event
+from chat.store.accounts import ChangeAccount
 from chat.text import fold
+from tests.model.accounts import Proof
 from tests.model.chat import Chat, Told, key_of
 from tests.model.log import LINES, Log
 from tests.model.rules import USUAL, perform
-from tests.model.world import LIMITS, TUNING, WINDOW, Device, World, plain
+from tests.model.world import CHOSEN, LIMITS, TUNING, WINDOW, Device, World, plain
 from tests.serving import PATIENCE
 
 __all__ = ["Scene"]
+
+CLOSES = {
+    ErrorCode.BANNED: CloseCode.BANNED,
+    ErrorCode.DISABLED: CloseCode.DISABLED,
+    ErrorCode.REVOKED: CloseCode.REVOKED,
+}
 
 
 class Scene:
@@ -41,6 +67,15 @@ class Scene:
     def pick(self, device: int) -> int:
         """Return one of the connected devices."""
         return self.online[device % len(self.online)]
+
+    def is_admin(self, number: int) -> bool:
+        """Whether a session is an admin's."""
+        return self.chat.accounts.find(self.user(number)).role == "admin"
+
+    def pick_admin(self, device: int) -> int:
+        """Return a connected device of an admin, mostly: now and then, that of anybody."""
+        admins = [number for number in self.online if self.is_admin(number)]
+        return admins[device % len(admins)] if admins and device % 4 else self.pick(device)
 
     def user(self, number: int) -> str:
         """Return whose session it is."""
@@ -77,9 +112,9 @@ class Scene:
             if view.is_attached and view.view.position < self.log_of(view).head
         ]
 
-    def new_device(self, name: str) -> Device:
-        """Return a device that knows nothing but its person's token."""
-        self.devices.append(Device(self.world, name))
+    def new_device(self, name: str, proof: Proof | None = None) -> Device:
+        """Return a device that knows nothing but its person's token, or has a `proof`."""
+        self.devices.append(Device(self.world, name, proof))
         return self.devices[-1]
 
     async def restart(self) -> None:
@@ -95,17 +130,27 @@ class Scene:
 
     async def connect(self, device: Device, positions: Mapping[str, ResumeFrom]) -> None:
         """Connect a device, and check all that is told."""
-        is_known = fold(device.name) in self.world.tokens
+        number = self.devices.index(device)
         told = self.chat.hello(
-            self.devices.index(device), device.name, positions, is_known=is_known
+            number,
+            device.name,
+            positions,
+            is_known=device.token is not None,
+            proof=device.proof,
         )
         await device.connect(positions)
         await self.check(told)
+        if number not in self.chat.sessions:  # refused
+            await device.disconnect()
 
     async def disconnect(self, number: int) -> None:
         """Disconnect a device, and wait until the server knows."""
         await self.devices[number].disconnect()
         self.chat.gone(number)
+        await self._until_gone()
+
+    async def _until_gone(self) -> None:
+        """Wait until the server knows who has gone."""
         async with asyncio.timeout(PATIENCE):
             while len(self.world.sessions) != len(self.chat.sessions):
                 await asyncio.sleep(0.001)
@@ -113,13 +158,19 @@ class Scene:
     async def step(self, number: int, command: BaseCommand) -> ServerFrame:
         """Send a command, check who is told what, and return the answer."""
         command = self.named(command)
+        user = self.user(number)
         told = perform(self.chat, number, command)
+        known = len(self.world.invitations)
         await self.devices[number].online.post(cast("Command", command))
         answers = (await self.check(told))[number]
         if isinstance(command, Leave) and answers[-1].type == "ok":
             for device in self.devices:
-                if device.is_online and fold(device.name) == fold(self.user(number)):
+                if device.is_online and fold(device.name) == fold(user):
                     device.views.pop(key_of(command.channel), None)
+        if isinstance(command, CreateLink):
+            self.chat.accounts.linked(user, self.world.link)
+        elif isinstance(command, CreateInvitation) and len(self.world.invitations) > known:
+            self.chat.invitation_numbers[self.world.invitations[-1][0]] = known
         return next(frame for frame in answers if getattr(frame, "id", None) == command.id)
 
     def named(self, command: BaseCommand) -> BaseCommand:
@@ -135,7 +186,98 @@ class Scene:
             found[number] = await self.devices[number].told(len(expected))
             told = list(map(plain, found[number]))
             assert told == list(map(plain, expected)), f"{self.devices[number].name} ({number})"
+        await self._end()
         return found
+
+    async def _end(self) -> None:
+        """Check that the server closes the sessions that an act ended."""
+        ended, self.chat.ended = self.chat.ended, {}
+        for number, code in ended.items():
+            device = self.devices[number]
+            assert await device.online.close_code() == CLOSES[code]
+            assert not await device.told(0), f"{device.name} ({number}) was told more"
+            await device.disconnect()
+            self.chat.gone(number)
+        if ended:
+            await self._until_gone()
+        if not self.online:  # somebody must be there for what is next
+            name = self.chat.accounts.admins()[0]
+            await self.connect(self.new_device(name), {})
+
+    async def operator_makes_admin(self, name: str) -> None:
+        """Have the operator make somebody an admin."""
+        self.chat.told = {number: [] for number in self.online}
+        self.chat.accounts.change_role(None, name, "admin")
+        self.chat.notify(self.chat.accounts.find(name))
+        await self.world.administer(ChangeAccount(None, name, role="admin"))
+        await self.check(self.chat.told)
+
+    async def claim(self, name: str, invitation: int, *, is_repeated: bool) -> None:
+        """Claim a name with an invitation; if `is_repeated`, the first answer is lost."""
+        token = f"{CHOSEN}{len(self.devices)}".ljust(40, "-")
+        device = self.new_device(name, Proof(token, invite=invitation))
+        if is_repeated:
+            await device.connect({})
+            await device.disconnect()
+        await self.connect(device, {})
+        if device.is_online:
+            await self.disconnect(len(self.devices) - 1)
+            await self.connect(device, {})  # and it signs in with the same `hello`
+            await self.disconnect(len(self.devices) - 1)
+
+    async def stop_at_once(self, number: int, victim: int, before: int) -> None:
+        """Ban somebody while they send; whatever follows the ban's answer does not reach them."""
+        admin, peer, chat = self.devices[number].online, self.devices[victim].online, self.chat
+        sends = [self.named(Send(channel="#one", text=f"{n}")) for n in range(10)]
+        for send in sends[:before]:
+            await peer.post(cast("Command", send))
+        ban = self.named(Ban(name=self.user(victim), reason="at once"))
+        await admin.post(cast("Command", ban))
+        for send in sends[before:]:
+            with suppress(ConnectionClosed):
+                await peer.post(cast("Command", send))
+        await self.devices[number].answers({ban.id or ""})
+        after = self.named(Send(channel="#one", text="after"))
+        await admin.post(cast("Command", after))
+        answer = (await self.devices[number].answers({after.id or ""}))[after.id or ""]
+        assert isinstance(answer, Ok)
+        assert answer.seq is not None
+        stored = answer.seq - chat.logs["#one"].head - 1
+        must: Told = {each: [] for each in self.online}
+        for each, command in [(victim, send) for send in sends[:stored]] + [(number, ban)]:
+            for told, frames in perform(chat, each, command).items():
+                must[told] += frames
+        ended, chat.ended = chat.ended, {}
+        for each in ended:
+            assert await self.devices[each].online.close_code() == CloseCode.BANNED
+            chat.gone(each)
+        for told, frames in perform(chat, number, after).items():
+            must[told] += frames
+        late = {send.id for send in sends[stored:]}
+        for each, expected in must.items():
+            found = await self.devices[each].told(0 if each in ended else len(expected))
+            refused = [frame for frame in found if getattr(frame, "id", None) in late]
+            assert {getattr(frame, "code", None) for frame in refused} <= {"banned"}
+            found = [frame for frame in found if frame not in refused]
+            assert _parted(found) == _parted(expected), self.devices[each].name
+        for each in ended:
+            await self.devices[each].disconnect()
+        await self._until_gone()
+
+    async def link(self, number: int, code: str | None = None) -> None:
+        """Sign in on another device with a link code, and learn the server's number of it."""
+        name = self.user(number)
+        token = f"{CHOSEN}{len(self.devices)}".ljust(40, "-")
+        device = self.new_device(name, Proof(token, link=code or self.world.link))
+        await self.connect(device, {})
+        if device.is_online:
+            await self.learn_device(len(self.devices) - 1)
+
+    async def learn_device(self, number: int) -> None:
+        """Learn the server's number of a session's device."""
+        await self.step(number, ListDevices())
+        device = self.devices[number]
+        self.chat.device_tokens[device.id] = device.proof.device
 
     async def heartbeat(self) -> None:
         """Have the server's heart beat."""
@@ -158,11 +300,36 @@ class Scene:
         for number in self.online:
             for view in self.attached(number):
                 self.assert_agrees(number, view)
+        await self.assert_accounts_agree()
+
+    async def assert_accounts_agree(self) -> None:
+        """Check accounts and the audit log: one entry for each act, without gaps."""
+        accounts = self.chat.accounts
+        assert not list(accounts.faults())
+        stored = await self.world.read(
+            lambda reader: reader.accounts.page(None, cursor=None, limit=100)[0]
+        )
+        assert {each.user.name: (each.role, each.disabled, each.banned) for each in stored} == {
+            each.name: (each.role, each.is_disabled, each.ban is not None)
+            for each in accounts.by_name.values()
+        }
+        page = await self.world.read(
+            lambda reader: reader.accounts.audit(None, before=None, limit=10_000)
+        )
+        entries = page.entries[::-1]
+        assert [entry.seq for entry in entries] == list(range(1, len(entries) + 1))
+        assert [
+            (entry.act, entry.actor and entry.actor.name, entry.user and entry.user.name)
+            for entry in entries
+            if entry.act != "settings"
+        ] == accounts.audit
 
     async def fetch_anew(self, name: str) -> None:
         """Have a device that knows nothing read everything, and all views agree with it."""
         await self.connect(self.new_device(name), {})
         number = len(self.devices) - 1
+        if number not in self.chat.sessions:
+            return
         for key, log in sorted(self.chat.logs.items()):
             if self.user(number) in log.roles:
                 await self.step(number, Join(channel=key))
@@ -226,3 +393,11 @@ class Scene:
                 assert replace(line, ts=0) == expected
             elif entry.kind in LINES:
                 assert known.coverage.around(entry.seq) is None
+
+
+def _parted(frames: Sequence[ServerFrame]) -> tuple[list[Any], list[Any]]:
+    """Return events, and all else: within a commit, its events come before its answers."""
+    return (
+        [plain(frame) for frame in frames if isinstance(frame, Event)],
+        [plain(frame) for frame in frames if not isinstance(frame, Event)],
+    )

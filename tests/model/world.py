@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from chat.client.model.channel import Channel
 from chat.client.model.log_view import LogView
@@ -15,8 +16,11 @@ from chat.client.model.preferences import Preference
 from chat.protocol import PROTOCOL_VERSION
 from chat.protocol.commands import Hello, Ping, ResumeFrom
 from chat.protocol.frames import (
+    Devices,
     ErrorFrame,
+    InvitationFrame,
     Joined,
+    LinkCode,
     Membership,
     Preferences,
     PresenceFrame,
@@ -30,12 +34,16 @@ from chat.server.app import App
 from chat.server.config import LimitSettings, ServerSettings
 from chat.server.context import Tuning
 from chat.server.session import Session
+from chat.store.operations import Operation, PendingCall
+from chat.store.read.reader import Reader
 from chat.text import fold
 from tests.held_store import HeldStore
+from tests.model.accounts import Proof
 from tests.serving import Peer
 
-__all__ = ["LIMITS", "TUNING", "WINDOW", "Device", "World", "plain"]
+__all__ = ["CHOSEN", "LIMITS", "TUNING", "WINDOW", "Device", "World", "plain"]
 
+T = TypeVar("T")
 LIMITS = LimitSettings(rate=1e9, burst=10**9, page=10, unread=12, reactions=2, pins=2)
 """Small, so that a few commands meet them."""
 TUNING = Tuning(pulse=0.002, typing_expiry=3_600.0)
@@ -43,7 +51,12 @@ TUNING = Tuning(pulse=0.002, typing_expiry=3_600.0)
 WINDOW = 25
 """Missed events beyond which a position is not continued."""
 EPHEMERAL = (PresenceFrame, TypingFrame)
-_ONLY_THE_SERVER_KNOWS = {"mid", "ts", "epoch", "session", "server", "limits", "heartbeat", "token"}
+CHOSEN = "chosen-"
+"""How a token begins that a client chose."""
+_ONLY_THE_SERVER_KNOWS = {
+    *("mid", "ts", "epoch", "session", "server", "limits", "heartbeat", "token"),
+    *("code", "created", "seen", "expires", "label", "cursor", "id"),
+}
 
 
 class World:
@@ -66,6 +79,10 @@ class World:
             limits=LIMITS,
         )
         self.tokens: dict[str, str] = {}
+        self.invitations: list[tuple[int, str]] = []
+        """The server's number and the code of each invitation."""
+        self.link = ""
+        """The link code that was created last."""
         self._ids: dict[tuple[Any, ...], Any] = {}
 
     @property
@@ -95,6 +112,16 @@ class World:
         """Stop."""
         await self.app.stop()
 
+    async def administer(self, operation: Operation[Any]) -> None:
+        """Run an operation of the operator."""
+        done = asyncio.get_running_loop().create_future()
+        self.store.submit([PendingCall(operation, done.set_result, done.set_exception)])
+        await done
+
+    async def read(self, query: Callable[[Reader], T]) -> T:
+        """Read from the server's store."""
+        return await asyncio.wrap_future(self.store.read(query))
+
     def learn(self, frame: ServerFrame) -> None:
         """Check that what only the server can know never changes: epochs, mids, times."""
         channel = getattr(frame, "channel", None)
@@ -103,7 +130,11 @@ class World:
         for entry in (frame, *getattr(frame, "items", ())):
             if channel is not None and isinstance(entry, Event | Item):
                 self._same((channel, entry.seq), (entry.mid, entry.ts))
-        if isinstance(frame, Welcome):
+        if isinstance(frame, InvitationFrame):
+            self.invitations.append((frame.invitation.id, frame.code))
+        elif isinstance(frame, LinkCode):
+            self.link = frame.code
+        elif isinstance(frame, Welcome):
             for membership in frame.channels:
                 self._same((membership.channel,), membership.epoch)
 
@@ -117,9 +148,12 @@ class Device:
     `views` is what the client's own code makes of what the server tells, by channel.
     """
 
-    def __init__(self, world: World, name: str) -> None:
+    def __init__(self, world: World, name: str, proof: Proof | None = None) -> None:
         self.world = world
         self.name = name
+        self._proof = proof or Proof()
+        self.id = 0
+        """The server's number of this device, if it was told."""
         self.views: dict[str, Channel] = {}
         self.peer: Peer | None = None
         self.capped: set[str] = set()
@@ -138,16 +172,34 @@ class Device:
         assert self.peer is not None
         return self.peer
 
+    @property
+    def token(self) -> str | None:
+        """The token: its own, or the one of the name."""
+        return self._proof.device or self.world.tokens.get(fold(self.name))
+
+    @property
+    def proof(self) -> Proof:
+        """What every `hello` of this device shows."""
+        token = self.token or ""
+        return replace(self._proof, device=token if token.startswith(CHOSEN) else "")
+
     def positions(self) -> dict[str, ResumeFrom]:
         """Return where it stopped reading."""
         return {view.name: view.view.resume for view in self.views.values() if view.view.resume}
 
     async def connect(self, positions: Mapping[str, ResumeFrom]) -> None:
         """Connect and say hello."""
-        token = self.world.tokens.get(fold(self.name))
         self.peer = await self._stack.enter_async_context(Peer.connect(self.world.url))
         self._seen = 0
-        hello = Hello(v=PROTOCOL_VERSION, name=self.name, token=token, resume=dict(positions))
+        invite = self._proof.invite
+        hello = Hello(
+            v=PROTOCOL_VERSION,
+            name=self.name,
+            token=self.token,
+            resume=dict(positions),
+            invite=None if invite is None else self.world.invitations[invite][1],
+            link=self._proof.link,
+        )
         await self.peer.socket.send(hello.model_dump_json(exclude_none=True), text=True)
 
     async def disconnect(self) -> None:
@@ -201,6 +253,8 @@ class Device:
         """Do with a frame what the client does."""
         if isinstance(frame, Welcome):
             self._welcomed(frame)
+        elif isinstance(frame, Devices):
+            self.id = next(device.id for device in frame.devices if device.current)
         elif isinstance(frame, Joined) and frame.channel != "#echo":
             view = self.views.setdefault(
                 fold(frame.channel), Channel(LogView(frame.channel, self.name))
@@ -217,8 +271,9 @@ class Device:
                 self._news(known, frame)
 
     def _welcomed(self, welcome: Welcome) -> None:
-        if welcome.token is not None:
-            self.world.tokens[fold(self.name)] = welcome.token
+        token = welcome.token or self._proof.device
+        if token:
+            self.world.tokens.setdefault(fold(self.name), token)
         mine = {fold(membership.channel): membership for membership in welcome.channels}
         for key in list(self.views):
             if key not in mine:
@@ -256,6 +311,7 @@ class Device:
 def plain(frame: ServerFrame) -> Any:
     """Return a frame as plain values, without what only the server can know."""
     told = _without(frame.model_dump())
+    told["id"] = getattr(frame, "id", None)
     if isinstance(frame, Welcome):
         told["token"] = frame.token is not None
     if isinstance(frame, ErrorFrame):

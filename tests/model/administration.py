@@ -1,0 +1,118 @@
+"""What the commands for accounts do to the model; `ACCOUNT_RULES` joins those of `rules`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from chat.errors import ErrorCode
+from chat.protocol import commands, frames
+from tests.model.accounts import Invitation
+from tests.model.chat import Chat
+
+__all__ = ["ACCOUNT_RULES"]
+
+
+def _account(chat: Chat, number: int, command: commands.AccountCommand) -> None:
+    user, name = chat.sessions[number].user, command.name
+    if command.role is not None:
+        is_changed = chat.accounts.change_role(user, name, command.role)
+    else:
+        assert command.disabled is not None
+        is_changed = chat.accounts.disable(user, name, command.disabled)
+    account = chat.accounts.find(name)
+    info = chat.account_info(account)
+    chat.told[number].append(frames.Account(id=command.id, account=info))
+    if is_changed and command.role is not None:
+        chat.notify(account)
+    elif is_changed and command.disabled:
+        chat.end(account.name, ErrorCode.DISABLED)
+
+
+def _ban(chat: Chat, number: int, command: commands.Ban) -> None:
+    assert command.name is not None
+    user = chat.sessions[number].user
+    chat.accounts.ban(user, command.name, command.reason, force=command.force)
+    chat.ok(number, command)
+    chat.end(chat.accounts.find(command.name).name, ErrorCode.BANNED)
+
+
+def _unban(chat: Chat, number: int, command: commands.Unban) -> None:
+    assert command.name is not None
+    chat.accounts.unban(chat.sessions[number].user, command.name)
+    chat.ok(number, command)
+
+
+def _invite(chat: Chat, number: int, command: commands.CreateInvitation) -> None:
+    user = chat.sessions[number].user
+    names = tuple(chat.logs[name.lower()].name for name in command.channels)
+    made = chat.accounts.invite(user, command.uses, command.role, names)
+    answer = frames.InvitationFrame(id=command.id, code="", invitation=_told(made))
+    chat.told[number].append(answer)
+
+
+def _told(made: Invitation) -> frames.Invitation:
+    return frames.Invitation(
+        id=0,
+        created=0,
+        expires=0,
+        uses=made.uses,
+        used=len(made.used),
+        role=made.role,
+        channels=made.channels,
+        by=made.by,
+        revoked=made.is_revoked,
+    )
+
+
+def _invitations(chat: Chat, number: int, command: commands.ListInvitations) -> None:
+    chat.accounts.check_is_admin(chat.sessions[number].user)
+    newest = chat.accounts.invitations[::-1]
+    told = tuple(map(_told, newest[: chat.limits.page]))
+    cursor = 0 if len(newest) > chat.limits.page else None
+    chat.told[number].append(frames.Invitations(id=command.id, invitations=told, cursor=cursor))
+
+
+def _revoke(chat: Chat, number: int, command: commands.Revoke) -> None:
+    """Revoke; numbers are those of the model (see `Scene.step`)."""
+    user = chat.sessions[number].user
+    if command.invitation is not None:
+        chat.accounts.revoke_invitation(user, chat.invitation_numbers[command.invitation])
+        chat.ok(number, command)
+        return
+    device = chat.device_tokens[command.device or 0]
+    is_revoked = chat.accounts.revoke_device(user, device)
+    chat.ok(number, command)
+    if is_revoked:
+        chat.end(user, ErrorCode.REVOKED, device)
+
+
+def _link(chat: Chat, number: int, command: commands.CreateLink) -> None:
+    chat.accounts.new_link(chat.sessions[number].user)
+    chat.told[number].append(frames.LinkCode(id=command.id, code="", expires=0))
+
+
+def _devices(chat: Chat, number: int, command: commands.ListDevices) -> None:
+    present = chat.sessions[number]
+    valid = [
+        token
+        for token, is_revoked in chat.accounts.find(present.user).devices.items()
+        if not is_revoked
+    ]
+    listed = tuple(
+        frames.Device(id=0, label="", created=0, current=token == present.device)
+        for token in reversed(valid)
+    )
+    chat.told[number].append(frames.Devices(id=command.id, devices=listed))
+
+
+ACCOUNT_RULES: dict[type, Callable[[Chat, int, Any], None]] = {
+    commands.AccountCommand: _account,
+    commands.Ban: _ban,
+    commands.Unban: _unban,
+    commands.CreateInvitation: _invite,
+    commands.ListInvitations: _invitations,
+    commands.Revoke: _revoke,
+    commands.CreateLink: _link,
+    commands.ListDevices: _devices,
+}
