@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,9 @@ from chat.server.channels import live
 from chat.server.cli import main
 from chat.server.subscriptions import Subscriptions
 from chat.store.operations import Batch, Commit
+from chat.store.read import standing
 from chat.store.store import Store
-from chat.store.write import transaction
+from chat.store.write import accounts, transaction
 from chat.store.write.writer import Logged, Writer
 
 __all__ = ["AFTER_COMMIT", "BEFORE_COMMIT", "CONTROL", "SABOTAGE", "SABOTAGES"]
@@ -153,6 +155,30 @@ def _claim_to_continue() -> None:
     Reader._after = skip  # type: ignore[method-assign]
 
 
+def _let_the_stopped_act() -> None:
+    standing.Standings.check = lambda *_: None  # type: ignore[method-assign]
+
+
+def _use_invitations_again() -> None:
+    find = accounts.find_invitation  # type: ignore[attr-defined]
+
+    def unused(*arguments: Any, **options: Any) -> Any:
+        found = find(*arguments, **options)
+        return found and replace(found, used=0)
+
+    accounts.find_invitation = unused  # type: ignore[attr-defined]
+
+
+def _drop_audit_entries() -> None:
+    record, turns = transaction.Transaction.record, count(1)
+
+    def sometimes(self: transaction.Transaction, act: str, *arguments: Any, **options: Any) -> None:
+        if act in ("created", "settings") or next(turns) % 5:
+            record(self, act, *arguments, **options)
+
+    transaction.Transaction.record = sometimes  # type: ignore[method-assign]
+
+
 SABOTAGES: dict[str, Callable[[], None]] = {
     "acknowledge without commit": _acknowledge_without_commit,
     "forget cids": _forget_cids,
@@ -161,6 +187,9 @@ SABOTAGES: dict[str, Callable[[], None]] = {
     "attach without the missed": _attach_without_the_missed,
     "change the order": _change_the_order,
     "claim to continue": _claim_to_continue,
+    "let the stopped act": _let_the_stopped_act,
+    "use invitations again": _use_invitations_again,
+    "drop audit entries": _drop_audit_entries,
 }
 
 

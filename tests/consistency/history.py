@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from chat.protocol.commands import Delete, Edit, React, Send
 from chat.protocol.items import Event, Item
 
-__all__ = ["Ack", "Append", "Applied", "History", "Segment", "Writing"]
+__all__ = ["Ack", "Append", "Applied", "Claim", "History", "Segment", "Stop", "Welcomed", "Writing"]
 
 Writing = Send | Edit | Delete | React
 """A command that appends, with a `cid`."""
@@ -16,13 +16,18 @@ Writing = Send | Edit | Delete | React
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """One `ok`: in which session, as the how-manieth command of it, and what it said."""
+    """One `ok`: in which session, as the how-manieth command of it, and what it said.
+
+    `asked` and `answered` are seconds of the event loop's clock.
+    """
 
     session: int
     index: int
     seq: int
     mid: str
     duplicate: bool
+    asked: float
+    answered: float
 
 
 @dataclass(slots=True)
@@ -73,6 +78,38 @@ class Segment:
 
 
 @dataclass(slots=True)
+class Stop:
+    """A ban or a disabled account: from the act's answer until it begins to be lifted.
+
+    Times are seconds of the event loop's clock.
+    """
+
+    name: str
+    start: float
+    end: float = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Welcomed:
+    """A `hello` that was answered by `welcome`, in seconds of the event loop's clock."""
+
+    name: str
+    asked: float
+    answered: float
+
+
+@dataclass(slots=True)
+class Claim:
+    """A new name that somebody claims with an invitation for `uses` names."""
+
+    name: str
+    invitation: int
+    uses: int
+    welcomes: int = 0
+    refusal: str = ""
+
+
+@dataclass(slots=True)
 class History:
     """Everything that was seen in one run."""
 
@@ -81,6 +118,11 @@ class History:
     """By follower."""
     violations: list[str] = field(default_factory=list)
     """What was wrong at the moment when it was seen."""
+    stops: list[Stop] = field(default_factory=list)
+    acts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How often each act was acknowledged, by act and account."""
+    welcomes: list[Welcomed] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     sessions: int = 0
 

@@ -22,10 +22,12 @@ from chat.protocol.commands import History as ReadHistory
 from chat.protocol.frames import Page
 from chat.protocol.items import Item
 from chat.store.maintenance.check import check_database
+from chat.store.store import look
 from tests.client.screen import Screen
 from tests.consistency.faults import ROOT, FailingServer, Injector
 from tests.consistency.history import Append, History
-from tests.consistency.verdict import verdict
+from tests.consistency.operator import Operator
+from tests.consistency.verdict import account_faults, verdict
 from tests.consistency.worker import Worker
 from tests.proxy import Proxy
 from tests.serving import ConnectionOver, Peer
@@ -89,7 +91,20 @@ async def run(folder: Path, plan: Plan) -> Report:
         async with Proxy(server.port) as proxy:
             injector = Injector(server, proxy, chance)
             workers = await _people(plan, server, proxy, history, chance)
-            async with _running(workers), _typing(folder, server.url, typists, chance) as told:
+            outcasts = [f"p{number}" for number in range(2, plan.people, 3)]
+            operator = Operator(
+                f"sqlite:///{server.data}/chat.db",
+                (lambda: server.url, lambda: proxy.url),
+                outcasts,
+                history,
+                random.Random(chance.random()),
+                rest=20 * plan.pace,
+            )
+            async with (
+                _running(workers),
+                _operating(operator),
+                _typing(folder, server.url, typists, chance) as told,
+            ):
                 if plan.faults:
                     await injector.run(plan.seconds)
                 else:
@@ -99,6 +114,7 @@ async def run(folder: Path, plan: Plan) -> Report:
                     "real clients type",
                     lambda: len(_typed(told)),
                 )
+                operator.finish()
                 for worker in workers:
                     worker.hush()
                 await _until(
@@ -114,9 +130,15 @@ async def run(folder: Path, plan: Plan) -> Report:
             lambda: server.burden() == idle, "the server lets go of everything", server.burden
         )
         wrong += [line for line in server.output if "Traceback" in line or "internal" in line]
+        audit = look(
+            f"sqlite:///{server.data}/chat.db",
+            lambda reader: reader.accounts.audit(None, before=None, limit=1_000_000),
+        )
+        wrong += account_faults(history, audit.entries[::-1])
         checked = check_database(f"sqlite:///{server.data}/chat.db")
         wrong += [line for line in checked if isinstance(line, str)]
     counts: dict[str, float] = dict(sorted(history.counts.items()))
+    counts |= {"bans and disabled accounts": len(history.stops), "claims": len(history.claims)}
     counts |= {"appends": len(history.appends), "typed by real clients": len(owed)}
     counts |= {"events in the logs": sum(map(len, logs.values()))}
     counts |= {f"fault: {kind}": n for kind, n in sorted(injector.counts.items())}
@@ -177,6 +199,17 @@ async def _running(workers: Sequence[Worker]) -> AsyncIterator[None]:
         finally:
             for task in tasks:
                 task.cancel()
+
+
+@asynccontextmanager
+async def _operating(operator: Operator) -> AsyncIterator[None]:
+    """Have the operator act; at the end, wait until everybody may act and claims are answered."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(operator.run())
+        try:
+            yield
+        finally:
+            operator.finish()
 
 
 @asynccontextmanager

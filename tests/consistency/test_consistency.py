@@ -33,8 +33,10 @@ def show(report: Report) -> None:
     1,
     fault="`kill -9` before a commit, between commit and acknowledgement, and at random moments; "
     "a full disk, a stopped process, clock jumps of an hour, a spoiled network; 9 devices and 2 "
-    "real clients that are killed as well; at last 100 clients return at once",
-    result="lost 0, doubled 0, out of order 0; every follower's state is the log's",
+    "real clients that are killed as well; an operator bans users, disables accounts and "
+    "invites; at last 100 clients return at once",
+    result="lost 0, doubled 0, out of order 0; every follower's state is the log's; each claim "
+    "and act is recorded once, no stopped user acts, no invitation is used too often",
 )
 async def test_nothing_is_lost_doubled_or_out_of_order(tmp_path: Path) -> None:
     report = await run(tmp_path, Plan(seconds=20, seed=chosen_seed()))
@@ -43,6 +45,8 @@ async def test_nothing_is_lost_doubled_or_out_of_order(tmp_path: Path) -> None:
     assert report.counts["acknowledged"] > 100
     assert report.counts["typed by real clients"] >= 100
     assert report.counts["server kills"] >= 3
+    assert report.counts["bans and disabled accounts"] >= 5
+    assert report.counts["claims"] >= 10
 
 
 @pytest.mark.long

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from chat.protocol.items import Item
-from tests.consistency.history import Ack, Applied, History, Segment
+from chat.store.operations import AuditEntry
+from tests.consistency.history import Ack, Applied, History, Segment, Stop
 
-__all__ = ["verdict"]
+__all__ = ["account_faults", "verdict"]
 
 Logs = Mapping[str, Sequence[Item]]
 """Every event of each channel, read anew from the beginning."""
@@ -28,6 +29,7 @@ def verdict(history: History, logs: Logs, owed: Sequence[str] = ()) -> list[str]
         *(fault for channel, log in logs.items() for fault in _log_faults(channel, log)),
         *_append_faults(history, logs),
         *_order_faults(history),
+        *_stop_faults(history),
         *(
             fault
             for name, segments in history.segments.items()
@@ -35,6 +37,51 @@ def verdict(history: History, logs: Logs, owed: Sequence[str] = ()) -> list[str]
         ),
         *_owed_faults(logs, owed),
     ]
+
+
+def account_faults(history: History, audit: Sequence[AuditEntry]) -> Iterator[str]:
+    """Yield what is wrong with accounts, invitations and the audit log at the end.
+
+    Args:
+        history: what was seen.
+        audit: the whole audit log, in order.
+    """
+    if [entry.seq for entry in audit] != list(range(1, len(audit) + 1)):
+        yield f"the audit log has gaps: {[entry.seq for entry in audit]}"
+    acts = Counter((entry.act, entry.user.name) for entry in audit if entry.user)
+    for key, times in history.acts.items():
+        if acts[key] != times:
+            yield f"{key} was acknowledged {times} times and recorded {acts[key]} times"
+    uses: dict[str, list[str]] = defaultdict(list)
+    for entry in audit:
+        if entry.act == "invitation_used" and entry.user:
+            uses[entry.details["invitation"]].append(entry.user.name)
+    for claim in history.claims:
+        used = uses[str(claim.invitation)]
+        found = acts["created", claim.name], used.count(claim.name)
+        if found != ((0, 0) if claim.refusal else (1, 1)):
+            yield f"{claim} was recorded {found} times (claimed, invitation used)"
+        if len(used) != claim.uses:
+            yield f"the invitation {claim.invitation} for {claim.uses} names was used for {used}"
+        if claim.refusal not in ("", "invitation_invalid"):
+            yield f"{claim} was refused"
+
+
+def _stop_faults(history: History) -> Iterator[str]:
+    """Nothing that was asked after a ban was acknowledged is answered before it is lifted."""
+    stops: dict[str, list[Stop]] = defaultdict(list)
+    for stop in history.stops:
+        stops[stop.name].append(stop)
+    answers = [
+        (append.author, ack.asked, ack.answered)
+        for append in history.appends
+        for ack in append.acks
+    ]
+    answers += [(each.name, each.asked, each.answered) for each in history.welcomes]
+    for name, asked, answered in answers:
+        for stop in stops[name]:
+            if stop.start <= asked and answered <= stop.end:
+                yield f"{name} was stopped at {stop.start} until {stop.end}, but acted at {asked}"
 
 
 def _log_faults(channel: str, log: Sequence[Item]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from itertools import count
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
 
+from chat.errors import ErrorCode
 from chat.protocol import PROTOCOL_VERSION
 from chat.protocol.codec import decode_frame, encode
 from chat.protocol.commands import (
@@ -30,7 +31,7 @@ from chat.protocol.commands import (
 from chat.protocol.frames import ErrorFrame, Heads, Joined, Ok, Page, Welcome
 from chat.protocol.items import Event
 from tests.consistency.follower import Follower
-from tests.consistency.history import Ack, Append, History, Writing
+from tests.consistency.history import Ack, Append, History, Welcomed, Writing
 
 __all__ = ["Worker"]
 
@@ -40,6 +41,7 @@ LOST = (OSError, ConnectionClosed, InvalidHandshake, InvalidMessage, TimeoutErro
 """What a fault may do to a connection."""
 ANSWER_TIMEOUT = 8.0
 """Seconds without a frame after which a connection is given up (heartbeats come each second)."""
+STOPPED = (ErrorCode.BANNED, ErrorCode.DISABLED)
 EMOJI = ("👍", "🎉", "☕")
 
 
@@ -82,7 +84,7 @@ class Worker:
         self._is_careful = device % 2 == 0
         self._is_talking = pace is not None
         self._open: deque[Append] = deque()
-        self._asked: dict[str, tuple[Append, int]] = {}
+        self._asked: dict[str, tuple[Append, int, float]] = {}
         self._known = known
         self._numbers = count(1)
         self._session = 0
@@ -148,6 +150,7 @@ class Worker:
             token=self.token_of(self.name),
             resume=positions or None,
         )
+        asked = _now()
         await socket.send(encode(hello), text=True)
         frame: object = None
         while not isinstance(frame, Welcome):
@@ -155,6 +158,7 @@ class Worker:
             if isinstance(frame, ErrorFrame):
                 await asyncio.sleep(frame.retry_after or 0.5)
                 return
+        self._history.welcomes.append(Welcomed(self.name, asked, _now()))
         for channel in self.followers.keys() - positions.keys():
             await self._send(socket, Join(channel=channel, id="join"))
         tasks = {
@@ -208,7 +212,7 @@ class Worker:
             )
         self.is_live = all(each.is_attached for each in self.followers.values())
 
-    def _acknowledged(self, append: Append, index: int, ok: Ok) -> None:
+    def _acknowledged(self, append: Append, index: int, asked: float, ok: Ok) -> None:
         if ok.seq is None or ok.mid is None:  # a reaction that was there, or was not, already
             append.refusal = "changes nothing"
             self._close(append)
@@ -217,12 +221,16 @@ class Worker:
             self._history.counts["acknowledged"] += 1
             self._known.append(append)
         self._history.counts["duplicates answered"] += ok.duplicate
-        append.acks.append(Ack(self._session, index, ok.seq, ok.mid, ok.duplicate))
+        append.acks.append(Ack(self._session, index, ok.seq, ok.mid, ok.duplicate, asked, _now()))
         self._close(append)
 
     def _refused(self, error: ErrorFrame) -> None:
-        append, _index = self._asked.pop(error.id or "", (None, 0))
-        if error.retryable:
+        append, _index, _asked = self._asked.pop(error.id or "", (None, 0, 0.0))
+        if error.code in STOPPED:
+            self._history.counts["refused while stopped"] += 1
+            if error.id is None:
+                raise ConnectionAbortedError("banned or disabled: come back later")
+        elif error.retryable:
             self._history.counts["unavailable"] += 1
             if append is None and error.id != "mark":
                 raise ConnectionAbortedError("come back and ask again")
@@ -257,7 +265,7 @@ class Worker:
 
     def _ready(self) -> list[Append]:
         """Return what is to be asked for now, in the order in which it was thought of."""
-        under_way = {id(append) for append, _ in self._asked.values()}
+        under_way = {id(append) for append, *_ in self._asked.values()}
         if not self._is_careful:
             return [append for append in self._open if id(append) not in under_way]
         first: dict[str, Append] = {}
@@ -267,7 +275,7 @@ class Worker:
 
     async def _ask(self, socket: ClientConnection, append: Append, index: int) -> None:
         key = f"{self._session}.{index}"
-        self._asked[key] = append, index
+        self._asked[key] = append, index, _now()
         self._history.counts["asked"] += 1
         await self._send(socket, append.command.model_copy(update={"id": key}))
 
@@ -302,3 +310,7 @@ class Worker:
         channel = chance.choice(list(self.followers))
         text = f"{cid} " + "lorem ipsum " * int(chance.paretovariate(1.2))
         return Send(channel=channel, text=text[:4_000], cid=cid)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
