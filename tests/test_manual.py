@@ -98,7 +98,7 @@ async def test_the_examples_of_the_server_page_print_the_documented_output(
             continue
         if command.startswith("chat-server restore"):
             assert server.stop() == 0
-        printed = run(command, tmp_path)
+        printed = run(command, tmp_path, CHAT_PUBLIC_URL="wss://chat.example.org:3000")
         assert re.fullmatch(pattern(output, any_number=True), printed), (command, printed)
     assert set(running) <= set(commands)
 

@@ -122,6 +122,10 @@ def _banner(settings: ServerSettings, addresses: list[str]) -> Iterator[str]:
         if settings.registration == "open":
             yield "  sign-up    open: everyone can take a new name, and another one after a ban"
             yield "             (invited people only: --registration invite; nobody: closed)"
+    if settings.registration == "invite":
+        yield "  sign-up    invited people only (chat-server invite create)"
+    elif settings.registration == "closed":
+        yield "  sign-up    closed (add an account: chat-server user add NAME)"
     yield f"  data       {printable_line(str(settings.database))}"
     address = (*settings.public_url, *addresses)[0]
     connect = "chat-client --name YOU"

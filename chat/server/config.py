@@ -808,6 +808,10 @@ def _flags(kind: type[DataSettings], program: str, argv: list[str]) -> dict[str,
     else:
         known, what = [*COMMANDS, "schema"] if kind is ServerSettings else [], "expected here"
     found = get_close_matches(first, known, 1, SIMILAR)
+    if command := next((name for name in known if unknown == name.split()), None):
+        at = argv.index(first)
+        rest = " ".join([*argv[:at], *argv[at + len(unknown) :]])
+        raise StartupError(f"put flags after the command: {program} {command} {rest}")
     offer = f"did you mean {found[0]}?" if found else f"see {program} --help"
     raise StartupError(f"{first} is not {what}; {offer}")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.serving import ChatServer
 
 
@@ -51,8 +53,16 @@ def test_an_open_server_prints_addresses_that_others_can_use_and_what_is_open(
     assert "--registration invite" in told
 
 
-def test_a_server_for_invited_people_does_not_warn_about_sign_ups(tmp_path: Path) -> None:
-    assert "sign-up" not in open_banner(tmp_path, "--registration", "invite")
+@pytest.mark.parametrize(
+    ("registration", "line"),
+    [
+        ("invite", "  sign-up    invited people only (chat-server invite create)"),
+        ("closed", "  sign-up    closed (add an account: chat-server user add NAME)"),
+    ],
+)
+def test_the_banner_says_who_can_sign_up(tmp_path: Path, registration: str, line: str) -> None:
+    lines = banner(tmp_path, "--registration", registration).splitlines()
+    assert [each for each in lines if "sign-up" in each] == [line]
 
 
 def test_behind_a_proxy_the_public_address_is_the_one_to_connect_to(tmp_path: Path) -> None:

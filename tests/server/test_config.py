@@ -209,6 +209,10 @@ def test_a_text_that_no_frame_can_carry_is_refused_with_the_figures() -> None:
     [
         (["--prot", "5"], "did you mean --port?"),
         (["bakcup"], "did you mean backup?"),
+        (
+            ["--data", "X", "invite", "create"],
+            "put flags after the command: chat-server invite create --data X",
+        ),
         (["--log-level", "loud"], "must be debug, info, warning or error"),
         (["--exempt-address", "foo"], "must be an address or a network"),
         (["--host="], "must name at least one"),

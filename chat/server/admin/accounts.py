@@ -240,6 +240,11 @@ def _invite_create(settings: InviteCreateSettings) -> int:
         f"  Run `chat-client --url {_address(settings.public_url)}`, choose a name,\n"
         f"  and enter this invitation when it asks: {created.code}\n"
     )
+    if not settings.public_url:
+        tell(
+            f"Replace {ADDRESS_OF_SERVER} with the address of your server. To have it filled in, "
+            "set public_url.\n"
+        )
     sys.stdout.write(created.code + "\n")
     return 0
 
