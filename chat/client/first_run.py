@@ -33,7 +33,7 @@ def with_name(settings: S) -> S:
     is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     if is_terminal:
         tell(
-            "Welcome. A name belongs to its first user. Use --demo to try the client without a "
+            "Welcome. Choose the name that others see. Use --demo to try the client without a "
             "server.\n"
         )
     name = _ask_name()

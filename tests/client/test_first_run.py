@@ -83,7 +83,7 @@ def test_the_first_run_on_a_terminal_continues_to_the_screens(
     assert (
         terminal.output.decode().replace("\r\n", "\n")
         == f"""\
-Welcome. A name belongs to its first user. Use --demo to try the client without a server.
+Welcome. Choose the name that others see. Use --demo to try the client without a server.
 
 Your name: a b
 “a b” must be one or more ASCII letters, digits, '_', '-' or '.'.
@@ -126,9 +126,9 @@ async def test_plain_mode_accepts_another_name_and_sends_waiting_messages(
             first.close()
         second = RawTerminal(tmp_path, *command)
         try:
-            second.wait(lambda: b"name alice belongs to another user" in second.output, "again")
+            second.wait(lambda: b"name alice is already in use" in second.output, "again")
             second.send(b"/name\n/name carol\n")
-            second.wait(lambda: b"name carol belongs to another user" in second.output, "too")
+            second.wait(lambda: b"name carol is already in use" in second.output, "too")
             second.send(b"/name carol\n/name bob\n")
             second.wait(lambda: b"carol is taken" in second.output, "the same")
             second.wait(lambda: b"Connected to chat as bob" in second.output, "another name")

@@ -77,7 +77,7 @@ def test_a_password_is_typed_unseen_and_stored_nowhere(
     asks(terminal, b"New password")
     terminal.send(PASSWORD.encode())
     terminal.send(b"\r")
-    terminal.wait(lambda: b"again" in terminal.output, "the second question")
+    terminal.wait(lambda: b"Repeat" in terminal.output, "the second question")
     terminal.send(PASSWORD.encode())
     terminal.send(b"\r")
     terminal.wait(lambda: b"Password set" in terminal.output, "it is done")

@@ -19,6 +19,7 @@ __all__ = [
     "ChannelsChanged",
     "ConnectionChanged",
     "Delivery",
+    "DeviceAdded",
     "Link",
     "MembersChanged",
     "Message",
@@ -264,6 +265,11 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceAdded:
+    """Another device signed in to the user's account."""
+
+
+@dataclass(frozen=True, slots=True)
 class NotificationDue:
     """A message that notifies `user`; `thread` is the root of its thread."""
 
@@ -297,5 +303,6 @@ Update = (
     | ThreadChanged
     | MembersChanged
     | TypingChanged
+    | DeviceAdded
     | Notice
 )

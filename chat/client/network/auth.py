@@ -335,11 +335,11 @@ def _reason(name: str, error: CommandError, *, was_signed_in: bool) -> str:
         return f"the server no longer accepts this device's token for the name {name}"
     match error.code:
         case ErrorCode.BAD_TOKEN | ErrorCode.NAME_TAKEN:
-            return f"the name {name} belongs to another user on this server"
+            return f"the name {name} is already in use on this server"
         case ErrorCode.NAME_UNAVAILABLE:
             return f"the name {name} cannot be used on this server"
         case ErrorCode.REGISTRATION_CLOSED:
-            return f"this server gives the new name {name} only to people with an invitation"
+            return f"the name {name} is new here: this server needs an invitation for new names"
         case ErrorCode.REVOKED:
             return f"this device was signed out of {name}"
         case ErrorCode.INVITATION_INVALID:

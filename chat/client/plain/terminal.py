@@ -338,6 +338,11 @@ class Piped(Lines):
             async for line in read_lines(_STDIN):
                 if is_command(line):
                     await self._answered()
+                if name := _asks_secret(line):
+                    raise StartupError(
+                        f"/{name} needs a terminal: secrets are not read from a pipe, and the "
+                        "lines after it were not sent"
+                    )
                 before = self.refusals
                 self._submit(line)
                 if self.refusals > before and _chooses_channel(line):
@@ -351,9 +356,18 @@ class Piped(Lines):
 
 def _chooses_channel(line: str) -> bool:
     """Whether a line is a command that changes the channel of later lines."""
-    word = line.partition(" ")[0].removeprefix("/")
-    command = commands.find(word) if is_command(line) else None
-    return command is not None and command.name in ("join", "msg", "server", "connect")
+    return _command_of(line) in ("join", "msg", "server", "connect")
+
+
+def _asks_secret(line: str) -> str:
+    """Return the command of a line if later lines could be a secret for it; else an empty text."""
+    name = _command_of(line)
+    return name if name in ("password", "signin") else ""
+
+
+def _command_of(line: str) -> str:
+    command = commands.find(line.partition(" ")[0]) if is_command(line) else None
+    return command.name if command is not None else ""
 
 
 @dataclass(frozen=True, slots=True)

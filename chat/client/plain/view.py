@@ -555,7 +555,10 @@ class PlainView:
 
     def ask_sign_in(self, refused: ConnectionChanged) -> None:
         """Print why the sign-in was refused, and which commands help."""
-        self._say([f"Not connected. {why_refused(refused)}"])
+        if way := self._conversation.wrong_way:
+            self._conversation.sign_in(way)
+        else:
+            self._say([f"Not connected. {why_refused(refused)}"])
 
     def ask_secret(
         self, question: str, then: Callable[[str], None], *, is_hidden: bool = True
@@ -564,9 +567,10 @@ class PlainView:
         if not self._lines.ask(f"{self._lead}{question}", then, is_hidden=is_hidden):
             raise Refused("This needs a terminal: secrets are not read from a pipe.")
 
-    def show_code(self, title: str, code: str, notes: Sequence[str]) -> None:
+    def show_code(self, title: str, code: str, notes: Sequence[str]) -> Callable[[], None]:
         """Print a code."""
         self._say([f"{title}: {printable_line(code)}", *notes])
+        return lambda: None
 
     def confirm(self, question: str, what: str, then: Callable[[], None]) -> None:
         """Ask in a terminal; piped input is not asked."""

@@ -10,6 +10,7 @@ from functools import partial
 from ipaddress import ip_network
 from time import time
 from typing import TYPE_CHECKING
+from unicodedata import normalize
 
 from chat.client.model.sign_in import SignInWay
 from chat.client.model.slash.parser import Invocation
@@ -39,6 +40,8 @@ __all__ = ["HANDLERS", "open_menu", "told_entry"]
 
 _ROLES = ("admin", "member", "bot")
 _AUDIT_PAGE = 200
+_PASSWORD_MIN = 8
+"""Characters that servers require of a new password."""
 
 
 def _day(ts: int) -> str:
@@ -171,12 +174,12 @@ def _link(conversation: Conversation, asked: Invocation) -> None:
         from chat.protocol.commands import CreateLink
 
         link = await answer(conversation.core.ask(CreateLink()))
-        conversation.view.show_code(
+        conversation.close_link = conversation.view.show_code(
             f"Link code for {conversation.state.user}",
             link.code,
             (
                 f"On the other device, start chat-client with the name {conversation.state.user}, "
-                "and choose “Use a link code”.",
+                "choose “Use a link code”, and type this code.",
                 f"The code works once, until {local_time(link.expires):%H:%M}.",
             ),
         )
@@ -196,35 +199,44 @@ async def _ask_passwords(conversation: Conversation, *, is_removed: bool) -> Non
     account = await _read_account(conversation, conversation.state.user)
     if is_removed and not account.has_password:
         raise Refused("You have no password.")
-    questions = ["Your current password"] if account.has_password else []
-    if not is_removed:
-        questions += ["New password, at least 8 characters", "Repeat the new password"]
 
-    def answered(given: list[str]) -> None:
+    def set_password(current: str | None, new: str | None) -> None:
         from chat.protocol.commands import SetPassword
 
-        current = given.pop(0) if account.has_password else None
-        if given and given[0] != given[1]:
-            conversation.view.say("The two passwords differ. Nothing was changed.", "warning")
-            return
-        command = SetPassword(password=given[0] if given else None, current=current)
-        _do(conversation, command, "Password removed." if is_removed else "Password set.")
+        done = "Password set." if new is not None else "Password removed."
+        _do(conversation, SetPassword(password=new, current=current), done)
 
-    _ask_each(conversation, questions, [], answered)
+    def go_on(current: str | None = None) -> None:
+        if is_removed:
+            set_password(current, None)
+        else:
+            _ask_new_password(conversation, partial(set_password, current))
+
+    if account.has_password:
+        conversation.view.ask_secret("Your current password", go_on)
+    else:
+        go_on()
 
 
-def _ask_each(
-    conversation: Conversation,
-    questions: list[str],
-    given: list[str],
-    then: Callable[[list[str]], None],
+def _ask_new_password(
+    conversation: Conversation, then: Callable[[str], None], problem: str = ""
 ) -> None:
-    if not questions:
-        then(given)
-        return
-    conversation.view.ask_secret(
-        questions[0], lambda text: _ask_each(conversation, questions[1:], [*given, text], then)
-    )
+    """Ask twice for a new password; ask again, with the `problem`, until it can be used."""
+
+    def again(problem: str) -> None:
+        _ask_new_password(conversation, then, problem)
+
+    def typed(new: str) -> None:
+        if len(normalize("NFKC", new)) < _PASSWORD_MIN:
+            again("That is too short. ")
+            return
+        conversation.view.ask_secret(
+            "Repeat the new password",
+            lambda same: then(new) if same == new else again("The two passwords differ. "),
+        )
+
+    question = f"{problem}New password, at least {_PASSWORD_MIN} characters"
+    conversation.view.ask_secret(question, typed)
 
 
 async def _read_account(conversation: Conversation, name: str) -> AccountInfo:

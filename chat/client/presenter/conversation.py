@@ -22,6 +22,7 @@ from chat.client.model.state import (
     ChannelRemoved,
     ChannelsChanged,
     ConnectionChanged,
+    DeviceAdded,
     Notice,
     NotificationDue,
     ThreadChanged,
@@ -260,6 +261,10 @@ class Conversation:
         store = DraftStore(core, is_used=saves_drafts)
         self.drafts = Drafts(core, store, self.state, view, self.run, tells_typing=tells_typing)
         self.threads = ThreadController(core, self.state, view, self.drafts)
+        self.close_link: Callable[[], None] = lambda: None
+        """Closes the dialog with the last link code, which can be used only once."""
+        self._tried: SignInWay | None = None
+        """The credential that was sent last, unless it was asked for again."""
         self._asked: dict[str, tuple[str, str]] = {}
         """Channels being joined: the channel and the text of each request."""
         self._wanted: str | None = None
@@ -301,6 +306,8 @@ class Conversation:
             self._ask_sign_in()
         elif isinstance(update, NotificationDue) and self.status != "busy":
             self.notifier.take(update, partial(self._is_seen, update))
+        elif isinstance(update, DeviceAdded):
+            self.close_link()
         elif isinstance(update, Notice):
             self.view.say(update.text, severity_of(update.severity))
 
@@ -340,6 +347,9 @@ class Conversation:
             why = f" {why_refused(connection)}" if connection.ways else " Use /reconnect to retry."
             raise Refused(f"You cannot use {_SIGN_INS[way]} here.{why}")
         question = _CREDENTIALS[way].format(name=self.state.user)
+        if way is self.wrong_way:
+            question = f"{connection.reason[:1].upper()}{connection.reason[1:]}. {question}"
+        self._tried = None
 
         def answered(secret: str) -> None:
             if way is not SignInWay.PASSWORD:
@@ -352,7 +362,13 @@ class Conversation:
         else:
             self.view.ask_secret(question, answered, is_hidden=way is SignInWay.PASSWORD)
 
+    @property
+    def wrong_way(self) -> SignInWay | None:
+        """The credential that the server has just refused, to be asked for again."""
+        return self._tried if self._tried in self.state.connection.ways[:1] else None
+
     async def _sign_in(self, credential: Credential) -> None:
+        self._tried = credential.way
         with self.telling():
             await answer(self.core.sign_in(self.state.user, credential))
 

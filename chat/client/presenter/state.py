@@ -41,7 +41,7 @@ _ADVICE = {
     SignInWay.INVITATION: "Use /signin invitation if you have an invitation.",
     SignInWay.LINK: (
         "If {name} is yours, use /link on your other device, and here /signin link; or use "
-        "/signin password."
+        "/signin password, if you set one."
     ),
 }
 

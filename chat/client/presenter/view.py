@@ -78,7 +78,10 @@ class View(Protocol):
         """Show a short message."""
 
     def ask_sign_in(self, refused: ConnectionChanged) -> None:
-        """Ask what to do after a refused sign-in: `refused.ways` are possible."""
+        """Ask what to do after a refused sign-in: `refused.ways` are possible.
+
+        A wrong credential is asked for again: see `Conversation.wrong_way`.
+        """
 
     def ask_secret(
         self, question: str, then: Callable[[str], None], *, is_hidden: bool = True
@@ -88,8 +91,8 @@ class View(Protocol):
         A password `is_hidden` while it is typed.
         """
 
-    def show_code(self, title: str, code: str, notes: Sequence[str]) -> None:
-        """Show a code once; it is not kept."""
+    def show_code(self, title: str, code: str, notes: Sequence[str]) -> Callable[[], None]:
+        """Show a code once; it is not kept. Return a function that closes the dialog."""
 
     def confirm(self, question: str, what: str, then: Callable[[], None]) -> None:
         """Ask before something that cannot be undone; `then` is called if the user agrees."""

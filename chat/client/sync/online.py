@@ -13,7 +13,7 @@ from typing import TypeGuard, TypeVar, cast
 
 from chat.client.model.notifications import NotificationRules
 from chat.client.model.sign_in import ACCOUNTS, Credential
-from chat.client.model.state import Link, Notice
+from chat.client.model.state import DeviceAdded, Link, Notice
 from chat.client.network.auth import Identity, is_private
 from chat.client.network.backoff import Backoff
 from chat.client.network.connector import Connector, Refused
@@ -157,6 +157,7 @@ class Online:
             self._local.role_changed(frame.account.role)
             self._local.put(Notice(f"Your role on this server is now {frame.account.role}."))
         if frame.device is not None and not frame.device.current:
+            self._local.put(DeviceAdded())
             self.warn(
                 f"A new device signed in as you: {printable_line(frame.device.label)}. If it is "
                 "not yours, use /devices to revoke it"

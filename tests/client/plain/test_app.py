@@ -262,6 +262,23 @@ async def test_piped_lines_after_a_command_that_fails_to_choose_a_channel_are_no
         assert (await alice.next_event("#general", "message")).text == "two"
 
 
+@pytest.mark.parametrize("command", ["/password", "/passwd set", "/signin link"])
+async def test_piped_lines_that_were_meant_as_a_secret_are_not_sent(
+    server: ChatServer, make_client: Callable[..., Client], command: str
+) -> None:
+    async with Peer.signed_in(server.url, "alice") as alice:
+        await alice.join("#general")
+        client = make_client(server.url)
+        text = f"before\n{command}\nhunter2hunter2\nhunter2hunter2\n"
+        done = client.run("--plain", stdin=text)
+        assert done.returncode == 2
+        assert "needs a terminal" in done.stderr
+        assert "hunter2" not in done.stdout + done.stderr
+        assert client.run("--plain", stdin="after\n").returncode == 0
+        assert (await alice.next_event("#general", "message")).text == "before"
+        assert (await alice.next_event("#general", "message")).text == "after"
+
+
 async def test_invalid_utf8_ends_piped_input_after_sending_earlier_lines(
     server: ChatServer, make_client: Callable[..., Client]
 ) -> None:
@@ -319,7 +336,7 @@ def test_piped_input_does_not_wait_for_a_server_that_refuses(
     other.flags = (*other.flags[:-1], str(other.home / "another-machine"))
     done = other.run("--plain", stdin="hello\n")
     assert done.returncode == 2
-    assert "belongs to another user" in done.stderr
+    assert "is already in use" in done.stderr
     assert "--name NAME" in done.stderr
 
 

@@ -387,8 +387,9 @@ class FakeView:
         if self.secrets:
             then(self.secrets.pop(0))
 
-    def show_code(self, title: str, code: str, notes: Sequence[str]) -> None:
+    def show_code(self, title: str, code: str, notes: Sequence[str]) -> Callable[[], None]:
         self.done.append(("show_code", title, code, *notes))
+        return lambda: self.done.append(("close_code", code))
 
     def confirm(self, question: str, what: str, then: Callable[[], None]) -> None:
         self.done.append(("confirm", question, what))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from chat.client.model.sign_in import Credential, SignInWay
-from chat.client.model.state import ConnectionChanged, Link
+from chat.client.model.state import ConnectionChanged, DeviceAdded, Link
 from chat.client.presenter.accounts import open_menu, told_entry
 from chat.client.presenter.composer.completion import Sources, complete
 from chat.errors import CommandError, ErrorCode
@@ -113,6 +113,9 @@ async def test_a_link_code_is_shown_and_not_said(bench: Bench) -> None:
     await run(bench, "/link")
     assert bench.view.done[-1][:3] == ("show_code", "Link code for me", "7K3QX-9MZ2T")
     assert not any("7K3QX" in text for text, _ in bench.view.said)
+    bench.core.tell(DeviceAdded())
+    bench.take_in()
+    assert bench.view.done[-1] == ("close_code", "7K3QX-9MZ2T")
 
 
 @pytest.mark.feature("accounts.password")
@@ -134,24 +137,37 @@ async def test_a_link_code_is_shown_and_not_said(bench: Bench) -> None:
             SetPassword(password="longer one", current="old one"),
         ),
         ("/password remove", True, ["old one"], SetPassword(current="old one")),
-        ("/password", False, ["longer one", "other one"], None),
     ],
 )
 async def test_a_password_is_asked_for_hidden_and_twice(
-    bench: Bench, command: str, has_password: bool, typed: list[str], sent: SetPassword | None
+    bench: Bench, command: str, has_password: bool, typed: list[str], sent: SetPassword
 ) -> None:
     me = AccountInfo(name="me", created=NOW, has_password=has_password)
-    answer(bench, (AccountCommand(name="me"), Account(account=me)))
-    if sent is not None:
-        answer(bench, (sent, Ok()))
+    answer(bench, (AccountCommand(name="me"), Account(account=me)), (sent, Ok()))
     bench.view.secrets += typed
     await run(bench, command)
     questions = [done for done in bench.view.done if done[0] == "ask_secret"]
     assert [is_hidden for *_, is_hidden in questions] == [True] * len(typed)
-    assert [call[1] for call in bench.core.calls if call[0] == "password"] == (
-        [] if sent is None else [sent]
-    )
+    assert [call[1] for call in bench.core.calls if call[0] == "password"] == [sent]
     assert len(bench.view.said) == 1
+
+
+@pytest.mark.parametrize(
+    ("typed", "problem"),
+    [(["short"], "That is too short."), (["longer one", "other one"], "The two passwords differ.")],
+)
+async def test_an_unusable_new_password_is_asked_for_again(
+    bench: Bench, typed: list[str], problem: str
+) -> None:
+    me = AccountInfo(name="me", created=NOW)
+    set_it = SetPassword(password="longer one")
+    answer(bench, (AccountCommand(name="me"), Account(account=me)), (set_it, Ok()))
+    bench.view.secrets += [*typed, "longer one", "longer one"]
+    await run(bench, "/password")
+    questions = [done[1] for done in bench.view.done if done[0] == "ask_secret"]
+    new = "New password, at least 8 characters"
+    assert questions[len(typed) :] == [f"{problem} {new}", "Repeat the new password"]
+    assert asked(bench, set_it)
 
 
 async def test_a_password_typed_behind_the_command_is_not_repeated(bench: Bench) -> None:
@@ -427,3 +443,22 @@ async def test_a_credential_that_is_asked_for_goes_to_the_core(
         work.send(None)
     assert bench.core.asked("sign_in") == [("me", Credential(SignInWay(how), secret))]
     assert bench.view.done[-1][2] is (how == "password")
+
+
+async def test_a_wrong_code_is_asked_for_again_with_the_reason(bench: Bench) -> None:
+    def refuse(reason: str, *ways: SignInWay) -> SignInWay | None:
+        told = ConnectionChanged(Link.REFUSED, reason, user="me", reason=reason, ways=ways)
+        bench.core.tell(ConnectionChanged(Link.CONNECTING, user="me"))
+        bench.core.tell(told)
+        bench.take_in()
+        return bench.conversation.wrong_way
+
+    assert refuse("the name is in use", SignInWay.NAME, SignInWay.LINK) is None
+    bench.view.secrets.append("wrong")
+    bench.run("/signin link")
+    for work in bench.view.beside:
+        work.send(None)
+    assert refuse("this code is wrong", SignInWay.LINK, SignInWay.NAME) is SignInWay.LINK
+    bench.conversation.sign_in(SignInWay.LINK)
+    assert bench.view.done[-1][1].startswith("This code is wrong. Link code for me")
+    assert refuse("this device was revoked", SignInWay.LINK) is None

@@ -103,7 +103,7 @@ def test_a_rejected_message_is_exit_code_3(server: ChatServer, make_client: Make
     other.flags = (*other.flags[:-1], str(client.home / "another-machine"))
     done = other.run("send", "#ops", "it is me")
     assert done.returncode == 3
-    assert "belongs to another user" in done.stderr
+    assert "is already in use" in done.stderr
 
 
 def test_no_server_within_the_timeout_is_exit_code_4(make_client: MakeClient) -> None:

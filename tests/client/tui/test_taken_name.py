@@ -1,4 +1,4 @@
-"""A name that belongs to another user: the running client asks for another one."""
+"""A name that is already in use: the running client asks for another one."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from chat.client.config.settings import ClientSettings, Server
 from chat.client.model.sign_in import Credential, SignInWay
 from chat.client.model.state import ChannelsChanged, ConnectionChanged, Link
 from chat.client.tui.screens.picker import Picker
+from chat.client.tui.screens.secrets import AskSecret
 from chat.errors import StartupError
 from tests.client.presenter.fakes import FakeCore, info
 from tests.client.tui.conftest import Open, PatientApp, Screens, at_once
@@ -32,8 +33,8 @@ def settings(tmp_path: Path, *further: Server) -> ClientSettings:
 def refuse(
     core: FakeCore, name: str = "me", ways: tuple[SignInWay, ...] = (SignInWay.NAME,)
 ) -> None:
-    """Let the server say that the name belongs to another user."""
-    why = f"the name {name} belongs to another user on this server"
+    """Let the server say that the name is already in use."""
+    why = f"the name {name} is already in use on this server"
     core.tell(ConnectionChanged(Link.CONNECTING, user=name))
     core.tell(ConnectionChanged(Link.REFUSED, why, user=name, reason=why, ways=ways))
     core.tell(ChannelsChanged(FIRST))
@@ -43,7 +44,7 @@ def is_asking(desktop: Screens) -> bool:
     return isinstance(desktop.app.screen, Picker)
 
 
-async def asked(desktop: Screens, name: str, title: str = "The name {} belongs to") -> None:
+async def asked(desktop: Screens, name: str, title: str = "The name {} is already") -> None:
     """Wait for the question, and until it takes keys."""
     await desktop.until(lambda: is_asking(desktop) and title.format(name) in desktop.screen())
     field = desktop.app.screen.query_one(Input)
@@ -73,7 +74,7 @@ async def test_the_answer_to_the_question_is_the_name_from_then_on(
         await desktop.until(lambda: len(desktop.core.asked("sign_in")) == 2)
         desktop.core.futures["sign_in"].set_result(None)
         desktop.core.go_online(info("#general"), user="alice3")
-        await desktop.until(lambda: "another user" not in desktop.screen())
+        await desktop.until(lambda: "already in use" not in desktop.screen())
         (server,) = desktop.main.workspace
         assert server.settings.name == "alice3"
         assert ClientPaths(tmp_path).servers.last_name == "alice3"
@@ -113,7 +114,7 @@ async def test_the_question_takes_no_letters_of_a_message_being_typed(
 
         def types_on() -> bool:
             at_once(desktop, "o")
-            return "belongs to another user" in desktop.screen()
+            return "is already in use" in desktop.screen()
 
         await desktop.until(types_on)
         assert not is_asking(desktop)
@@ -192,6 +193,30 @@ async def test_a_code_typed_as_a_name_is_used_as_a_code(
         await desktop.until(lambda: desktop.core.asked("sign_in") == signed_in)
 
 
+async def test_after_a_wrong_code_its_field_opens_again_with_the_reason(
+    open_desktop: Open, tmp_path: Path
+) -> None:
+    def reopens() -> bool:
+        screen = desktop.screen()
+        return isinstance(desktop.app.screen, AskSecret) and "is wrong. Link code for me" in screen
+
+    async with open_desktop(settings=settings(tmp_path)) as desktop:
+        refuse(desktop.core, ways=(SignInWay.NAME, SignInWay.LINK))
+        await asked(desktop, "me")
+        await desktop.press(*"31XDM-YKKZQ", "enter")
+        await desktop.until(lambda: len(desktop.core.asked("sign_in")) == 1)
+        desktop.core.futures["sign_in"].set_result(None)
+        ways = (SignInWay.LINK, SignInWay.NAME)
+        desktop.core.tell(ConnectionChanged(Link.CONNECTING, user="me"))
+        why = "this link code is wrong"
+        desktop.core.tell(ConnectionChanged(Link.REFUSED, why, user="me", reason=why, ways=ways))
+        await desktop.until(reopens)
+        await desktop.press(*"31XDM-YKKZR", "enter")
+        await desktop.until(lambda: len(desktop.core.asked("sign_in")) == 2)
+        second = ("me", Credential(SignInWay.LINK, "31XDM-YKKZR"))
+        assert desktop.core.asked("sign_in")[-1] == second
+
+
 @pytest.mark.parametrize("command", ["{}", "/name {}", "/connect ws://tea:1 {}", "/signin {}"])
 @pytest.mark.parametrize("code", ["31XDM-YKKZQ", "0Q8VB-KM4TS-W2XNA-7C9DE-H3JPR-6"])
 async def test_a_code_becomes_neither_a_name_nor_a_message(
@@ -229,7 +254,7 @@ async def test_a_hidden_server_asks_for_a_name_when_shown(
         await desktop.until(lambda: "/name is only for a taken name" in " ".join(desktop.told))
         desktop.composer.clear()
         await desktop.type("/server work", "enter")
-        await asked(desktop, "me", "work:2: the name me belongs")
+        await asked(desktop, "me", "work:2: the name me is already")
         await answer(desktop, "other")
         await desktop.until(lambda: work.asked("sign_in") == [("other", None)])
         work.futures["sign_in"].set_result(None)

@@ -319,16 +319,23 @@ class ScreenView:
 
     def _ask_sign_in_soon(self) -> None:
         server = self._workspace.at(self._server_key)
-        refused = server.conversation.state.connection if server is not None else None
-        if refused is None or self._aside is not None or not refused.ways:
+        if (
+            server is None
+            or self._aside is not None
+            or not server.conversation.state.connection.ways
+        ):
             self._is_asking = False
             return
+        refused = server.conversation.state.connection
         is_covered = self._screen.app.screen is not self._screen
         panes = self._layout.channel, self._layout.thread
         if is_covered or monotonic() - max(pane.composer.typed_at for pane in panes) < _PAUSE:
             self._screen.set_timer(_LOOK_EVERY, self._ask_sign_in_soon)
             return
         self._is_asking = False
+        if way := server.conversation.wrong_way:
+            server.conversation.sign_in(way)
+            return
         title = self._workspace.title_beside(self._server_key)
         pick_sign_in(self._screen, refused, title, self._sign_in)
 
@@ -360,9 +367,16 @@ class ScreenView:
 
         self._screen.app.push_screen(AskSecret(question, is_hidden=is_hidden), answered)
 
-    def show_code(self, title: str, code: str, notes: Sequence[str]) -> None:
-        """Show a code in a dialog."""
-        self._screen.app.push_screen(ShowSecret(title, code, notes))
+    def show_code(self, title: str, code: str, notes: Sequence[str]) -> Callable[[], None]:
+        """Show a code in a dialog; return a function that closes it."""
+        dialog = ShowSecret(title, code, notes)
+        self._screen.app.push_screen(dialog)
+
+        def close() -> None:
+            if dialog.is_current:
+                dialog.dismiss(None)
+
+        return close
 
     def confirm(self, question: str, what: str, then: Callable[[], None]) -> None:
         """Ask in a dialog."""

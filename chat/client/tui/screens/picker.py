@@ -283,7 +283,7 @@ def pick_link(screen: Screen[Any], urls: Sequence[str], then: Callable[[str], ob
 
 _WAYS = {
     SignInWay.LINK: ("Use a link code", "/link on your other device shows it"),
-    SignInWay.PASSWORD: ("Use your password", ""),
+    SignInWay.PASSWORD: ("Use your password, if you set one", ""),
     SignInWay.INVITATION: ("Use an invitation", "a code from an administrator"),
 }
 """Label and note of each credential."""
@@ -338,6 +338,8 @@ def pick_sign_in(
 
     reason = refused.reason.partition(". ")[0]
     title = f"{server}: {reason}" if server else f"{reason[:1].upper()}{reason[1:]}"
+    if refused.ways[0] is SignInWay.NAME and ways:  # the name is in use
+        title += ". Is it you? Use a link code or your password. If not, choose another name."
     hint = "Type another name" if may_rename else "Choose how to sign in"
     pick(screen, title, ways, chosen, offer, hint, opens_by_itself=True)
 

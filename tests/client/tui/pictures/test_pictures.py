@@ -332,7 +332,7 @@ async def assert_shows(desktop: Desktop, text: str, name: str, size: tuple[int, 
 async def test_a_refused_sign_in(open_desktop: Open, size: tuple[int, int]) -> None:
     async with open_desktop(*CHANNELS, size=size) as desktop:
         await talk(desktop)
-        why = "the name me belongs to another user on this server"
+        why = "the name me is already in use on this server"
         ways = (SignInWay.NAME, SignInWay.LINK, SignInWay.PASSWORD)
         refused = ConnectionChanged(Link.REFUSED, why, user="me", ways=ways, reason=why)
         desktop.core.tell(refused)
