@@ -49,6 +49,8 @@ def test_parse_reads_a_command_and_its_arguments(
         ("/disconect", "Did you mean /disconnect?"),
         ("/tpoic tea", "Did you mean /topic?"),
         ("/nick bob", "Did you mean /name?"),
+        ("/kick bob", "Administrators can use /ban."),
+        ("/invite bob", "Administrators invite new people with /invitations."),
         ("/WHOISS bob", "Did you mean /whois?"),
         ("/usr/bin/env is missing", "Start with //"),
         ("/", "/help"),

@@ -49,6 +49,12 @@ _OPTIONAL_WORDS = {
 """The words of kinds that may be left out before a text."""
 _RESTS = (Kind.TEXT, Kind.SERVER)
 _WORD = re.compile(r"\S+")
+_ELSEWHERE = {
+    "invite": "Everyone can join a channel: send the person its name with /msg. Administrators "
+    "invite new people with /invitations.",
+    "kick": "Administrators can use /ban.",
+}
+"""Hints for commands of other chats that have no counterpart here."""
 
 
 def is_command(text: str) -> bool:
@@ -142,4 +148,5 @@ def _unknown(word: str) -> str:
         return "Type a command after the slash; /help lists them. Start with // to send a slash."
     meant = near(word)
     hint = f"Did you mean /{meant}?" if meant else "Use /help to list all commands."
+    hint = _ELSEWHERE.get(word.lower(), hint)
     return f"Unknown command /{word}. {hint} Start with // to send it as a message."
