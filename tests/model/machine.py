@@ -45,8 +45,8 @@ __all__ = ["ProtocolMachine"]
 
 T = TypeVar("T")
 PEOPLE = ["alice", "Bob", "carol", "dave"]
-GUESTS = ["erin", "Frank", "alice"]
-"""Names that are claimed with invitations."""
+GUESTS = ["erin", "alice", "", "", ""]
+"""Names that are claimed with invitations; "" is one that nobody has."""
 DEVICES_MAX = 6
 
 # Mostly one channel and its first messages: chance should meet what it has met before.
@@ -280,7 +280,7 @@ class ProtocolMachine(RuleBasedStateMachine):
         uses=st.integers(1, 2),
         role=st.sampled_from(["member", "member", "admin"]),
         channels=st.sampled_from([(), ("#ONE",)]),
-        claims=st.lists(st.tuples(st.sampled_from(GUESTS), st.booleans()), max_size=3),
+        claims=st.lists(st.tuples(st.sampled_from(GUESTS), st.booleans()), min_size=2, max_size=3),
         is_revoked=st.booleans(),
     )
     def invite(
@@ -292,7 +292,8 @@ class ProtocolMachine(RuleBasedStateMachine):
         if scene.world.invitations:
             invitation = len(scene.world.invitations) - 1
             for name, is_repeated in claims:
-                self.run(scene.claim(name, invitation, is_repeated=is_repeated))
+                guest = name or f"guest{len(scene.devices)}"
+                self.run(scene.claim(guest, invitation, is_repeated=is_repeated))
             if is_revoked and scene.devices[number].is_online:
                 revoke = Revoke(invitation=scene.world.invitations[invitation][0])
                 self.run(scene.step(number, revoke))
