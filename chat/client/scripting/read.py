@@ -38,11 +38,14 @@ class LogReader:
         self._view = LogView("", "")
         self._not_before = 0
         self._is_page_empty = False  # whether the last page had no new entries
+        self._is_attaching = False  # whether a join is not answered yet
 
     def take(self, frame: ServerFrame) -> None:
-        """Apply a live frame."""
+        """Apply a frame; the answer to a join as well, because events may follow at once."""
         view = self._view
-        if isinstance(frame, Event) and frame.channel == view.channel and view.epoch:
+        if isinstance(frame, Joined) and frame.channel == view.channel and self._is_attaching:
+            self._apply_joined(frame)
+        elif isinstance(frame, Event) and frame.channel == view.channel and view.epoch:
             self._show_change(view.apply_event(frame))
         elif isinstance(frame, Heads) and view.epoch:
             view.apply_head(frame.heads.get(view.channel, 0))
@@ -97,23 +100,30 @@ class LogReader:
 
     async def _attach(self, client: ScriptClient) -> None:
         view = self._view
-        joined = await client.ask(Join(channel=view.channel, resume=view.resume))
+        position, mid = view.position, view.mid
+        self._is_attaching = True
+        try:
+            joined = await client.ask(Join(channel=view.channel, resume=view.resume))
+        finally:
+            self._is_attaching = False
+        if not joined.recovered and position and mid is not None:
+            await self._check_mid(client, position, mid)
+        if not joined.complete or not joined.recovered:
+            await self._read_gap(client)
+
+    def _apply_joined(self, joined: Joined) -> None:
+        view = self._view
         if joined.epoch != view.epoch or joined.head < view.position:
             raise self._log_replaced()
         if joined.recovered:
             self._show_change(view.apply_joined(joined))
         else:  # too many missed entries, or a log restored by hand
-            await self._check_mid(client)
             view.apply_head(joined.head)
-        if not joined.complete or not joined.recovered:
-            await self._read_gap(client)
 
-    async def _check_mid(self, client: ScriptClient) -> None:
-        view = self._view
-        if view.mid is None or view.position < 1:
-            return
-        page = await client.ask(History(channel=view.channel, after=view.position - 1, limit=1))
-        if not page.items or page.items[0].mid != view.mid:
+    async def _check_mid(self, client: ScriptClient, position: int, mid: str) -> None:
+        channel = self._view.channel
+        page = await client.ask(History(channel=channel, after=position - 1, limit=1))
+        if not page.items or page.items[0].mid != mid:
             raise self._log_replaced()
 
     async def _read_gap(self, client: ScriptClient) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -12,7 +13,12 @@ from typing import Any
 import pytest
 
 from chat.client.exit_codes import ExitCode
+from chat.client.model.search_query import Since
+from chat.client.scripting.read import LogReader
 from chat.protocol.commands import Delete, Edit, React
+from chat.protocol.frames import Joined, ServerFrame
+from chat.protocol.items import Event
+from chat.protocol.values import Limits
 from tests.client.piped import Client
 from tests.serving import PATIENCE, ChatServer, Peer
 
@@ -263,3 +269,59 @@ async def test_a_direct_channel_can_be_named_by_its_other_member(
     client = make_client(server.url)
     assert client.run("send", "@alice", "psst").returncode == 0
     assert "bot: psst" in client.run("tail", "@alice").stdout
+
+
+class _Answering:
+    """A client whose join is answered together with the event that follows it."""
+
+    limits = Limits()
+    user = "bot"
+
+    def __init__(self, reader: LogReader, frames: list[ServerFrame]) -> None:
+        self._reader = reader
+        self._frames = frames
+
+    async def session(self) -> object:
+        return object()
+
+    def suspend_timeout(self) -> None:
+        pass
+
+    def wake(self) -> None:
+        pass
+
+    async def changed(self, _session: object) -> bool:
+        raise asyncio.CancelledError
+
+    async def ask(self, _command: object) -> ServerFrame:
+        for frame in self._frames:
+            self._reader.take(frame)
+        return self._frames[0]
+
+
+async def test_an_event_right_behind_the_answer_to_a_join_follows_it() -> None:
+    shown: list[int] = []
+    reader = LogReader(lambda _channel, entries: shown.extend(entry.seq for entry in entries))
+    joined = Joined(
+        channel="#ops",
+        epoch="e",
+        head=1,
+        topic="",
+        role="member",
+        read=0,
+        unread=0,
+        mentions=0,
+        members=(),
+        member_count=0,
+        recovered=True,
+        items=(),
+        complete=True,
+    )
+    event = Event(
+        channel="#ops", seq=2, mid="m", ts=1, author="alice", kind="message", text="right behind"
+    )
+    client: Any = _Answering(reader, [joined, event])
+    await reader.print_from(client, joined, Since(1, 0))
+    with pytest.raises(asyncio.CancelledError):
+        await reader.follow(client)
+    assert shown == [2]
