@@ -28,7 +28,7 @@ ERRORS: dict[ErrorCode, str] = {
     ErrorCode.NO_SUCH_INVITATION: "there is no invitation with this id",
     ErrorCode.NO_SUCH_BAN: "this name or address is not banned",
     ErrorCode.LAST_ADMIN: "the last admin cannot be demoted, disabled, banned or erased",
-    ErrorCode.NEEDS_FORCE: "the ban covers loopback, a proxy, or yourself; repeat with `force`",
+    ErrorCode.NEEDS_FORCE: "the ban covers loopback, a proxy, or yourself; `force` bans it anyway",
     ErrorCode.NO_SUCH_CHANNEL: "the channel does not exist, or is a direct channel of other users",
     ErrorCode.NO_SUCH_USER: "no user has this name",
     ErrorCode.NO_SUCH_MESSAGE: "no message has this `seq`, or it was deleted",

@@ -382,11 +382,13 @@ class UserShowSettings(_OneUser):
 
 
 class UserAddSettings(_OneUser):
-    """Add an account, which signs in with the printed link code within 10 minutes."""
+    """Add an account, and print a link code for its first sign-in within 10 minutes."""
 
     example = "chat-server user add deploy --bot"
     bot: bool = Field(
-        False, description="add a bot: it has no password and is marked as a bot; prints a token"
+        False,
+        description="add a bot: it is marked as a bot, has no password, and signs in with the"
+        " printed token",
     )
     reserved_names: _Names = Field(default=[], exclude=True)
     public_url: _Urls = Field(default=[], exclude=True)
@@ -419,7 +421,7 @@ class UserDevicesSettings(_OneUser):
 
 
 class UserExportSettings(_OneUser):
-    """Write all that an account wrote and is to FILE, as lines of JSON."""
+    """Write the data and messages of an account to FILE, as lines of JSON."""
 
     positional = ("name", "file")
     example = "chat-server user export alice alice.jsonl"
@@ -427,7 +429,7 @@ class UserExportSettings(_OneUser):
 
 
 class UserEraseSettings(_OneUser):
-    """Erase an account forever: the texts that it wrote, its devices, and its name."""
+    """Erase an account permanently: its messages, its devices, and its name."""
 
     example = "chat-server user erase alice"
     yes: bool = Field(False, description="erase without asking")
@@ -445,9 +447,9 @@ class InviteCreateSettings(DataSettings):
     """Create an invitation, and print its code and what to send."""
 
     example = "chat-server invite create --uses 10 --expires 2d --channel '#team'"
-    uses: int = Field(1, ge=1, le=10_000, description="new accounts that may use it")
+    uses: int = Field(1, ge=1, le=10_000, description="number of accounts that it can create")
     expires: _Duration = Field(
-        timedelta(days=7), description="time until it expires, such as 12h or 2d"
+        timedelta(days=7), description="duration until it expires, such as 12h or 2d"
     )
     role: AccountRole = Field("member", description="role of the new accounts")
     channel: Annotated[list[Annotated[str, AfterValidator(_channel)]], BeforeValidator(_split)] = (
@@ -483,14 +485,14 @@ class InviteRevokeSettings(DataSettings):
 
 
 class LinkSettings(_OneUser):
-    """Print a code with which another device signs in under a name, within 10 minutes."""
+    """Print a link code: another device can sign in with it within 10 minutes."""
 
     example = "chat-server link alice"
     public_url: _Urls = Field(default=[], exclude=True)
 
 
 class TokenSettings(_OneUser):
-    """Issue a new token for a name, for a second device or after the first is lost."""
+    """Issue a new token for a name: for another device, or to replace a lost token."""
 
     example = "chat-server token alice --label laptop > alice.token"
     label: str = Field("", max_length=300, description="name of the device, shown in lists")
@@ -503,7 +505,7 @@ class BanSettings(DataSettings):
     example = "chat-server ban 192.0.2.0/24 --for 7d --reason spam"
     target: str = Field(description="name of an account, address, or network")
     for_: _Duration | None = Field(None, description="duration, such as 2h or 7d")
-    reason: str = Field("", max_length=300, description="reason, which the banned person sees")
+    reason: str = Field("", max_length=300, description="reason, shown to the banned person")
     force: bool = Field(False, description="ban loopback or a trusted proxy as well")
     trusted_proxy: _Networks = Field(default=[], exclude=True)
 
@@ -767,6 +769,7 @@ def _explain(fault: ErrorDetails, given: Mapping[str, _Given]) -> str:
 
 _METAVARS = {
     "data": "FOLDER",
+    "reserved_names": "NAME",
     "host": "ADDRESS",
     "port": "PORT",
     "server_name": "NAME",
@@ -775,6 +778,7 @@ _METAVARS = {
     "tls_key": "FILE",
     "allow_origin": "ORIGIN",
     "exempt_address": "NETWORK",
+    "trusted_proxy": "NETWORK",
     "queue_bytes": "BYTES",
     "channel": "CHANNEL",
     "expires": "DURATION",

@@ -15,7 +15,7 @@ __all__ = ["Parser", "add_settings", "flags_of"]
 _METAVARS = {
     "name": "NAME",
     "url": "URL",
-    "data": "DIR",
+    "data": "FOLDER",
     "device": "LABEL",
     "timeout": "SECONDS",
     "notify_for": "WORDS",

@@ -341,11 +341,11 @@ def _reason(name: str, error: CommandError, *, was_signed_in: bool) -> str:
         case ErrorCode.REGISTRATION_CLOSED:
             return f"the name {name} is new here: this server needs an invitation for new names"
         case ErrorCode.REVOKED:
-            return f"this device was signed out of {name}"
+            return f"this device of {name} was revoked"
         case ErrorCode.INVITATION_INVALID:
-            return "this invitation is not valid: it is wrong, expired, revoked or used up"
+            return "the invitation is not valid: it is wrong, expired, revoked or used up"
         case ErrorCode.LINK_INVALID:
-            return "this link code is not valid: it is wrong, expired or used"
+            return "the link code is not valid: it is wrong, expired or already used"
         case ErrorCode.BAD_PASSWORD:
             return f"the password is wrong, or {name} has none"
         case _:
@@ -368,8 +368,8 @@ def explain_refusal(settings: ClientSettings, error: CommandError) -> str:
             return f"{reason}. Choose another: {again} NAME"
         case ErrorCode.REGISTRATION_CLOSED | ErrorCode.INVITATION_INVALID:
             return (
-                f"{reason}. Ask an administrator for an invitation, save its code in a file, and "
-                f"start: {again} {name} --invite-file FILE"
+                f"{reason}. If you have an invitation, save its code in a file, and start: {again} "
+                f"{name} --invite-file FILE"
             )
         case ErrorCode.REVOKED:
             return (

@@ -565,7 +565,7 @@ class PlainView:
     ) -> None:
         """Ask for a text below the other lines; an empty answer cancels."""
         if not self._lines.ask(f"{self._lead}{question}", then, is_hidden=is_hidden):
-            raise Refused("This needs a terminal: secrets are not read from a pipe.")
+            raise Refused("Cannot ask for a secret: the input is not a terminal.")
 
     def show_code(self, title: str, code: str, notes: Sequence[str]) -> Callable[[], None]:
         """Print a code."""

@@ -124,7 +124,7 @@ def _devices(conversation: Conversation, asked: Invocation) -> None:
         case "revoke", word if word.isascii() and word.isdigit():
             run_reported(conversation, _ask_to_revoke(conversation, int(word[:16])))
         case _:
-            raise Refused("Use /devices to list your devices, and /devices revoke ID.")
+            raise Refused("Use /devices to list your devices, or /devices revoke ID to revoke one.")
 
 
 async def _read_devices(conversation: Conversation) -> tuple[Device, ...]:
@@ -138,7 +138,7 @@ async def _list_devices(conversation: Conversation) -> None:
     add = conversation.view.list_rows(
         "Your devices: choose one to revoke it",
         lambda key: _revoke_device(conversation, devices[key]),
-        "Use /devices revoke ID to revoke one",
+        "Use /devices revoke ID",
     )
     add(map(_device_choice, devices.values()))
 
@@ -160,12 +160,12 @@ async def _ask_to_revoke(conversation: Conversation, id: int) -> None:
 def _revoke_device(conversation: Conversation, device: Device) -> None:
     from chat.protocol.commands import Revoke
 
-    label = f"{device.id}. {device.label or 'unnamed'}"
-    here = " It is this one: you will be signed out here." if device.current else ""
+    label = f"{device.id} ({device.label or 'unnamed'})"
+    what = "You are using it: you" if device.current else "It"
     conversation.view.confirm(
-        f"Revoke this device? It is signed out at once.{here}",
-        label,
-        lambda: _do(conversation, Revoke(device=device.id), f"Revoked the device {label}."),
+        f"Revoke this device? {what} will be signed out at once.",
+        f"Device {label}",
+        lambda: _do(conversation, Revoke(device=device.id), f"Revoked device {label}."),
     )
 
 
@@ -190,7 +190,9 @@ def _link(conversation: Conversation, asked: Invocation) -> None:
 def _password(conversation: Conversation, asked: Invocation) -> None:
     act = asked.get("act").lower()
     if act not in ("", "set", "change", "remove"):  # it may be the password: do not repeat it
-        raise Refused(f"Usage: {asked.command.usage}. A dialog asks for the password.")
+        raise Refused(
+            f"Usage: {asked.command.usage}. Do not type the password here: it is asked for."
+        )
     run_reported(conversation, _ask_passwords(conversation, is_removed=act == "remove"))
 
 
@@ -256,7 +258,7 @@ def _whois(conversation: Conversation, asked: Invocation) -> None:
 
 
 def _about(account: AccountInfo) -> str:
-    notes = [account.role, f"since {_day(account.created)}"]
+    notes = [account.role, f"created {_day(account.created)}"]
     notes.append(f"last sign-in {_minute(account.seen)}" if account.seen else "never signed in")
     notes += ["disabled"] if account.disabled else []
     notes += ["banned"] if account.banned else []
@@ -272,7 +274,7 @@ def _users(conversation: Conversation, asked: Invocation) -> None:
     add = conversation.view.list_rows(
         "Accounts of this server",
         partial(open_menu, conversation),
-        "Use /whois NAME, /role, /disable, /ban",
+        "Use /whois NAME, /role NAME ROLE, /disable NAME or /ban NAME",
     )
 
     def take(page: Users) -> str | None:
@@ -294,7 +296,7 @@ def _invitations(conversation: Conversation, asked: Invocation) -> None:
             _revoke_invitation(conversation, int(details[:16]))
         case _:
             raise Refused(
-                "Use /invitations to list them, /invitations create [USES] [TIME] [ROLE] "
+                "Use /invitations to list them, /invitations create [USES] [DURATION] [ROLE] "
                 "[#CHANNEL …], or /invitations revoke NUMBER."
             )
 
@@ -310,7 +312,7 @@ def _list_invitations(conversation: Conversation) -> None:
         elif _is_open(known[key]):
             _revoke_invitation(conversation, known[key].id)
         else:
-            conversation.view.say(f"Invitation {key} is {_state(known[key])} already.")
+            conversation.view.say(f"Invitation {key} is already {_state(known[key])}.")
 
     add = conversation.view.list_rows(
         "Invitations: choose one to revoke it", chosen, "Use /invitations revoke NUMBER"
@@ -332,7 +334,7 @@ def _is_open(each: Invitation) -> bool:
 
 def _state(each: Invitation) -> str:
     if _is_open(each):
-        return f"open until {_minute(each.expires)}"
+        return f"valid until {_minute(each.expires)}"
     if each.revoked:
         return "revoked"
     return "used up" if each.used >= each.uses else "expired"
@@ -340,7 +342,9 @@ def _state(each: Invitation) -> str:
 
 def _invitation_choice(each: Invitation) -> Choice:
     notes = [_state(each), f"{each.used} of {each.uses} used", *_grants(each)]
-    return Choice(str(each.id), f"{each.id}. by {each.by or 'the operator'}", " · ".join(notes))
+    return Choice(
+        str(each.id), f"{each.id}. Created by {each.by or 'the operator'}", " · ".join(notes)
+    )
 
 
 def _grants(invitation: Invitation) -> list[str]:
@@ -355,7 +359,7 @@ def _create_invitation(conversation: Conversation, details: str) -> None:
     channels: list[str] = []
     for word in details.split():
         if word.isascii() and word.isdigit():
-            fields["uses"] = _within(word, int(word[:9]), 1, 10_000, "uses")
+            fields["uses"] = _within(word, int(word[:9]), 1, 10_000, "1 and 10,000 uses")
         elif word.lower() in _ROLES:
             fields["role"] = word.lower()
         elif word.startswith("#"):
@@ -368,10 +372,10 @@ def _create_invitation(conversation: Conversation, details: str) -> None:
                 seconds = parse_duration(word)
             except ValueError:
                 raise Refused(
-                    f"“{word}” is not a number of uses, a time such as 2d, a role (admin, member, "
-                    "bot) or a #channel."
+                    f"“{word}” is not a number of uses, a duration such as 2d, a role (admin, "
+                    "member, bot) or a #channel."
                 ) from None
-            fields["expires"] = _within(word, seconds, 60, 31_536_000, "seconds")
+            fields["expires"] = _within(word, seconds, 60, 31_536_000, "1m and 365d")
     command = CreateInvitation.model_validate({**fields, "channels": tuple(channels)})
 
     async def work() -> None:
@@ -384,8 +388,8 @@ def _create_invitation(conversation: Conversation, details: str) -> None:
             f"Invitation for {people}{role}",
             created.code,
             (
-                "Send it with the address of the server. New people start chat-client, type a "
-                "name, and choose “Use an invitation”.",
+                "Send this code with the address of the server. A new user starts chat-client, "
+                "types a name, and chooses “Use an invitation”.",
                 f"{joins}The code works until {_minute(known.expires)}.",
             ),
         )
@@ -393,9 +397,9 @@ def _create_invitation(conversation: Conversation, details: str) -> None:
     run_reported(conversation, work())
 
 
-def _within(word: str, value: int, least: int, most: int, what: str) -> int:
+def _within(word: str, value: int, least: int, most: int, bounds: str) -> int:
     if not least <= value <= most:
-        raise Refused(f"“{word}” must be between {least:,} and {most:,} {what}.")
+        raise Refused(f"“{word}” must be between {bounds}.")
     return value
 
 
@@ -441,8 +445,8 @@ def _ban(conversation: Conversation, asked: Invocation) -> None:
     command = Ban(name=name, address=address, until=until, reason=reason)
     end = f"until {_minute(until)}" if until is not None else "until you lift the ban"
     conversation.view.confirm(
-        f"Ban {name or address} from this server {end}?",
-        f"Reason: {reason}" if reason else "Without a reason. Sessions end at once.",
+        f"Ban {name or address} from this server {end}? Sessions end at once.",
+        f"Reason: {reason}" if reason else "No reason",
         lambda: run_reported(conversation, _place_ban(conversation, command)),
     )
 
@@ -456,7 +460,7 @@ async def _place_ban(conversation: Conversation, command: Ban) -> None:
             raise
         forced = command.model_copy(update={"force": True})
         conversation.view.confirm(
-            f"Ban {banned} although this can lock out you or others?",
+            f"Ban {banned} anyway? This can lock out you or other people.",
             exc.message,
             lambda: run_reported(conversation, _place_ban(conversation, forced)),
         )
@@ -468,7 +472,7 @@ def _unban(conversation: Conversation, asked: Invocation) -> None:
     from chat.protocol.commands import Unban
 
     name, address = _named(asked)
-    _do(conversation, Unban(name=name, address=address), f"Lifted the ban of {name or address}.")
+    _do(conversation, Unban(name=name, address=address), f"Lifted the ban on {name or address}.")
 
 
 def _bans(conversation: Conversation, asked: Invocation) -> None:
@@ -481,9 +485,9 @@ def _bans(conversation: Conversation, asked: Invocation) -> None:
         banned = ban.name or ban.address
         command = Unban(name=ban.name, address=None if ban.name else ban.address)
         conversation.view.confirm(
-            f"Lift the ban of {banned}?",
-            f"Reason: {ban.reason}" if ban.reason else "Without a reason.",
-            lambda: _do(conversation, command, f"Lifted the ban of {banned}."),
+            f"Lift the ban on {banned}?",
+            f"Reason: {ban.reason}" if ban.reason else "No reason",
+            lambda: _do(conversation, command, f"Lifted the ban on {banned}."),
         )
 
     async def work() -> None:
@@ -540,7 +544,9 @@ def _enable(conversation: Conversation, asked: Invocation) -> None:
 def _audit(conversation: Conversation, asked: Invocation) -> None:
     word = asked.get("before")
     if word and not (word.isascii() and word.isdigit() and int(word[:16]) > 0):
-        raise Refused(f"“{word}” is not the number of an entry. Use /audit, or /audit NUMBER.")
+        raise Refused(
+            f"“{word}” is not an entry number. Use /audit, or /audit NUMBER for older entries."
+        )
     run_reported(conversation, _list_audit(conversation, int(word[:16]) if word else None))
 
 
@@ -578,12 +584,12 @@ def _whole_entry(entry: AuditEntry) -> str:
 
 
 _SENTENCES = {
-    "created": "{user} was created",
-    "role": "{by} made {user} {role}",
+    "created": "{by} created the account {user}",
+    "role": "{by} set the role of {user} to {role}",
     "disabled": "{by} disabled {user}",
     "enabled": "{by} enabled {user}",
     "erased": "{by} erased {user}",
-    "device_added": "{user} added {label}",
+    "device_added": "{by} added {label} for {user}",
     "device_revoked": "{by} revoked {label} of {user}",
     "link_created": "{by} created a link code for {user}",
     "password_set": "{user} set a password",
@@ -592,11 +598,13 @@ _SENTENCES = {
     "invitation_used": "{user} used invitation {invitation}",
     "invitation_revoked": "{by} revoked invitation {invitation}",
     "banned": "{by} banned {banned}",
-    "unbanned": "{by} lifted the ban of {banned}",
+    "unbanned": "{by} lifted the ban on {banned}",
     "settings": "the settings changed",
 }
 """A sentence for each act."""
 _OWN_ACTS = {
+    "created": "{user} signed up",
+    "device_added": "{user} added {label}",
     "device_revoked": "{by} revoked {label}",
     "link_created": "{by} created a link code",
     "password_removed": "{by} removed the password",
@@ -606,11 +614,11 @@ _SAID = ("role", "label", "invitation", "network")
 """Details that the sentence has already."""
 _MOMENTS = ("until", "expires")
 _HOW = {
-    "open": "open registration",
+    "open": "without an invitation",
     "invitation": "with an invitation",
-    "operator": "by the operator",
+    "operator": "on the command line",
     "link": "with a link code",
-    "password": "with the password",
+    "password": "with a password",
 }
 """Ways to create an account or add a device."""
 _DETAILS = {"before": "before that"}
@@ -629,7 +637,7 @@ def told_entry(entry: AuditEntry) -> str:
         by=by,
         user=user,
         role=details.get("role", "?"),
-        label=details.get("label") or "a device",
+        label=f"the device “{details['label']}”" if details.get("label") else "a device",
         invitation=details.get("invitation", "?"),
         banned=entry.user or details.get("network", "?"),
     )

@@ -89,7 +89,9 @@ def _prepare(settings: PipeSettings) -> PipeSettings:
 
 def _send_parser() -> Parser:
     parser = _parser("send", "Send a message; with exit code 0, the server has stored it on disk.")
-    parser.add_argument("text", nargs="*", help="Message (default: standard input).")
+    parser.add_argument(
+        "text", nargs="*", metavar="TEXT", help="Message (default: standard input)."
+    )
     parser.add_argument(
         "--lines", action="store_true", help="Send each line of the input as a message."
     )

@@ -225,7 +225,8 @@ class Online:
         if ACCOUNTS not in features:
             raise CommandError(
                 ErrorCode.FORBIDDEN,
-                "This server is too old: it has no devices, passwords, invitations and bans.",
+                "This server is too old: it does not support devices, passwords, invitations and "
+                "bans.",
             )
         if isinstance(command, _WITH_SECRETS) and not is_private(self._identity.url):
             raise CommandError(

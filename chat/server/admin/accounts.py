@@ -124,7 +124,7 @@ def _user_add(settings: UserAddSettings) -> int:
     if settings.bot:
         token = secrets.token_urlsafe(32)
         execute(url, AddDevice(None, name, _hash(token), "bot"))
-        tell(f"Added the bot {account.user.name}. Its token; keep it secret:")
+        tell(f"Added the bot {account.user.name}. Keep its token secret:")
         sys.stdout.write(token + "\n")
     else:
         tell(f"Added {account.user.name}.")
@@ -174,10 +174,10 @@ def _user_export(settings: UserExportSettings) -> int:
                 output.write(json.dumps(each, ensure_ascii=False) + "\n")
                 count += 1
     except FileExistsError:
-        raise StartupError(f"{file} exists; name another file") from None
+        raise StartupError(f"{file} already exists; choose another file") from None
     except OSError as exc:
         raise StartupError(f"cannot write {file}: {exc.strerror or exc}") from None
-    tell(f"{file}: {count:,} lines of {settings.name}; it contains private messages: keep it safe")
+    tell(f"{file}: {count:,} lines. The file contains private messages: keep it safe")
     return 0
 
 
@@ -187,7 +187,7 @@ def _user_erase(settings: UserEraseSettings) -> int:
         tell("Nothing was erased")
         return 1
     if not erase_account(settings.store_url, name, ERASE_PATIENCE):
-        tell(f"{name} cannot sign in anymore; the server continues, also after a restart")
+        tell(f"{name} can no longer sign in; the server is still erasing their messages")
         return 0
     tell(f"Erased {name}. Earlier backups still contain everything: delete or replace them")
     return 0
@@ -197,7 +197,7 @@ def _is_confirmed(name: str) -> bool:
     if not sys.stdin.isatty():
         raise StartupError("erasing cannot be undone: add --yes to erase without asking")
     tell(f"This erases everything that {name} wrote, and cannot be undone.")
-    sys.stderr.write("Type the name to erase it: ")
+    sys.stderr.write("Type the name to confirm: ")
     sys.stderr.flush()
     return fold(sys.stdin.readline().strip()) == fold(name)
 
@@ -214,7 +214,7 @@ def _token(settings: TokenSettings) -> int:
         execute(settings.store_url, AddDevice(None, settings.name, _hash(token), settings.label))
     except CommandError as exc:  # as in the first version, exit code 2
         raise StartupError(str(exc)) from None
-    tell(f"New token for {settings.name}; keep it secret:")
+    tell(f"New token for {settings.name}. Keep it secret:")
     sys.stdout.write(token + "\n")
     return 0
 
@@ -238,7 +238,7 @@ def _invite_create(settings: InviteCreateSettings) -> int:
     tell(
         f"Invitation {invitation.id} for {uses}, until {_time(invitation.expires)}. Send this:\n\n"
         f"  Run `chat-client --url {_address(settings.public_url)}`, choose a name,\n"
-        f"  and enter this invitation when it asks: {created.code}\n"
+        f"  and enter this invitation code when it asks: {created.code}\n"
     )
     if not settings.public_url:
         tell(
@@ -300,15 +300,15 @@ def _ban(settings: BanSettings) -> int:
     tell(f"{settings.target} is banned {duration}; sessions end within a second")
     if name is not None:
         tell(
-            "With `registration = open` the person can take a new name: ban the address as well,"
-            " or invite people instead"
+            "With `registration = open`, this person can sign up under a new name: ban their"
+            " address as well, or set `registration = invite`"
         )
     return 0
 
 
 def _unban(settings: UnbanSettings) -> int:
     execute(settings.store_url, LiftBan(None, *_target(settings.target)))
-    tell(f"The ban of {settings.target} is lifted")
+    tell(f"Lifted the ban on {settings.target}")
     return 0
 
 
@@ -322,7 +322,7 @@ def _bans(settings: DataSettings) -> int:
             (
                 _banned(each),
                 _time(each.created),
-                _time(each.until) if each.until else "lifted",
+                _time(each.until) if each.until else "permanent",
                 each.by.name if each.by else "operator",
                 each.reason,
             )
@@ -376,9 +376,10 @@ def _print_devices(devices: Iterable[Device]) -> None:
 
 def _print_link(settings: LinkSettings | UserAddSettings, name: str, link: LinkCode) -> None:
     tell(
-        f"Sign in as {name} until {_time(link.expires)}: run\n"
-        f"`chat-client --name {name} --url {_address(settings.public_url)}` on the new device, and"
-        " enter this code\nwhen it asks. The code can be used once:"
+        f"To sign in as {name} on a new device, run\n"
+        f"`chat-client --name {name} --url {_address(settings.public_url)}`\n"
+        "there, and enter this link code when it asks. The code can be used once, until"
+        f" {_time(link.expires)}:"
     )
     sys.stdout.write(link.code + "\n")
 

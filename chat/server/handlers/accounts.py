@@ -91,7 +91,7 @@ async def password(session: Session, command: commands.SetPassword) -> Ok:
     ):
         raise CommandError(
             ErrorCode.BAD_PASSWORD,
-            "the current password is wrong; without it, the operator can issue a link code",
+            "the current password is wrong: try again, or sign in on other devices with link codes",
             field="current",
         )
     new = None

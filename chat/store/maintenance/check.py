@@ -184,7 +184,7 @@ _RULES = {
     "several invitations created the same account": """
         SELECT min(u.name), min(u.id) FROM invitation_uses i JOIN users u ON u.id = i.user_id
         GROUP BY i.user_id HAVING count(*) > 1""",
-    "a ban is not of exactly one account or network": """
+    "a ban does not cover exactly one account or network": """
         SELECT 'ban', id FROM bans WHERE (user_id IS NULL) = (network IS NULL)""",
 }
 _REINDEX = "stop the server and run chat-server reindex"

@@ -177,8 +177,8 @@ def _name_taken(user: User) -> CommandError:
 def _link_invalid() -> CommandError:
     return CommandError(
         ErrorCode.LINK_INVALID,
-        "the link code is wrong, expired, or used: create another with /link on a device that is"
-        " signed in",
+        "the link code is wrong, expired, or already used: create another with /link on a device"
+        " that is signed in",
         field="link",
     )
 
@@ -221,7 +221,10 @@ def _claim(transaction: Transaction, operation: SignIn) -> SignedIn:
     if operation.invitation is None and operation.password_hash is not None:
         raise _bad_password()
     if operation.registration == "closed":
-        raise _closed("this server accepts no new names: ask its operator to add you")
+        raise _closed(
+            f"{operation.name} is a new name, and this server accepts none: ask its operator to add"
+            " you"
+        )
     now = transaction.now()
     invitation = None
     role: AccountRole = ACCOUNT_MEMBER
@@ -243,7 +246,10 @@ def _claim(transaction: Transaction, operation: SignIn) -> SignedIn:
             )
         role, channels = invitation.role, invitation.channels
     elif operation.registration == "invite":
-        raise _closed("new names need an invitation: ask an admin of this server for a code")
+        raise _closed(
+            f"{operation.name} is a new name and needs an invitation: ask an admin of this server"
+            " for a code"
+        )
     check_name_is_available(transaction, operation.name, operation.reserved)
     if invitation is None and operation.quota is not None and (wait := operation.quota()):
         raise CommandError(
@@ -363,7 +369,7 @@ def _own(transaction: Transaction, actor: User | None, name: str) -> User:
     """
     user = find_user(transaction, name)
     if actor is not None and actor.id != user.id:
-        raise CommandError(ErrorCode.FORBIDDEN, "you may do this to your own account only")
+        raise CommandError(ErrorCode.FORBIDDEN, "you can do this only with your own account")
     return user
 
 
@@ -385,7 +391,7 @@ def _add_device(
     if sum(not device.is_revoked for device in known.values()) >= DEVICES_MAX:
         raise CommandError(
             ErrorCode.LIMIT_REACHED,
-            f"{user.name} has {DEVICES_MAX} devices, and that is the limit: revoke one first",
+            f"{user.name} has {DEVICES_MAX} devices, the maximum: revoke one first",
         )
     is_operator = how == "operator"
     device = transaction.add_device(user, token_hash, label, now, seen=None if is_operator else now)
@@ -465,7 +471,7 @@ def set_password(transaction: Transaction, operation: SetPassword) -> None:
     if not hmac.compare_digest((stored or "").encode(), (operation.expected or "").encode()):
         raise CommandError(
             ErrorCode.BAD_PASSWORD,
-            "the password was changed meanwhile, or the current one is wrong",
+            "the current password is wrong, or the password was changed on another device",
             field="current",
         )
     if operation.new is None:

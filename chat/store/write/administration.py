@@ -265,7 +265,7 @@ def add_ban(transaction: Transaction, operation: AddBan) -> None:
     _check_is_admin(transaction, actor)
     now = transaction.now()
     if until is not None and until <= now:
-        raise CommandError(ErrorCode.INVALID, "the ban would end in the past", field="until")
+        raise CommandError(ErrorCode.INVALID, "until: must be in the future", field="until")
     user = find_user(transaction, operation.name) if operation.name is not None else None
     if user is not None:
         check_is_not_last_admin(transaction, user, now)
@@ -278,7 +278,7 @@ def add_ban(transaction: Transaction, operation: AddBan) -> None:
         return
     if before is None and (transaction.scalar(_BANS) or 0) >= BANS_MAX:
         raise CommandError(
-            ErrorCode.LIMIT_REACHED, f"there are {BANS_MAX:,} bans, and that is the limit"
+            ErrorCode.LIMIT_REACHED, f"there are {BANS_MAX:,} bans, the maximum: lift one first"
         )
     transaction.execute(_REMOVE_BAN, **whom)
     transaction.execute(
@@ -318,7 +318,7 @@ def _check_needs_no_force(operation: AddBan, user: User | None) -> None:
             whom = "loopback or a trusted proxy"
     if whom is not None:
         raise CommandError(
-            ErrorCode.NEEDS_FORCE, f"the ban covers {whom}: repeat it with force if you mean it"
+            ErrorCode.NEEDS_FORCE, f"the ban covers {whom}; use force to ban it anyway"
         )
 
 

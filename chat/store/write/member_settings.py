@@ -35,7 +35,7 @@ def mark_read(transaction: Transaction, operation: MarkRead) -> Marked:
     if operation.seq > channel.head:
         raise CommandError(
             ErrorCode.INVALID,
-            f"seq: the newest event of {channel.name} is {channel.head}",
+            f"seq: must be at most {channel.head}, the newest event of {channel.name}",
             field="seq",
         )
     membership = {"channel": channel.id, "user": operation.user.id}

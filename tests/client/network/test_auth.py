@@ -365,7 +365,7 @@ def test_a_refused_credential_is_dropped_and_another_can_be_given(
     screen.wait(lambda: bool(screen.connection.ways))
     screen.core.sign_in("alice", Credential(SignInWay.LINK, "wrong")).result(PATIENCE)
     screen.wait(lambda: len(hellos(server)) == 2 and screen.connection.link is Link.REFUSED)
-    assert "this link code is not valid" in screen.connection.detail
+    assert "the link code is not valid" in screen.connection.detail
     assert SignInWay.LINK in screen.connection.ways
     screen.core.reconnect_now()
     screen.wait(lambda: len(hellos(server)) == 3)

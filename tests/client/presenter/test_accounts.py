@@ -94,14 +94,14 @@ async def test_a_device_is_revoked_from_the_list_after_one_question(bench: Bench
     await choose(bench, "7")
     assert bench.view.done[-1][0] == "confirm"
     assert asked(bench, Revoke(device=7))
-    assert bench.view.said[-1] == ("Revoked the device 7. phone.", "information")
+    assert bench.view.said[-1] == ("Revoked device 7 (phone).", "information")
 
 
 async def test_revoking_this_device_says_that_it_is_signed_out(bench: Bench) -> None:
     answer(bench, (ListDevices(), Devices(devices=(LAPTOP,))))
     bench.view.agrees = False
     await run(bench, "/devices revoke 8")
-    assert "signed out here" in bench.view.done[-1][1]
+    assert "You are using it" in bench.view.done[-1][1]
     assert not asked(bench, Revoke(device=8))
     await run(bench, "/devices revoke 9")
     assert bench.view.said[-1][0] == "You have no device 9. Use /devices to list them."
@@ -180,7 +180,7 @@ async def test_whois_tells_about_an_account(bench: Bench) -> None:
     bob = AccountInfo(name="Bob", role="admin", created=NOW, disabled=True)
     answer(bench, (AccountCommand(name="bob"), Account(account=bob)))
     await run(bench, "/whois @bob")
-    assert bench.view.said[-1][0] == "Bob: admin · since 24 Nov 2025 · never signed in · disabled"
+    assert bench.view.said[-1][0] == "Bob: admin · created 24 Nov 2025 · never signed in · disabled"
 
 
 @pytest.mark.feature("accounts.menu")
@@ -271,7 +271,7 @@ async def test_only_valid_invitations_can_be_revoked(bench: Bench) -> None:
     assert [row.key for row in bench.view.rows] == ["create", "13", "12"]
     assert "2 of 10 used · #team" in bench.view.rows[1].note
     await choose(bench, "12")
-    assert bench.view.said[-1][0] == "Invitation 12 is revoked already."
+    assert bench.view.said[-1][0] == "Invitation 12 is already revoked."
     await choose(bench, "13")
     assert asked(bench, Revoke(invitation=13))
 
@@ -347,13 +347,13 @@ async def test_bans_are_listed_and_lifted(bench: Bench) -> None:
     await run(bench, "/bans")
     assert bench.view.rows[0].label == "192.0.2.0/24"
     await choose(bench, "4")
-    assert bench.view.said[-1][0] == "Lifted the ban of 192.0.2.0/24."
+    assert bench.view.said[-1][0] == "Lifted the ban on 192.0.2.0/24."
 
 
 @pytest.mark.parametrize(
     ("text", "command", "said"),
     [
-        ("/unban mallory", Unban(name="mallory"), "Lifted the ban of mallory."),
+        ("/unban mallory", Unban(name="mallory"), "Lifted the ban on mallory."),
         ("/role bob ADMIN", AccountCommand(name="bob", role="admin"), "The role of bob is now"),
         ("/disable bob", AccountCommand(name="bob", disabled=True), "Disabled bob."),
         ("/enable bob", AccountCommand(name="bob", disabled=False), "Enabled bob."),
@@ -383,9 +383,18 @@ async def test_the_audit_log_is_read_in_pages(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("entry", "sentence"),
     [
-        ({"act": "device_added", "user": "bob", "details": {"label": "x"}}, "bob added x"),
+        (
+            {"act": "device_added", "user": "bob", "details": {"label": "x"}},
+            "the operator added the device “x” for bob",
+        ),
+        ({"act": "device_added", "by": "bob", "user": "bob"}, "bob added a device"),
+        ({"act": "created", "by": "bob", "user": "bob"}, "bob signed up"),
+        ({"act": "created", "user": "bob"}, "the operator created the account bob"),
         ({"act": "banned", "details": {"network": "::/0"}}, "the operator banned ::/0"),
-        ({"act": "role", "by": "a", "user": "b", "details": {"role": "bot"}}, "a made b bot"),
+        (
+            {"act": "role", "by": "a", "user": "b", "details": {"role": "bot"}},
+            "a set the role of b to bot",
+        ),
         ({"act": "link_created", "by": "a", "user": "a"}, "a created a link code"),
         ({"act": "link_created", "user": "a"}, "the operator created a link code for a"),
         ({"act": "new_kind", "by": "a"}, "a: new kind"),

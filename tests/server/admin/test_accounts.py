@@ -102,7 +102,7 @@ def test_bans_are_listed_and_lifted(run: Run) -> None:
     assert run("ban", "192.0.2.0/24").returncode == 0
     network, account = run("bans").stdout.splitlines()[1:]
     assert network.split()[0] == "192.0.2.0/24"
-    assert " lifted " in network
+    assert " permanent " in network
     assert account.split()[0] == "mallory"
     assert account.endswith("spam and lies")
     assert run("unban", "mallory").returncode == 0

@@ -164,7 +164,7 @@ DAMAGES = {
     "a device of an erased account": ("UPDATE users SET is_erased = 1", "can still sign in"),
     "a ban of nobody": (
         "INSERT INTO bans (created, reason) VALUES (0, '')",
-        "not of exactly one account",
+        "not cover exactly one account",
     ),
     "an invitation used too often": (
         "INSERT INTO invitations (hash, created, expires, uses, role, channels)"

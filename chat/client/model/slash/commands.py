@@ -183,7 +183,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "whois",
         (_NAME,),
-        "show an account: role, since when, last sign-in",
+        "show an account: role, creation date, last sign-in",
         "/whois bob",
     ),
     Command("channels", (), "browse all channels and join one", "/channels", ("list",)),
@@ -291,7 +291,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "password",
         (Argument("ACT", Kind.CHOICE, optional=True, choices=("set", "change", "remove")),),
-        "set, change or remove your password (a dialog asks for it)",
+        "set, change or remove your password (do not type it in the command)",
         "/password",
         ("passwd",),
     ),
@@ -317,7 +317,7 @@ COMMANDS: tuple[Command, ...] = (
             Argument("ACT", Kind.CHOICE, optional=True, choices=("create", "revoke")),
             Argument("DETAILS", Kind.TEXT, optional=True),
         ),
-        "list invitations; create one (uses, time, role, channels), or revoke one",
+        "list invitations; create one (uses, duration, role, channels), or revoke one",
         "/invitations create 10 2d #team",
         is_for_admins=True,
     ),
@@ -360,7 +360,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "audit",
         (Argument("BEFORE", Kind.WORD, optional=True),),
-        "show the audit log, newest first, or its entries before a number",
+        "show the audit log, newest first, or the entries before a number",
         "/audit",
         is_for_admins=True,
     ),

@@ -284,7 +284,7 @@ def pick_link(screen: Screen[Any], urls: Sequence[str], then: Callable[[str], ob
 _WAYS = {
     SignInWay.LINK: ("Use a link code", "/link on your other device shows it"),
     SignInWay.PASSWORD: ("Use your password, if you set one", ""),
-    SignInWay.INVITATION: ("Use an invitation", "a code from an administrator"),
+    SignInWay.INVITATION: ("Use an invitation", "a code from an admin"),
 }
 """Label and note of each credential."""
 
