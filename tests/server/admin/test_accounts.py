@@ -134,7 +134,7 @@ def test_the_audit_log_tells_who_did_what(run: Run) -> None:
     assert banned[3] == "banned"
     assert any(re.fullmatch(r"until=\d{4}-\d\d-\d\dT\d\d:\d\d", word) for word in banned)
     acts = [row[3] for row in rows(run("audit"))]
-    assert acts[-1] == "settings"  # the first start
+    assert "settings" in acts[-2:]  # written by the server meanwhile
 
 
 @pytest.mark.parametrize(
