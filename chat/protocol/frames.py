@@ -401,13 +401,15 @@ class AccountInfo(_Frame):
 class Account(_Frame):
     """The answer to `account`; unrequested, the user's own account after a change.
 
-    `device` is a device that was added to the account.
+    `device` is a device that was added to the account. `password_changed` means that another
+    device or the operator set, changed or removed the password.
     """
 
     type: Literal["account"] = "account"
     id: Id | None = None
     account: AccountInfo
     device: Device | None = None
+    password_changed: Flag = False
 
 
 class Users(_Frame):

@@ -29,7 +29,8 @@ __all__ = ["Administration", "LiveSession", "account_info"]
 
 log = logging.getLogger(__name__)
 
-OWN_CHANGES = frozenset({"role", "password_set", "password_removed", "device_added"})
+PASSWORD_CHANGES = frozenset({"password_set", "password_removed"})
+OWN_CHANGES = PASSWORD_CHANGES | {"role", "device_added"}
 """Acts that a user's own sessions are told."""
 
 
@@ -148,10 +149,13 @@ class Administration:
         if entry.act == "device_added" and entry.device is not None:
             label = entry.details.get("label", "")
             device = frames.Device(id=entry.device, label=label, created=entry.ts)
-        frame = frames.Account(account=account_info(account, is_own=True), device=device)
+        info = account_info(account, is_own=True)
+        changer = entry.actor.device if entry.actor is not None else None
         for session in self._channels.sessions_of(user.name):
-            if device is None or session.user.device != entry.device:
-                session.send(frame)
+            if device is not None and session.user.device == entry.device:
+                continue
+            is_password = entry.act in PASSWORD_CHANGES and session.user.device != changer
+            session.send(frames.Account(account=info, device=device, password_changed=is_password))
 
 
 def account_info(account: Account, *, is_own: bool) -> frames.AccountInfo:

@@ -69,6 +69,7 @@ __all__ = [
     "UserEraseSettings",
     "UserExportSettings",
     "UserListSettings",
+    "UserPasswordSettings",
     "UserRevokeSettings",
     "UserRoleSettings",
     "UserShowSettings",
@@ -444,6 +445,13 @@ class UserRevokeSettings(_OneUser):
     device: int = Field(ge=1, description="number of the device, from `user devices`")
 
 
+class UserPasswordSettings(_OneUser):
+    """Remove the password of an account (--remove); the user can set one in the client."""
+
+    example = "chat-server user password alice --remove"
+    remove: bool = Field(False, description="remove the password")
+
+
 class InviteCreateSettings(DataSettings):
     """Create an invitation, and print its code and what to send."""
 
@@ -571,6 +579,7 @@ COMMANDS: dict[str, type[DataSettings]] = {
     "user export": UserExportSettings,
     "user erase": UserEraseSettings,
     "user revoke": UserRevokeSettings,
+    "user password": UserPasswordSettings,
     "invite create": InviteCreateSettings,
     "invite list": InviteListSettings,
     "invite revoke": InviteRevokeSettings,

@@ -326,7 +326,7 @@ class SignIn(Operation[SignedIn]):
 
 @dataclass(frozen=True, slots=True)
 class RevokeDevice(AccountOperation[None]):
-    """Revoke a device of `user`. Raises no_such_device."""
+    """Revoke a device of `user`, and void the account's link code. Raises no_such_device."""
 
     actor: User | None
     user: str
@@ -362,6 +362,8 @@ class CreateLink(AccountOperation[LinkCode]):
 @dataclass(frozen=True, slots=True)
 class SetPassword(AccountOperation[None]):
     """Replace the password hash `expected` (None: no password) by `new` (None: remove it).
+
+    The operator needs no `expected`.
 
     Raises:
         CommandError: bad_password, if `expected` is no longer the stored one.

@@ -249,6 +249,7 @@ class Accounts:
         if account.devices[device]:
             return False
         account.devices[device] = True
+        account.link = None
         self.record("device_revoked", by, account.name)
         return True
 

@@ -87,6 +87,21 @@ class TestCommandLine:
             await ended_with(phone, CloseCode.REVOKED, "revoked")
             await bob.say("still here")
 
+    async def test_a_password_is_removed_and_told_to_all_sessions(self, server: ChatServer) -> None:
+        async with Peer.signed_in(server.url, "bob") as bob, Peer.connect(server.url) as phone:
+            code = (await administer(server, "link", "bob")).strip()
+            await phone.hello("bob", link=code, device="phone")
+            await bob.next(Account)  # the new device
+            await phone.call(SetPassword(password=GOOD))
+            assert (await bob.next(Account)).password_changed
+            assert not (await phone.next(Account)).password_changed
+            await administer(server, "user", "password", "bob", "--remove")
+            for peer in (bob, phone):
+                told = await peer.next(Account)
+                assert told.password_changed
+                assert not told.account.has_password
+        assert "password_removed" in await administer(server, "audit", "--limit", "1")
+
     async def test_a_ban_ends_sessions_and_is_lifted(self, server: ChatServer) -> None:
         async with Peer.signed_in(server.url, "bob") as bob:
             await administer(server, "ban", "bob", "--for", "2h", "--reason", "spam")

@@ -162,6 +162,14 @@ class Online:
                 f"A new device signed in as you: {printable_line(frame.device.label)}. If it is "
                 "not yours, use /devices to revoke it"
             )
+        if frame.password_changed:
+            act = "changed on another device"
+            if not frame.account.has_password:
+                act = "removed on another device or by the server's operator"
+            self.warn(
+                f"Your password was {act}. If it was not you, use /devices to revoke devices that "
+                "you do not know, and tell the server's operator"
+            )
 
     def _open_account(self) -> None:
         try:

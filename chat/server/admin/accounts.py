@@ -33,6 +33,7 @@ from chat.server.config import (
     UserEnableSettings,
     UserEraseSettings,
     UserExportSettings,
+    UserPasswordSettings,
     UserRevokeSettings,
     UserRoleSettings,
     UserShowSettings,
@@ -57,6 +58,7 @@ from chat.store.accounts import (
     Network,
     RevokeDevice,
     RevokeInvitation,
+    SetPassword,
     network_of,
 )
 from chat.store.read.reader import Reader
@@ -107,7 +109,7 @@ def _user_show(settings: UserShowSettings) -> int:
 
 
 def _read_user(
-    settings: UserShowSettings | UserDevicesSettings,
+    settings: UserShowSettings | UserDevicesSettings | UserPasswordSettings,
 ) -> tuple[Account, tuple[Device, ...]]:
     def query(reader: Reader) -> tuple[Account, tuple[Device, ...]]:
         account = reader.accounts.account(None, settings.name)
@@ -159,6 +161,21 @@ def _user_devices(settings: UserDevicesSettings) -> int:
 def _user_revoke(settings: UserRevokeSettings) -> int:
     execute(settings.store_url, RevokeDevice(None, settings.name, settings.device))
     tell(f"Revoked device {settings.device} of {settings.name}; its sessions end within a second")
+    return 0
+
+
+def _user_password(settings: UserPasswordSettings) -> int:
+    if not settings.remove:
+        raise StartupError(
+            "add --remove to remove the password; only the user can set one, with /password"
+        )
+    account, _ = _read_user(settings)
+    name = account.user.name
+    if not account.has_password:
+        tell(f"{name} has no password")
+        return 0
+    execute(settings.store_url, SetPassword(None, name, None, None))
+    tell(f"Removed the password of {name}; their devices stay signed in")
     return 0
 
 
@@ -446,6 +463,7 @@ WORK: dict[str, Callable[[Any], int]] = {
     "user export": _user_export,
     "user erase": _user_erase,
     "user revoke": _user_revoke,
+    "user password": _user_password,
     "invite create": _invite_create,
     "invite list": _invite_list,
     "invite revoke": _invite_revoke,

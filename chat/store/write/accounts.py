@@ -391,7 +391,8 @@ def _add_device(
     if sum(not device.is_revoked for device in known.values()) >= DEVICES_MAX:
         raise CommandError(
             ErrorCode.LIMIT_REACHED,
-            f"{user.name} has {DEVICES_MAX} devices, the maximum: revoke one first",
+            f"{user.name} has {DEVICES_MAX} devices, the maximum: revoke one first, which also"
+            " voids the link code",
         )
     is_operator = how == "operator"
     device = transaction.add_device(user, token_hash, label, now, seen=None if is_operator else now)
@@ -416,7 +417,10 @@ def add_device(transaction: Transaction, operation: AddDevice) -> None:
 
 
 def revoke_device(transaction: Transaction, operation: RevokeDevice) -> None:
-    """Revoke a device; nothing happens if it was revoked before."""
+    """Revoke a device and void the account's link code, which a thief may have created on it.
+
+    Nothing happens if the device was revoked before.
+    """
     user = _own(transaction, operation.actor, operation.user)
     row = transaction.first(_DEVICE, device=operation.device, user=user.id)
     if row is None:
@@ -427,6 +431,7 @@ def revoke_device(transaction: Transaction, operation: RevokeDevice) -> None:
         return
     now = transaction.now()
     transaction.execute(_REVOKE_DEVICE, device=operation.device, now=now)
+    transaction.execute(_REMOVE_LINK, user=user.id)
     transaction.account_changed(user)
     transaction.record(
         "device_revoked",
@@ -468,7 +473,10 @@ def set_password(transaction: Transaction, operation: SetPassword) -> None:
     stored = transaction.scalar(_PASSWORD, user=user.id)
     if stored == operation.new:
         return
-    if not hmac.compare_digest((stored or "").encode(), (operation.expected or "").encode()):
+    is_operator = operation.actor is None
+    if not is_operator and not hmac.compare_digest(
+        (stored or "").encode(), (operation.expected or "").encode()
+    ):
         raise CommandError(
             ErrorCode.BAD_PASSWORD,
             "the current password is wrong, or the password was changed on another device",

@@ -45,6 +45,25 @@ def test_a_new_device_is_announced(open_client: Open, new_server: FakeServer) ->
     assert "A new device signed in as you: pho␛ne." in screen.notices[0].text
 
 
+@pytest.mark.parametrize(
+    ("has_password", "told"),
+    [(True, "Your password was changed on another device."), (False, "Your password was removed")],
+)
+def test_a_password_changed_elsewhere_is_announced(
+    open_client: Open, new_server: FakeServer, has_password: bool, told: str
+) -> None:
+    screen = open_client(new_server.url)
+    screen.open()
+    new_server.tell(Account(account=ME))
+    account = ME.model_copy(update={"has_password": has_password})
+    new_server.tell(Account(account=account, password_changed=True))
+    screen.wait(lambda: bool(screen.notices))
+    (notice,) = screen.notices
+    assert notice.severity == "warning"
+    assert notice.text.startswith(told)
+    assert "If it was not you, use /devices" in notice.text
+
+
 def test_answers_about_accounts_are_no_announcements(
     open_client: Open, new_server: FakeServer
 ) -> None:

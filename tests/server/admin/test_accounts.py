@@ -79,6 +79,16 @@ async def test_devices_are_listed_and_revoked(server: ChatServer, run: Run) -> N
     assert run("user", "revoke", "alice", "999").returncode == 1
 
 
+def test_removing_a_password_needs_the_flag(run: Run) -> None:
+    run("user", "add", "alice")
+    refused = run("user", "password", "alice")
+    assert refused.returncode == 2
+    assert "--remove" in refused.stderr
+    done = run("user", "password", "ALICE", "--remove")
+    assert done.returncode == 0
+    assert "alice has no password" in done.stderr
+
+
 def test_an_invitation_is_created_listed_and_revoked(run: Run) -> None:
     made = run("invite", "create", "--uses", "10", "--expires", "2d", "--channel", "#team")
     assert made.returncode == 0

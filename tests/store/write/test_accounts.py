@@ -265,11 +265,17 @@ class TestDevices:
 
     def test_revoked_token_is_not_added_again(self, store: OpenStore, alice: User) -> None:
         token = b"alice" * 8
-        code = store.do(CreateLink(alice, "alice")).code
         store.do(RevokeDevice(None, "alice", alice.device))
+        code = store.do(CreateLink(None, "alice")).code
         stolen = SignIn("alice", token, token, link=code)
         assert store.refused(stolen) is ErrorCode.REVOKED
         assert store.do(SignIn("alice", OTHER, OTHER, link=code)).is_new_device
+
+    def test_revoking_a_device_voids_the_link_code(self, store: OpenStore, alice: User) -> None:
+        code = store.do(CreateLink(alice, "alice")).code
+        store.do(RevokeDevice(None, "alice", alice.device))
+        thief = SignIn("alice", OTHER, OTHER, link=code)
+        assert store.refused(thief) is ErrorCode.LINK_INVALID
 
     def test_number_of_devices_is_limited(self, store: OpenStore, alice: User) -> None:
         for number in range(1, DEVICES_MAX):
@@ -302,9 +308,11 @@ class TestLinks:
             store.do(AddDevice(None, "alice", each, ""))
         code = store.do(CreateLink(alice, "alice")).code
         linked = SignIn("alice", OTHER, OTHER, link=code)
-        assert store.refused(linked) is ErrorCode.LIMIT_REACHED
+        for _ in range(2):
+            assert store.refused(linked) is ErrorCode.LIMIT_REACHED
         store.do(RevokeDevice(alice, "alice", alice.device + 1))
-        assert store.do(linked).is_new_device
+        code = store.do(CreateLink(alice, "alice")).code
+        assert store.do(SignIn("alice", OTHER, OTHER, link=code)).is_new_device
 
     def test_link_code_is_void_after_five_wrong_tries(self, store: OpenStore, alice: User) -> None:
         code = store.do(CreateLink(alice, "alice")).code
