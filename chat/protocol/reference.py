@@ -18,7 +18,8 @@ ERRORS: dict[ErrorCode, str] = {
     ErrorCode.BAD_TOKEN: "the token does not belong to this name; the connection closes with 4502",
     ErrorCode.BAD_PASSWORD: "the password is wrong, or the account has none",
     ErrorCode.NAME_UNAVAILABLE: "the name is reserved, or has the form of a code",
-    ErrorCode.REGISTRATION_CLOSED: "new names need an invitation, or only the operator adds them",
+    ErrorCode.REGISTRATION_CLOSED: "new names need an invitation; with `field: link`, only the "
+    "operator adds them",
     ErrorCode.INVITATION_INVALID: "the invitation is unknown, expired, used up, or revoked",
     ErrorCode.LINK_INVALID: "the link code is wrong, expired, used, or void after 5 wrong attempts",
     ErrorCode.DISABLED: "the account is disabled; the connection closes with 4503",

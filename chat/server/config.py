@@ -42,7 +42,7 @@ from chat.program import tell
 from chat.protocol.values import Limits
 from chat.server.transport.limits import LOOPBACK, Network, network
 from chat.server.transport.origins import check_origin, check_public_url
-from chat.store.accounts import AccountRole
+from chat.store.accounts import AccountRole, Registration
 from chat.text import check_channel, check_name, is_builtin, is_direct, is_number, quoted_value
 
 __all__ = [
@@ -297,7 +297,7 @@ class ServerSettings(DataSettings):
         "rate limit",
     )
     person_connections: int = Field(100, ge=1, description="maximum connections per user")
-    registration: Literal["open", "invite", "closed"] = Field(
+    registration: Registration = Field(
         "open",
         description="registration of new names: everybody (open), holders of an invitation "
         "(invite), or nobody (closed; the operator adds accounts)",
@@ -470,6 +470,7 @@ class InviteCreateSettings(DataSettings):
     )
 
     public_url: _Urls = Field(default=[], exclude=True)
+    registration: Registration = Field("open", exclude=True)
 
     @field_validator("expires")
     @classmethod

@@ -20,6 +20,7 @@ __all__ = [
     "ADMIN",
     "BANS_MAX",
     "BOT",
+    "CLOSED",
     "DEVICES_MAX",
     "LINKS_PER_HOUR",
     "LINK_TRIES",
@@ -265,6 +266,9 @@ def _prefix(network: Network) -> tuple[tuple[int, int], int]:
     return (network.version, network.prefixlen), int(network.network_address) >> shift
 
 
+CLOSED = "registration is closed: invitations work only after registration is invite or open"
+"""Told to the creator of an invitation on a server that accepts no new names."""
+
 Quota = Callable[[], float]
 """Counts a new name; returns 0 or the seconds to wait. Called in the writer's thread."""
 
@@ -411,7 +415,8 @@ class Created:
 class CreateInvitation(AccountOperation[Created]):
     """Create an invitation for `uses` new names, valid for `seconds`; admins only.
 
-    `channels` are public channels, which are created if they do not exist.
+    `channels` are public channels, which are created if they do not exist. Raises
+    registration_closed for an admin while the server accepts no new names.
     """
 
     actor: User | None

@@ -42,6 +42,7 @@ from chat.server.transport.limits import LOOPBACK, network_text
 from chat.store import files
 from chat.store.accounts import (
     BOT,
+    CLOSED,
     MEMBER,
     Account,
     AddAccount,
@@ -250,6 +251,8 @@ def _invite_create(settings: InviteCreateSettings) -> int:
             channels=tuple(settings.channel),
         ),
     )
+    if "closed" in (settings.registration, _registration(settings)):
+        tell(f"Warning: {CLOSED}")
     uses = f"{settings.uses:,} new account" + ("" if settings.uses == 1 else "s")
     invitation = created.invitation
     tell(
@@ -315,12 +318,18 @@ def _ban(settings: BanSettings) -> int:
     )
     duration = "until it is lifted" if seconds is None else f"for {duration_text(seconds)}"
     tell(f"{settings.target} is banned {duration}; sessions end within a second")
-    if name is not None:
+    if name is not None and _registration(settings) == "open":
         tell(
             "With `registration = open`, this person can sign up under a new name: ban their"
             " address as well, or set `registration = invite`"
         )
     return 0
+
+
+def _registration(settings: DataSettings) -> str:
+    """Return the setting `registration` of the server's last start; empty if it never ran."""
+    recorded = look(settings.store_url, lambda reader: reader.accounts.settings())
+    return recorded.get("registration", "")
 
 
 def _unban(settings: UnbanSettings) -> int:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, or_, select
+from sqlalchemy import Connection, bindparam, case, or_, select
 from sqlalchemy.exc import DBAPIError
 
 from chat.errors import CommandError, ErrorCode, StartupError
@@ -72,7 +72,13 @@ _EVENTS = (
     .order_by(events.c.id)
 )
 _AUDIT = (
-    select(audit.c.seq, audit.c.ts, audit.c.act, audit.c.address, audit.c.details)
+    select(
+        audit.c.seq,
+        audit.c.ts,
+        audit.c.act,
+        case((audit.c.actor_id == _of_user, audit.c.address)).label("address"),
+        audit.c.details,
+    )
     .where(or_(audit.c.user_id == _of_user, audit.c.actor_id == _of_user))
     .order_by(audit.c.seq)
 )
@@ -81,8 +87,9 @@ _AUDIT = (
 def export_account(url: str, name: str) -> Iterator[dict[str, Any]]:
     """Yield the account `name`, its devices, memberships, events, and audit entries.
 
-    Each object has a `type`; times are in milliseconds since 1970. Deleted texts are absent. All is
-    read from one snapshot, so the server may be running.
+    Each object has a `type`; times are in milliseconds since 1970. Deleted texts are absent, and so
+    are the addresses of other users who acted on the account. All is read from one snapshot, so the
+    server may be running.
 
     Raises:
         CommandError: no_such_user.

@@ -33,13 +33,25 @@ from chat.store.schema import (
     invitation_uses,
     invitations,
     jobs,
+    meta,
     passwords,
     users,
 )
 from chat.store.sql import Prepared
 from chat.text import fold
 
-__all__ = ["AccountReader", "audit_after", "check_is_admin", "find_account", "find_invitation"]
+__all__ = [
+    "SETTINGS",
+    "AccountReader",
+    "audit_after",
+    "check_is_admin",
+    "find_account",
+    "find_invitation",
+    "recorded_settings",
+]
+
+SETTINGS = "settings"
+"""The key in `meta` of the settings that the server recorded at its last start, as JSON."""
 
 _actors = users.alias("actors")
 _bigint = users.c.created.type
@@ -132,6 +144,7 @@ _AUDIT = Prepared(
 _AUDIT_AFTER = Prepared(_entries().where(audit.c.seq > bindparam("after")).order_by(audit.c.seq))
 _UNFINISHED = Prepared(select(jobs.c.id).where(jobs.c.result.is_(None)).limit(1))
 _RESULT = Prepared(select(jobs.c.result).where(jobs.c.id == bindparam("job")))
+_META = Prepared(select(meta.c.value).where(meta.c.key == bindparam("name")))
 _BEYOND = 2**63 - 1
 
 
@@ -152,6 +165,10 @@ class AccountReader:
             CommandError: banned, disabled, revoked; the message is for the user.
         """
         self._standings.check(self._connection, user)
+
+    def settings(self) -> dict[str, str]:
+        """Return the settings that the server recorded at its last start."""
+        return recorded_settings(self._connection)
 
     def account_to_verify(self, name: str) -> Account | None:
         """Return the account `name` with its password hash, or None; for sign-ins only."""
@@ -303,6 +320,13 @@ def find_invitation(
     else:
         row = _INVITATION.first(connection, invitation=invitation)
     return _invitation(row) if row is not None else None
+
+
+def recorded_settings(connection: Connection) -> dict[str, str]:
+    """Return the settings that the server recorded at its last start; empty if it never ran."""
+    stored = _META.scalar(connection, name=SETTINGS)
+    found: dict[str, str] = json.loads(stored) if stored is not None else {}
+    return found
 
 
 def audit_after(connection: Connection, seq: int) -> list[AuditEntry]:

@@ -221,9 +221,11 @@ def _claim(transaction: Transaction, operation: SignIn) -> SignedIn:
     if operation.invitation is None and operation.password_hash is not None:
         raise _bad_password()
     if operation.registration == "closed":
-        raise _closed(
-            f"{operation.name} is a new name, and this server accepts none: ask its operator to add"
-            " you"
+        raise CommandError(
+            ErrorCode.REGISTRATION_CLOSED,
+            "this server is closed to new names: ask its operator to add you (`chat-server user"
+            f" add {operation.name}`), then sign in with the link code",
+            field="link",  # clients ask for a link code, not for an invitation
         )
     now = transaction.now()
     invitation = None
@@ -246,9 +248,11 @@ def _claim(transaction: Transaction, operation: SignIn) -> SignedIn:
             )
         role, channels = invitation.role, invitation.channels
     elif operation.registration == "invite":
-        raise _closed(
+        raise CommandError(
+            ErrorCode.REGISTRATION_CLOSED,
             f"{operation.name} is a new name and needs an invitation: ask an admin of this server"
-            " for a code"
+            " for a code",
+            field="name",
         )
     check_name_is_available(transaction, operation.name, operation.reserved)
     if invitation is None and operation.quota is not None and (wait := operation.quota()):
@@ -284,10 +288,6 @@ def _claim(transaction: Transaction, operation: SignIn) -> SignedIn:
         )
     memberships = _arrive(transaction, user, channels)
     return SignedIn(session, claimed=True, memberships=memberships, role=role)
-
-
-def _closed(message: str) -> CommandError:
-    return CommandError(ErrorCode.REGISTRATION_CLOSED, message, field="name")
 
 
 def check_name_is_available(transaction: Transaction, name: str, reserved: frozenset[str]) -> None:

@@ -15,6 +15,7 @@ from chat.store.accounts import (
     ADMIN,
     BANS_MAX,
     BOT,
+    CLOSED,
     Account,
     AddAccount,
     AddBan,
@@ -29,7 +30,13 @@ from chat.store.accounts import (
 )
 from chat.store.codes import invitation_hash, new_invitation_code
 from chat.store.operations import User
-from chat.store.read.accounts import check_is_admin, find_account, find_invitation
+from chat.store.read.accounts import (
+    SETTINGS,
+    check_is_admin,
+    find_account,
+    find_invitation,
+    recorded_settings,
+)
 from chat.store.rights import OWNER
 from chat.store.schema import bans, invitation_uses, invitations, meta, users
 from chat.store.sql import Prepared
@@ -49,9 +56,6 @@ __all__ = [
     "revoke_invitation",
     "revoke_invitations_of",
 ]
-
-SETTINGS = "settings"
-"""The key in `meta` of the settings that were recorded last, as JSON."""
 
 _of_user: BindParameter[int] = bindparam("user")
 _ADD_INVITATION = Prepared(
@@ -93,7 +97,6 @@ _ADMINS = Prepared(
         or_(bans.c.id.is_(None), bans.c.until <= bindparam("now")),
     )
 )
-_META = Prepared(select(meta.c.value).where(meta.c.key == bindparam("name")))
 _REMOVE_META = Prepared(delete(meta).where(meta.c.key == bindparam("name")))
 _ADD_META = Prepared(insert(meta))
 
@@ -172,6 +175,9 @@ def create_invitation(transaction: Transaction, operation: CreateInvitation) -> 
     """Create an invitation, and those of its channels that do not exist."""
     actor = operation.actor
     _check_is_admin(transaction, actor)
+    is_closed = recorded_settings(transaction.connection).get("registration") == "closed"
+    if is_closed and actor is not None:  # the operator may be about to open it
+        raise CommandError(ErrorCode.REGISTRATION_CLOSED, CLOSED)
     names = _invited_to(transaction, actor, operation.channels)
     now, code = transaction.now(), new_invitation_code()
     expires = now + operation.seconds * 1_000
@@ -353,8 +359,7 @@ def lift_ban(transaction: Transaction, operation: LiftBan) -> None:
 
 def record_settings(transaction: Transaction, operation: RecordSettings) -> None:
     """Record the settings that differ from those of the last start."""
-    stored = transaction.scalar(_META, name=SETTINGS)
-    before: dict[str, str] = json.loads(stored) if stored is not None else {}
+    before = recorded_settings(transaction.connection)
     settings = dict(operation.settings)
     if settings == before:
         return

@@ -95,6 +95,7 @@ def test_an_invitation_is_created_listed_and_revoked(run: Run) -> None:
     code = made.stdout.strip()
     assert len(code.replace("-", "")) == 26
     assert code in made.stderr
+    assert "closed" not in made.stderr
     assert "for 10 new accounts, until " in made.stderr
     (row,) = rows(run("invite", "list"))
     assert row[:4] == ["1", "0/10", "member", "valid"]
@@ -102,6 +103,19 @@ def test_an_invitation_is_created_listed_and_revoked(run: Run) -> None:
     assert run("invite", "revoke", "1").returncode == 0
     assert rows(run("invite", "list"))[0][3] == "revoked"
     assert run("invite", "revoke", "9").returncode == 1
+
+
+def test_invitations_to_a_closed_server_come_with_a_warning(
+    start_server: Callable[..., ChatServer],
+) -> None:
+    server = start_server("--registration", "closed")
+    made = server.administer("invite", "create")
+    assert made.returncode == 0
+    assert "Warning: registration is closed: invitations work only after" in made.stderr
+    server.administer("user", "add", "mallory")
+    told = server.administer("ban", "mallory")
+    assert "banned" in told.stderr
+    assert "registration = open" not in told.stderr
 
 
 def test_bans_are_listed_and_lifted(run: Run) -> None:

@@ -449,7 +449,9 @@ class TestInvitations:
         server = start_server("--registration", "closed", "--reserved-names", "root")
         done = await asyncio.to_thread(server.administer, "user", "add", "bob")
         async with Peer.connect(server.url) as bob, Peer.connect(server.url) as eve:
-            assert await refusal(eve, hello("eve")) == "registration_closed"
+            error = await eve.call(hello("eve"), ErrorFrame)
+            assert (error.code, error.field) == ("registration_closed", "link")
+            assert "ask its operator to add you (`chat-server user add eve`)" in error.message
             welcome = await bob.hello("bob", link=done.stdout.strip())
             assert [each.channel for each in welcome.channels] == ["#general"]
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from chat.errors import CommandError, ErrorCode
+from chat.store.accounts import ChangeAccount, CreateLink
 from chat.store.maintenance.export import export_account
 from chat.store.operations import User
 from tests.store.opened import OpenStore, delete, edit, message, react, topic
@@ -56,6 +58,17 @@ def test_deleted_texts_and_secrets_are_absent(store: OpenStore, alice: User) -> 
     text = json.dumps(exported(store, "alice"))
     assert "regretted" not in text
     assert "hash" not in text
+
+
+def test_addresses_of_others_are_absent(store: OpenStore, alice: User, bob: User) -> None:
+    store.do(ChangeAccount(None, "bob", role="admin"))
+    store.do(ChangeAccount(replace(bob, address="192.0.2.9"), "alice", role="admin"))
+    store.do(CreateLink(replace(alice, address="192.0.2.7"), "alice"))
+    entries = [each for each in exported(store, "alice") if each["type"] == "audit"]
+    assert [(each["act"], each.get("address")) for each in entries[-2:]] == [
+        ("role", None),
+        ("link_created", "192.0.2.7"),
+    ]
 
 
 def test_unknown_account_is_refused(store: OpenStore) -> None:

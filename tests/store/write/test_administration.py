@@ -344,6 +344,13 @@ class TestBans:
 
 
 class TestSettings:
+    def test_admins_cannot_invite_to_a_closed_server(self, store: OpenStore, admin: User) -> None:
+        store.do(RecordSettings(None, {"registration": "closed"}))
+        assert store.refused(CreateInvitation(admin)) is ErrorCode.REGISTRATION_CLOSED
+        store.do(CreateInvitation(None))
+        store.do(RecordSettings(None, {"registration": "invite"}))
+        store.do(CreateInvitation(admin))
+
     def test_changed_settings_are_recorded(self, store: OpenStore) -> None:
         store.do(RecordSettings(None, {"registration": "open", "actor": "x"}))
         store.do(RecordSettings(None, {"registration": "open", "actor": "x"}))
