@@ -16,7 +16,7 @@ class SignInWay(StrEnum):
 
     NAME = "name"  # another name
     INVITATION = "invitation"  # claims a new name
-    LINK = "link"  # a code from another device of the same user
+    LINK = "link"  # a code from another device of the user, or from the operator
     PASSWORD = "password"
 
 

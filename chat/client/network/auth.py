@@ -47,6 +47,8 @@ _WAYS: dict[ErrorCode, tuple[SignInWay, ...]] = {
     ErrorCode.REVOKED: _OWN_DEVICE,
 }
 """The options of the user after each refusal."""
+_CLOSED_WAYS = (SignInWay.LINK, SignInWay.NAME)
+"""The options for a new name on a server where only the operator adds accounts."""
 
 
 class _Endpoint(NamedTuple):
@@ -253,7 +255,7 @@ class Identity:
         is_other_token = self._has_file or (not was_in and self._is_known_elsewhere())
         if error.code in _TAKEN and is_other_token:
             return None
-        ways = _WAYS.get(error.code, ())
+        ways = _CLOSED_WAYS if _is_closed(error) else _WAYS.get(error.code, ())
         if was_in:
             ways = tuple(way for way in ways if way is not SignInWay.NAME)
         can_prove = ACCOUNTS in self._features and is_private(self._endpoint.url)
@@ -328,6 +330,11 @@ _NAMES = {
 }
 
 
+def _is_closed(error: CommandError) -> bool:
+    """Whether the server accepts no new names, not even with an invitation."""
+    return error.code is ErrorCode.REGISTRATION_CLOSED and error.field == "link"
+
+
 def _reason(name: str, error: CommandError, *, was_signed_in: bool) -> str:
     """Return why the server rejects the name, as a sentence without a full stop."""
     message = (error.message or error.code).rstrip(".")
@@ -338,6 +345,11 @@ def _reason(name: str, error: CommandError, *, was_signed_in: bool) -> str:
             return f"the name {name} is already in use on this server"
         case ErrorCode.NAME_UNAVAILABLE:
             return f"the name {name} cannot be used on this server"
+        case ErrorCode.REGISTRATION_CLOSED if _is_closed(error):
+            return (
+                "this server is closed to new names: ask its operator to add you (chat-server user "
+                f"add {name}), then sign in with the link code"
+            )
         case ErrorCode.REGISTRATION_CLOSED:
             return f"the name {name} is new here: this server needs an invitation for new names"
         case ErrorCode.REVOKED:
@@ -366,6 +378,8 @@ def explain_refusal(settings: ClientSettings, error: CommandError) -> str:
             )
         case ErrorCode.NAME_UNAVAILABLE:
             return f"{reason}. Choose another: {again} NAME"
+        case ErrorCode.REGISTRATION_CLOSED if _is_closed(error):
+            return f"{reason}: start {again} {name}"
         case ErrorCode.REGISTRATION_CLOSED | ErrorCode.INVITATION_INVALID:
             return (
                 f"{reason}. If you have an invitation, save its code in a file, and start: {again} "

@@ -219,7 +219,7 @@ _SIGN_INS = {
 }
 _CREDENTIALS = {
     SignInWay.INVITATION: "Invitation code for {name}",
-    SignInWay.LINK: "Link code for {name} (/link on your other device shows one)",
+    SignInWay.LINK: "Link code for {name} (from /link on another device, or from your operator)",
     SignInWay.PASSWORD: "Password of {name}",
 }
 """The question for each credential."""

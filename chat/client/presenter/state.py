@@ -46,10 +46,16 @@ _ADVICE = {
 }
 
 
+_OPERATORS_LINK = "Use /signin link if you have a link code from the operator."
+"""The advice for a name that has no other device, and so no password either."""
+
+
 def why_refused(connection: ConnectionChanged) -> str:
     """Return why the sign-in was refused, and which commands help."""
     reason, ways = connection.reason, connection.ways
     advice = [_ADVICE[way].format(name=connection.user) for way in ways if way in _ADVICE]
+    if SignInWay.LINK in ways and SignInWay.PASSWORD not in ways:
+        advice[ways.index(SignInWay.LINK)] = _OPERATORS_LINK
     return " ".join((f"{reason[:1].upper()}{reason[1:]}.", *advice))
 
 

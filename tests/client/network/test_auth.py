@@ -309,6 +309,21 @@ def test_a_taken_name_offers_a_link_code_and_a_password_where_the_server_has_the
     assert "--name NAME" in screen.connection.detail
 
 
+def test_a_closed_server_offers_a_link_code_and_no_invitation(
+    open_client: Open, start_fake: Start
+) -> None:
+    server = with_accounts(start_fake)
+    closed = ErrorFrame(
+        code=ErrorCode.REGISTRATION_CLOSED, message="closed", retryable=False, field="link"
+    )
+    server.intercept = lambda command: closed if isinstance(command, Hello) else None
+    screen = open_client(server.url)
+    screen.wait(lambda: screen.connection.link is Link.REFUSED)
+    assert screen.connection.ways == (SignInWay.LINK, SignInWay.NAME)
+    assert "ask its operator to add you (chat-server user add alice)" in screen.connection.reason
+    assert "invitation" not in screen.connection.detail
+
+
 @pytest.mark.parametrize(
     ("way", "field", "code"),
     [

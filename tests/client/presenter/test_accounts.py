@@ -423,6 +423,17 @@ async def test_signing_in_another_way_than_the_possible_ones_says_what_helps(
     assert bench.view.said[-1][0].startswith(said)
 
 
+async def test_a_closed_server_is_told_to_need_the_operators_link_code(bench: Bench) -> None:
+    why, ways = "this server is closed", (SignInWay.LINK, SignInWay.NAME)
+    bench.core.tell(ConnectionChanged(Link.REFUSED, why, user="me", ways=ways, reason=why))
+    bench.take_in()
+    await run(bench, "/signin invitation")
+    assert bench.view.said[-1][0] == (
+        "You cannot use an invitation here. This server is closed. Use /signin link if you have a "
+        "link code from the operator. Use /name NAME to sign in with another name."
+    )
+
+
 async def test_signing_in_without_a_way_asks_for_one(bench: Bench) -> None:
     await run(bench, "/signin")
     assert bench.view.said[-1][0] == "You are signed in."

@@ -282,8 +282,8 @@ def pick_link(screen: Screen[Any], urls: Sequence[str], then: Callable[[str], ob
 
 
 _WAYS = {
-    SignInWay.LINK: ("Use a link code", "/link on your other device shows it"),
-    SignInWay.PASSWORD: ("Use your password, if you set one", ""),
+    SignInWay.LINK: ("Use a link code", "from /link on another device, or from your operator"),
+    SignInWay.PASSWORD: ("Use your password", "if you set one"),
     SignInWay.INVITATION: ("Use an invitation", "a code from an admin"),
 }
 """Label and note of each credential."""
