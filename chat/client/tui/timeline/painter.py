@@ -163,7 +163,7 @@ class Painter:
             bar = Segment(self.bar, palette["cursor-bar"])
             ink += palette["cursor-gutter"]
         elif row.block.accent and owned:
-            bar = Segment("│", palette["accent"])
+            bar = Segment("┃", palette["accent"])
         else:
             bar = Segment(" ")
         time = row.line.gutter or (row.block.time if timed and row.lacks_time else "")

@@ -110,7 +110,7 @@ class Place(NamedTuple):
 
 
 _ACTIONS = {key: name for name, key in MESSAGE_ACTIONS.items()}
-_AT_ONCE = frozenset({"reply", "react"})
+_AT_ONCE = frozenset({"reply", "react", "thread", "edit"})
 """Actions that take text: letters that follow their key at once belong to them."""
 
 _CURSOR_BAR, _MARK_BAR = "▌", "▏"

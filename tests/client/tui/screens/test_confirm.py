@@ -29,14 +29,15 @@ async def is_answered(desktop: Desktop, *, deleted: bool) -> None:
 
 async def test_keys_in_the_rhythm_of_typing_are_no_answer(desktop: Desktop) -> None:
     await desktop.press("ctrl+up")
-    question, at = None, 0.0
-    for name in ("d", *"eploy, enter", "enter", *"yyy"):
-        key = events.Key(name, name if len(name) == 1 else None)
-        at = at + 0.5 if at else key.time
-        await press_at(desktop, key, at)
-        question = question or desktop.app.screen
+    first = events.Key("d", "d")
+    at = first.time
+    await press_at(desktop, first, at)
+    await desktop.until(lambda: isinstance(desktop.app.screen, Confirm), "it is asked")
+    question = desktop.app.screen
+    for name in (*"eploy, enter", "enter", *"yyy"):
+        at += 0.5
+        await press_at(desktop, events.Key(name, name if len(name) == 1 else None), at)
         assert desktop.app.screen is question
-    assert isinstance(question, Confirm)
     assert desktop.core.asked("delete") == []
     after_a_pause = events.Key("y", "y")
     await press_at(desktop, after_a_pause, max(at, after_a_pause.time) + 1.0)
