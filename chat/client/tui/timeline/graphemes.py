@@ -31,8 +31,11 @@ def sanitize(text: str) -> str:
 
 
 def truncate(text: str, width: int) -> str:
-    """Return `text` on one line, truncated with an ellipsis if it is wider than `width`."""
-    text = " ".join(sanitize(text).split())
+    """Return `text` on one line, truncated with an ellipsis if it is wider than `width`.
+
+    It does not begin with a variation selector, which would widen the character before it.
+    """
+    text = " ".join(sanitize(text).split()).lstrip("\ufe0e\ufe0f")
     if cell_len(text) <= width:
         return text
     starts, ends = grapheme_clusters(text)

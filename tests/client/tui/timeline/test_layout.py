@@ -157,3 +157,7 @@ def test_highlighting_changes_no_text_and_cuts_no_character(
     lit = "".join(segment.text for segment in found if segment.style and segment.style.reverse)
     wanted = line.text[max(0, start) : None if end < 0 else end]
     assert wanted in lit if 0 <= start < (len(line.text) if end < 0 else end) else True
+
+
+def test_truncated_text_does_not_widen_the_character_before_it() -> None:
+    assert cell_len("┌ " + truncate("\ufe0fname", 9)) == cell_len("┌ name")
