@@ -59,6 +59,14 @@ def hostile() -> Iterator[HostileServer]:
     server.close()
 
 
+def last_sequence(output: bytes | bytearray) -> int:
+    """Return where the last sequence begins, which may be cut; 0 if there is none."""
+    at = output.rfind(b"\x1b")
+    if output[at + 1 : at + 2] in (b"", b"\\"):  # perhaps the end of a link: ESC, backslash
+        at = output.rfind(b"\x1b", 0, max(at, 0))
+    return max(at, 0)
+
+
 class Reader:
     """The text that a client has drawn so far."""
 
@@ -69,7 +77,7 @@ class Reader:
 
     def begin(self) -> None:
         """Forget what was drawn before."""
-        self._from = max(self.terminal.output.rfind(b"\x1b"), 0)  # never within a character
+        self._from = last_sequence(self.terminal.output)  # never within a character
         self._text = ""
 
     def wait_for(self, *texts: str) -> None:
@@ -91,7 +99,7 @@ class Reader:
         """Return it; only what is new is looked at."""
         new = self.terminal.output[self._from :]
         # The last sequence may be cut by the read, and blanks before it may belong to it.
-        whole = new[: max(new.rfind(b"\x1b"), 0)].rstrip(b" ")
+        whole = new[: last_sequence(new)].rstrip(b" ")
         self._text += plain(whole)
         self._from += len(whole)
         return self._text
