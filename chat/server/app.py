@@ -12,6 +12,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from urllib.parse import unquote
 
@@ -20,7 +21,7 @@ from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 
 from chat import __version__
-from chat.errors import CloseCode, StartupError
+from chat.errors import CloseCode, CommandError, StartupError, StoreUnavailable
 from chat.protocol import FEATURES, FEATURES_HEADER
 from chat.protocol.frames import Bye
 from chat.rate import Budgets, TokenBuckets
@@ -44,7 +45,7 @@ from chat.server.transport.outbound import WriteCoalescer
 from chat.server.writes import Writes
 from chat.store.accounts import RecordSettings
 from chat.store.ids import Ids
-from chat.store.operations import Commit, PendingCall
+from chat.store.operations import Commit
 from chat.store.store import Store
 from chat.text import printable_line
 
@@ -61,6 +62,8 @@ SWITCH_INTERVAL = 0.001
 """Seconds for which a thread of the store may delay the event loop; Python's default is 5 ms."""
 GC_THRESHOLD = 20_000
 """Allocations between two garbage collections; Python's default is 700."""
+RECORD_TIMEOUT = 1.0
+"""Seconds that a start waits at most for the audit log."""
 SIGN_UP_WINDOW = 600.0
 """Seconds in which an address may claim `sign_ups` names."""
 TUNING = Tuning()
@@ -249,7 +252,10 @@ class App:
         if is_erasing and self._erasures is not None:
             self._erasures.start()
         changed = RecordSettings(None, self.settings.recorded())
-        context.writes.submit(PendingCall(changed, lambda _: None, lambda _: None))
+        # The operator's commands read them, so they are stored before clients can connect.
+        with suppress(CommandError, StoreUnavailable, TimeoutError):
+            async with asyncio.timeout(RECORD_TIMEOUT):
+                await context.writes.commit(changed)
 
     def _sessions(self) -> list[Session]:
         endpoints = (each.endpoint for each in self.connections)
