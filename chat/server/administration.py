@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 PASSWORD_CHANGES = frozenset({"password_set", "password_removed"})
 OWN_CHANGES = PASSWORD_CHANGES | {"role", "device_added"}
-"""Acts that a user's own sessions are told."""
+"""Acts after which the user's own sessions receive an `account` frame."""
 
 
 class LiveSession(Protocol):

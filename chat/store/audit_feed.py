@@ -87,6 +87,8 @@ class AuditFeed:
     def _hand_over(self, commit: Commit) -> None:
         try:
             self._deliver(commit)
+        # The commit is on disk. A fault of the receiver must not end the thread that writes, or
+        # the one that looks: nothing would be stored, or no ban applied, until a restart.
         except Exception:
             log.exception("cannot deliver a commit")
 

@@ -90,7 +90,7 @@ class FakeServer:
         self.sends_events = True
         self.more_ids: tuple[str, ...] = ()
         self.features: tuple[str, ...] = ()
-        """What it supports beyond the first release, whose fields and commands it knows alone."""
+        """Supported features; without one, its fields and commands are refused."""
         self.role = "member"
         self.port = port
         self._stored: dict[tuple[str, str], Event] = {}

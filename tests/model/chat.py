@@ -173,7 +173,7 @@ class Chat:
     # Administration
 
     def account_info(self, account: Account) -> AccountInfo:
-        """Return an account as it is told."""
+        """Return the frame's form of an account."""
         return AccountInfo(
             name=account.name,
             role=account.role,

@@ -530,7 +530,7 @@ class Typed(Lines):
 
     @property
     def _lead(self) -> str:
-        """What stands before the typed text."""
+        """The prompt: the open question, or the current channel."""
         if self._question is not None:
             return f"{printable_line(self._question.text)}: "
         return f"{self.prompt}> "
