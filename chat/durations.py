@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["duration_text", "parse_duration"]
+__all__ = ["SECONDS", "duration_text", "parse_duration"]
 
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+"""Seconds by unit."""
 _DURATION = re.compile(r"(?:\d{1,9}[smhdw])+", re.ASCII)
 _PART = re.compile(r"(\d+)([smhdw])", re.ASCII)
 _LONGEST = 36_525 * 86_400

@@ -25,6 +25,7 @@ __all__ = [
     "ECHO",
     "GENERAL",
     "NAME_MAX",
+    "PASSWORD_MIN",
     "UNSHOWABLE",
     "UNSPACED",
     "TooLong",
@@ -46,8 +47,10 @@ __all__ = [
     "is_direct",
     "is_invitation_code",
     "is_link_code",
+    "is_long_enough",
     "is_number",
     "mentioned_names",
+    "password_form",
     "printable",
     "printable_line",
     "quoted_value",
@@ -56,6 +59,8 @@ __all__ = [
 _QUOTED_MAX = 80
 NAME_MAX = 32
 """Longest name of a user, and of a channel without its `#`, in characters."""
+PASSWORD_MIN = 8
+"""Fewest characters of a new password."""
 DIRECT_MAX = 16
 """Most participants of a direct channel."""
 
@@ -211,6 +216,16 @@ def emoji_form(emoji: str) -> str:
         return emoji.strip()
     bare = _INVISIBLE.sub("", unicodedata.normalize("NFC", emoji)).strip()
     return _EMOJI_STYLE.sub("\\g<0>\ufe0f", bare.strip(_JOINERS).strip())
+
+
+def password_form(password: str) -> str:
+    """Return the compatibility form (NFKC): the same for a password typed on another keyboard."""
+    return unicodedata.normalize("NFKC", password)
+
+
+def is_long_enough(password: str) -> bool:
+    """Whether a new password has at least `PASSWORD_MIN` characters."""
+    return len(password_form(password)) >= PASSWORD_MIN
 
 
 def check_name(value: str, limit: int = NAME_MAX) -> str:

@@ -12,7 +12,6 @@ import asyncio
 import os
 import sys
 import threading
-import unicodedata
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,16 +20,15 @@ from typing import TYPE_CHECKING, TypeVar
 
 from chat.errors import CommandError, ErrorCode
 from chat.rate import TokenBuckets
+from chat.text import PASSWORD_MIN, is_long_enough, password_form
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
-__all__ = ["PASSWORD_MIN", "Passwords", "check_new_password"]
+__all__ = ["Passwords", "check_new_password"]
 
 T = TypeVar("T")
 
-PASSWORD_MIN = 8
-"""Fewest characters of a new password."""
 THREADS = 2
 NICENESS = 10
 """How much less of a busy processor the threads get; they share none with an idle one."""
@@ -57,7 +55,7 @@ def check_new_password(password: str) -> None:
     Raises:
         CommandError: invalid.
     """
-    if len(_normal(password)) < PASSWORD_MIN:
+    if not is_long_enough(password):
         raise CommandError(
             ErrorCode.INVALID,
             f"password: must have at least {PASSWORD_MIN} characters",
@@ -127,7 +125,7 @@ class Passwords:
         Raises:
             CommandError: rate_limited, with the seconds to wait.
         """
-        return await self._run(address, lambda: _hasher().hash(_normal(password)))
+        return await self._run(address, lambda: _hasher().hash(password_form(password)))
 
     def close(self) -> None:
         """Wait for the running hashes, and end the threads; waiting ones never run."""
@@ -215,16 +213,11 @@ def _yield_to_others() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
-def _normal(password: str) -> str:
-    """Return the compatibility form, so that a password typed on another keyboard is the same."""
-    return unicodedata.normalize("NFKC", password)
-
-
 def _is_match(stored: str | None, password: str) -> bool:
     from argon2.exceptions import InvalidHashError, VerificationError
 
     try:
-        _hasher().verify(stored or UNMATCHED, _normal(password))
+        _hasher().verify(stored or UNMATCHED, password_form(password))
     except (VerificationError, InvalidHashError):
         return False
     return stored is not None

@@ -1,4 +1,4 @@
-"""Invitation and link codes: create, normalize, and hash them.
+"""Codes of invitations and devices: create, normalize, and hash them; hash tokens.
 
 Codes use Crockford's base32, which has no letters that look like digits. Case, spaces and hyphens
 do not matter, and O, I and L are read as digits.
@@ -14,6 +14,7 @@ from chat.text import is_link_code
 
 __all__ = [
     "erased_name_hash",
+    "hash_token",
     "invitation_hash",
     "link_mac",
     "new_invitation_code",
@@ -54,6 +55,11 @@ def normalize(code: str) -> str:
 def invitation_hash(code: str) -> bytes:
     """Return the stored form of an invitation code: 128 random bits need no salt."""
     return hashlib.sha256(normalize(code).encode()).digest()
+
+
+def hash_token(token: str) -> bytes:
+    """Return the stored form of a token: 256 random bits need no salt and no stretching."""
+    return hashlib.sha256(token.encode()).digest()
 
 
 def link_mac(key: bytes, name_fold: str, code: str) -> bytes:

@@ -16,8 +16,8 @@ from typing import Any
 from websockets.sync.client import ClientConnection, connect
 
 from chat.protocol.values import Limits
-from chat.server.handlers.signin import hash_token
 from chat.store.accounts import SignIn
+from chat.store.codes import hash_token
 from chat.store.operations import (
     Commit,
     JoinChannel,

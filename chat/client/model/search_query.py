@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, time
 from typing import TYPE_CHECKING, Any
 
+from chat.durations import SECONDS
 from chat.errors import ChatError
 from chat.text import check_channel, check_name, direct_channel
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["HINT", "SearchError", "Since", "parse_search", "parse_since"]
 
 
-_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _DURATION = re.compile(r"(\d{1,9})([smhdw])")
 _SEQ = re.compile(r"\d{1,16}")
 
@@ -49,7 +49,7 @@ def parse_since(word: str, now: datetime) -> Since:
     if _SEQ.fullmatch(word):
         return Since(seq=int(word))
     if match := _DURATION.fullmatch(word):
-        ago = int(match[1]) * _UNITS[match[2]]
+        ago = int(match[1]) * SECONDS[match[2]]
         return Since(ts=max(0, round((now.timestamp() - ago) * 1000)))
     try:
         if re.fullmatch(r"\d\d:\d\d(:\d\d)?", word):

@@ -10,7 +10,6 @@ from functools import partial
 from ipaddress import ip_network
 from time import time
 from typing import TYPE_CHECKING
-from unicodedata import normalize
 
 from chat.client.model.sign_in import SignInWay
 from chat.client.model.slash.parser import Invocation
@@ -21,7 +20,7 @@ from chat.client.presenter.view import Choice, Refused
 from chat.client.sync.core import answer
 from chat.durations import parse_duration
 from chat.errors import CommandError, ErrorCode
-from chat.text import check_channel, check_name, fold
+from chat.text import PASSWORD_MIN, check_channel, check_name, fold, is_long_enough
 
 if TYPE_CHECKING:
     from chat.protocol.commands import AnsweredBy, Ban
@@ -36,12 +35,10 @@ if TYPE_CHECKING:
         Users,
     )
 
-__all__ = ["HANDLERS", "open_menu", "told_entry"]
+__all__ = ["HANDLERS", "entry_text", "open_menu"]
 
 _ROLES = ("admin", "member", "bot")
 _AUDIT_PAGE = 200
-_PASSWORD_MIN = 8
-"""Characters that servers require of a new password."""
 
 
 def _day(ts: int) -> str:
@@ -229,7 +226,7 @@ def _ask_new_password(
         _ask_new_password(conversation, then, problem)
 
     def typed(new: str) -> None:
-        if len(normalize("NFKC", new)) < _PASSWORD_MIN:
+        if not is_long_enough(new):
             again("That is too short. ")
             return
         conversation.view.ask_secret(
@@ -237,7 +234,7 @@ def _ask_new_password(
             lambda same: then(new) if same == new else again("The two passwords differ. "),
         )
 
-    question = f"{problem}New password, at least {_PASSWORD_MIN} characters"
+    question = f"{problem}New password, at least {PASSWORD_MIN} characters"
     conversation.view.ask_secret(question, typed)
 
 
@@ -573,13 +570,13 @@ async def _list_audit(conversation: Conversation, before: int | None) -> None:
 def _entry_choice(entry: AuditEntry) -> Choice:
     details = _details(entry)
     more = f" ({details})" if details else ""
-    return Choice(str(entry.seq), f"{local_time(entry.ts):%d %b %H:%M}  {told_entry(entry)}{more}")
+    return Choice(str(entry.seq), f"{local_time(entry.ts):%d %b %H:%M}  {entry_text(entry)}{more}")
 
 
 def _whole_entry(entry: AuditEntry) -> str:
     details = filter(None, (f"from {entry.address}" if entry.address else "", _details(entry)))
     more = f" ({', '.join(details)})"
-    told = f"{entry.seq}. {_minute(entry.ts)}: {told_entry(entry)}"
+    told = f"{entry.seq}. {_minute(entry.ts)}: {entry_text(entry)}"
     return told if more == " ()" else told + more
 
 
@@ -624,7 +621,7 @@ _HOW = {
 _DETAILS = {"before": "before that"}
 
 
-def told_entry(entry: AuditEntry) -> str:
+def entry_text(entry: AuditEntry) -> str:
     """Return what an audit entry says, as a short sentence."""
     by, user = entry.by or "the operator", entry.user or "?"
     sentence = _SENTENCES.get(entry.act)

@@ -62,6 +62,7 @@ from chat.store.accounts import (
     SetPassword,
     network_of,
 )
+from chat.store.codes import hash_token
 from chat.store.read.reader import Reader
 from chat.store.store import erase_account, execute, look
 from chat.text import fold, printable_line
@@ -126,7 +127,7 @@ def _user_add(settings: UserAddSettings) -> int:
     account = execute(url, AddAccount(None, name, role, reserved))
     if settings.bot:
         token = secrets.token_urlsafe(32)
-        execute(url, AddDevice(None, name, _hash(token), "bot"))
+        execute(url, AddDevice(None, name, hash_token(token), "bot"))
         tell(f"Added the bot {account.user.name}. Keep its token secret:")
         sys.stdout.write(token + "\n")
     else:
@@ -229,7 +230,9 @@ def _link(settings: LinkSettings) -> int:
 def _token(settings: TokenSettings) -> int:
     token = secrets.token_urlsafe(32)
     try:
-        execute(settings.store_url, AddDevice(None, settings.name, _hash(token), settings.label))
+        execute(
+            settings.store_url, AddDevice(None, settings.name, hash_token(token), settings.label)
+        )
     except CommandError as exc:  # as in the first version, exit code 2
         raise StartupError(str(exc)) from None
     tell(f"New token for {settings.name}. Keep it secret:")
@@ -453,12 +456,6 @@ def _target(text: str) -> tuple[str | None, Network | None]:
         return None, network_of(text)
     except ValueError:
         return text, None
-
-
-def _hash(token: str) -> bytes:
-    from chat.server.handlers.signin import hash_token
-
-    return hash_token(token)
 
 
 WORK: dict[str, Callable[[Any], int]] = {

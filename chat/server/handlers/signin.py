@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import time
 from collections.abc import Coroutine
@@ -16,6 +15,7 @@ from chat.protocol.frames import ServerInfo, Welcome
 from chat.server.refusals import as_refusal, close_code, close_reason
 from chat.server.transport.limits import source_of
 from chat.store.accounts import Account, Quota, SignIn
+from chat.store.codes import hash_token
 from chat.store.operations import Membership
 from chat.store.read.reader import Reader
 from chat.text import fold
@@ -23,17 +23,9 @@ from chat.text import fold
 if TYPE_CHECKING:
     from chat.server.session import Session
 
-__all__ = ["hash_token", "hello"]
+__all__ = ["hello"]
 
 BUSY = "too many sign-ins at this moment; try again later"
-
-
-def hash_token(token: str) -> bytes:
-    """Return the hash of a token that the store keeps.
-
-    A token is 256 random bits, so a plain SHA-256 is enough: no salt, no stretching.
-    """
-    return hashlib.sha256(token.encode()).digest()
 
 
 def hello(session: Session, command: Hello) -> Coroutine[Any, Any, None] | None:

@@ -9,7 +9,7 @@ import pytest
 
 from chat.client.model.sign_in import Credential, SignInWay
 from chat.client.model.state import ConnectionChanged, DeviceAdded, Link
-from chat.client.presenter.accounts import open_menu, told_entry
+from chat.client.presenter.accounts import entry_text, open_menu
 from chat.client.presenter.composer.completion import Sources, complete
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.commands import (
@@ -401,7 +401,7 @@ async def test_the_audit_log_is_read_in_pages(bench: Bench) -> None:
     ],
 )
 def test_an_audit_entry_is_a_sentence(entry: dict[str, object], sentence: str) -> None:
-    assert told_entry(AuditEntry.model_validate({"seq": 1, "ts": NOW, **entry})) == sentence
+    assert entry_text(AuditEntry.model_validate({"seq": 1, "ts": NOW, **entry})) == sentence
 
 
 @pytest.mark.parametrize(
