@@ -346,7 +346,8 @@ class TestBans:
         self, shared: ChatServer, fresh: Fresh
     ) -> None:
         name = fresh("alice")
-        async with admin(shared, name) as alice:
+        # The other admin: the last one could not be banned even with force.
+        async with admin(shared, fresh("bob")), admin(shared, name) as alice:
             for command in (Ban(name=name), Ban(address="127.0.0.0/8"), Ban(address="::/0")):
                 assert await refusal(alice, command) == "needs_force"
             await alice.settle()
