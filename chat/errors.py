@@ -55,6 +55,8 @@ class ErrorCode(StrEnum):
     NO_SUCH_BAN = "no_such_ban"
     LAST_ADMIN = "last_admin"  # the last admin cannot be demoted, disabled or erased
     NEEDS_FORCE = "needs_force"  # a ban of loopback, a proxy, or oneself
+    MUTED = "muted"  # a moderator muted the user in the channel
+    ARCHIVED = "archived"  # the channel is read-only
     NO_SUCH_CHANNEL = "no_such_channel"
     NO_SUCH_USER = "no_such_user"
     NO_SUCH_MESSAGE = "no_such_message"

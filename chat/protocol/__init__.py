@@ -7,7 +7,7 @@ converts between bytes and models.
 
 PROTOCOL_VERSION = 1
 
-FEATURES = ("hidden", "accounts")
+FEATURES = ("hidden", "accounts", "rooms")
 """Features of this version beyond the first release of version 1.
 
 A server lists them in `Welcome.features` and in the header `FEATURES_HEADER` of every HTTP
@@ -17,5 +17,8 @@ client sends none of its fields and commands.
 - `hidden`: the field `hidden` of `prefer`.
 - `accounts`: `invite`, `link`, `password` and `device` in `hello`, and the commands for devices,
   accounts, invitations, bans and the audit log.
+- `rooms`: `thread_only` in `send`, `thread` in `mark`, `channel` in `ban`, `unban` and `bans`, and
+  the commands for private channels, invitations to channels, moderation, roles, settings of
+  channels, ignored users and followed threads.
 """
 FEATURES_HEADER = "Chat-Features"

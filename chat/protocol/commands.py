@@ -44,6 +44,9 @@ from chat.protocol.values import (
     Name,
     Place,
     Position,
+    Posting,
+    Reserved,
+    Retention,
     Secret,
     Seq,
     Status,
@@ -56,23 +59,33 @@ from chat.protocol.values import (
 __all__ = [
     "AccountCommand",
     "AnsweredBy",
+    "Archive",
     "Ban",
     "BaseCommand",
+    "ChangeChannel",
     "Channels",
     "Command",
+    "Create",
     "CreateInvitation",
     "CreateLink",
+    "Decline",
     "Delete",
+    "DeleteChannel",
     "Edit",
+    "Follow",
     "Hello",
     "History",
+    "Ignore",
+    "Invite",
     "Join",
+    "Kick",
     "Leave",
     "ListBans",
     "ListDevices",
     "ListInvitations",
     "ListUsers",
     "Mark",
+    "MuteUser",
     "Pin",
     "Ping",
     "Prefer",
@@ -83,10 +96,14 @@ __all__ = [
     "Search",
     "Send",
     "SetPassword",
+    "SetRole",
     "SetStatus",
     "SetTopic",
     "Typing",
     "Unban",
+    "Unignore",
+    "Uninvite",
+    "Unmute",
     "Who",
     "positions_max",
 ]
@@ -194,6 +211,16 @@ class Join(BaseCommand):
     resume: ResumeFrom | None = None
 
 
+class Create(BaseCommand):
+    """Create a channel, as its owner; `name_unavailable` if the name is taken or reserved."""
+
+    answer: ClassVar[ClassOf[Joined]] = Joined
+    type: Literal["create"] = "create"
+    channel: Channel
+    private: Flag = False
+    topic: Topic = ""
+
+
 class Leave(_OkCommand):
     """Leave a channel."""
 
@@ -210,6 +237,8 @@ class Send(_OkCommand):
     cid: Cid | None = None
     reply_to: Seq | None = None
     me: Flag = False
+    thread_only: Flag = False
+    """The reply appears only in its thread; needs `reply_to`."""
 
 
 class Edit(_OkCommand):
@@ -223,7 +252,7 @@ class Edit(_OkCommand):
 
 
 class Delete(_OkCommand):
-    """Delete a message; allowed for its author and owners of the channel."""
+    """Delete a message; allowed for its author, and for moderators of the channel."""
 
     type: Literal["delete"] = "delete"
     channel: Channel
@@ -307,11 +336,21 @@ class Search(BaseCommand):
 
 
 class Mark(_OkCommand):
-    """Move the user's read marker forward to `seq`."""
+    """Move the user's read marker forward to `seq`, or the one of a `thread` (its root)."""
 
     type: Literal["mark"] = "mark"
     channel: Channel
     seq: Seq
+    thread: Seq | None = None
+
+
+class Follow(_OkCommand):
+    """Follow a `thread` (the seq of any message in it), or with `remove` no longer."""
+
+    type: Literal["follow"] = "follow"
+    channel: Channel
+    thread: Seq
+    remove: Flag = False
 
 
 class Prefer(_OkCommand):
@@ -455,13 +494,16 @@ class ListInvitations(BaseCommand):
 
 
 class Ban(_OkCommand):
-    """Ban an account by `name`, or an `address` or network, from the server, as an admin.
+    """Ban a user from `channel` as a moderator, or from the server as an admin.
 
-    A ban of an account that exists replaces the previous one. A ban that covers loopback, a
-    trusted proxy, or the admin's own account or address needs `force`.
+    A ban from the server is for an account, by `name`, or for an `address` or network. A ban of
+    something that is banned replaces the previous one. One that covers loopback, a trusted proxy,
+    or the admin's own account or address needs `force`.
     """
 
     type: Literal["ban"] = "ban"
+    channel: Channel | None = None
+    """None: the server."""
     name: Name | None = None
     address: Line | None = None
     """An IP address, or a network such as `192.0.2.0/24`."""
@@ -472,31 +514,146 @@ class Ban(_OkCommand):
 
     @model_validator(mode="after")
     def _one_object(self) -> Ban:
-        if (self.name is None) == (self.address is None):
-            raise ValueError("use either name or address")
+        _check_one_object(self.channel, self.name, self.address)
         return self
 
 
 class Unban(_OkCommand):
-    """Lift a ban, as an admin."""
+    """Lift a ban from `channel` as a moderator, or from the server as an admin."""
 
     type: Literal["unban"] = "unban"
+    channel: Channel | None = None
     name: Name | None = None
     address: Line | None = None
 
     @model_validator(mode="after")
     def _one_object(self) -> Unban:
-        if (self.name is None) == (self.address is None):
-            raise ValueError("use either name or address")
+        _check_one_object(self.channel, self.name, self.address)
         return self
 
 
+def _check_one_object(channel: str | None, name: str | None, address: str | None) -> None:
+    if (name is None) == (address is None):
+        raise ValueError("use either name or address")
+    if channel is not None and name is None:
+        raise ValueError("a ban from a channel needs a name")
+
+
 class ListBans(BaseCommand):
-    """List the bans in force, as an admin; a page, newest first, before `cursor`."""
+    """List the bans in force from `channel`, as a moderator, or from the server, as an admin.
+
+    A page, newest first, before `cursor`.
+    """
 
     answer: ClassVar[ClassOf[Bans]] = Bans
     type: Literal["bans"] = "bans"
+    channel: Channel | None = None
     cursor: Count | None = None
+
+
+class Kick(_OkCommand):
+    """End the membership of `name` in a channel, as a moderator; they may join again."""
+
+    type: Literal["kick"] = "kick"
+    channel: Channel
+    name: Name
+    reason: Line = ""
+
+
+class MuteUser(_OkCommand):
+    """Let `name` read but not send in a channel, as a moderator."""
+
+    type: Literal["mute"] = "mute"
+    channel: Channel
+    name: Name
+    until: Moment | None = None
+    """None: until lifted."""
+    reason: Line = ""
+
+
+class Unmute(_OkCommand):
+    """Lift a mute in a channel, as a moderator."""
+
+    type: Literal["unmute"] = "unmute"
+    channel: Channel
+    name: Name
+
+
+class SetRole(_OkCommand):
+    """Set the role of `name` in a channel, as its owner; `owner` passes the ownership on."""
+
+    type: Literal["role"] = "role"
+    channel: Channel
+    name: Name
+    role: Literal["owner", "moderator", "member"]
+
+
+class Invite(_OkCommand):
+    """Invite `name` to a channel."""
+
+    type: Literal["invite"] = "invite"
+    channel: Channel
+    name: Name
+
+
+class Uninvite(_OkCommand):
+    """Withdraw an invitation to a channel: one's own, or as a moderator any."""
+
+    type: Literal["uninvite"] = "uninvite"
+    channel: Channel
+    name: Name
+
+
+class Decline(_OkCommand):
+    """Decline an invitation to a channel."""
+
+    type: Literal["decline"] = "decline"
+    channel: Channel
+
+
+class ChangeChannel(_OkCommand):
+    """Change settings of a channel, as its owner; omitted fields remain unchanged.
+
+    `private` can only be set, not removed. `retention` takes effect a day later.
+    """
+
+    type: Literal["channel"] = "channel"
+    channel: Channel
+    posting: Posting | None = None
+    invites: Reserved | None = None
+    topic: Reserved | None = None
+    pins: Reserved | None = None
+    private: bool | None = None
+    retention: Retention | None = None
+
+
+class Archive(_OkCommand):
+    """Make a channel read-only, as its owner; with `remove`, it takes messages again."""
+
+    type: Literal["archive"] = "archive"
+    channel: Channel
+    remove: Flag = False
+
+
+class DeleteChannel(_OkCommand):
+    """Delete a channel with its log for everybody, as its owner."""
+
+    type: Literal["delete_channel"] = "delete_channel"
+    channel: Channel
+
+
+class Ignore(_OkCommand):
+    """Ignore a user: no notifications, and their direct messages open nothing."""
+
+    type: Literal["ignore"] = "ignore"
+    name: Name
+
+
+class Unignore(_OkCommand):
+    """Stop ignoring a user."""
+
+    type: Literal["unignore"] = "unignore"
+    name: Name
 
 
 class ReadAudit(BaseCommand):
@@ -517,6 +674,7 @@ class Ping(_OkCommand):
 Command = Annotated[
     Hello
     | Join
+    | Create
     | Leave
     | Send
     | Edit
@@ -526,6 +684,7 @@ Command = Annotated[
     | History
     | Search
     | Mark
+    | Follow
     | Prefer
     | Typing
     | SetStatus
@@ -543,6 +702,18 @@ Command = Annotated[
     | Ban
     | Unban
     | ListBans
+    | Kick
+    | MuteUser
+    | Unmute
+    | SetRole
+    | Invite
+    | Uninvite
+    | Decline
+    | ChangeChannel
+    | Archive
+    | DeleteChannel
+    | Ignore
+    | Unignore
     | ReadAudit
     | Ping,
     Field(discriminator="type"),

@@ -15,6 +15,7 @@ from chat.protocol.values import (
     CHANNELS_MAX,
     Act,
     Channel,
+    ChannelSettings,
     Cid,
     Count,
     Epoch,
@@ -25,6 +26,7 @@ from chat.protocol.values import (
     Line,
     Mid,
     Name,
+    Names,
     Passage,
     Pinned,
     Position,
@@ -38,6 +40,7 @@ from chat.protocol.values import (
     Token,
     Topic,
     Wire,
+    Word,
     at_most,
 )
 
@@ -49,6 +52,7 @@ __all__ = [
     "BanInfo",
     "Bans",
     "Bye",
+    "ChannelInvitation",
     "ChannelList",
     "ChannelListing",
     "Device",
@@ -56,14 +60,17 @@ __all__ = [
     "ErrorFrame",
     "Heads",
     "Hit",
+    "Ignored",
     "Invitation",
     "InvitationFrame",
     "Invitations",
+    "Invited",
     "Joined",
     "LinkCode",
     "Member",
     "Members",
     "Membership",
+    "Mute",
     "Ok",
     "Page",
     "Preferences",
@@ -73,6 +80,7 @@ __all__ = [
     "Results",
     "ServerFrame",
     "ServerInfo",
+    "ThreadState",
     "Tick",
     "TypingFrame",
     "Users",
@@ -82,6 +90,10 @@ __all__ = [
 
 def _is_empty(value: object) -> bool:
     return not value
+
+
+def _is_usual(settings: object) -> bool:
+    return settings == ChannelSettings()
 
 
 class _Frame(Wire):
@@ -98,6 +110,36 @@ class ServerInfo(_Frame):
     version: Line
 
 
+class Mute(_Frame):
+    """A mute of the user in a channel: they may read, but not send."""
+
+    by: Name
+    until: Time | None = None
+    """None: until lifted."""
+    reason: Line | None = None
+
+
+class ThreadState(_Frame):
+    """A thread that the user follows: they wrote in it, started it, or chose to follow it."""
+
+    thread: Seq
+    """The root."""
+    read: Position
+    unread: Count
+    """Replies of others above `read` that are not in the channel's timeline."""
+    mentions: Count
+
+
+class ChannelInvitation(_Frame):
+    """An invitation of the user to a channel, until they join or decline, or it is withdrawn."""
+
+    channel: Channel
+    by: Name
+    ts: Time
+    topic: Topic = ""
+    private: Flag = False
+
+
 class Membership(_Frame):
     """A channel of the user, as listed in `welcome`."""
 
@@ -112,6 +154,13 @@ class Membership(_Frame):
     pinned: Pinned = 0
     muted: Flag = False
     level: Level = USUAL_LEVEL
+    settings: ChannelSettings = Field(default=ChannelSettings(), exclude_if=_is_usual)
+    mute: Mute | None = None
+    """A mute of the user that is in force."""
+    threads: Annotated[tuple[ThreadState, ...], FailFast()] = Field(
+        default=(), max_length=LIST_MAX, exclude_if=_is_empty
+    )
+    """Followed threads with unread replies, newest first, up to a limit."""
 
 
 class Member(_Frame):
@@ -120,6 +169,8 @@ class Member(_Frame):
     name: Name
     role: Role
     presence: Presence
+    muted: Flag = False
+    """Whether a moderator muted them."""
 
 
 class Welcome(_Frame):
@@ -143,6 +194,12 @@ class Welcome(_Frame):
     )
     """Features added to version 1 later; see `chat.protocol.FEATURES`."""
     role: ServerRole = "member"
+    invited: Annotated[tuple[ChannelInvitation, ...], FailFast()] = Field(
+        default=(), max_length=LIST_MAX, exclude_if=_is_empty
+    )
+    """Open invitations to channels, newest first, up to a limit."""
+    ignored: Names = Field(default=(), exclude_if=_is_empty)
+    """The users whom the user ignores."""
 
 
 class Ok(_Frame):
@@ -200,6 +257,17 @@ class Joined(_Frame):
         default=(), max_length=LIST_MAX, exclude_if=_is_empty
     )
     """The pinned messages."""
+    settings: ChannelSettings = Field(default=ChannelSettings(), exclude_if=_is_usual)
+    mute: Mute | None = None
+    """A mute of the user that is in force."""
+    rights: Annotated[tuple[Word, ...], FailFast()] = Field(
+        default=(), max_length=100, exclude_if=_is_empty
+    )
+    """What the user may do now; see `chat.rights.Right`."""
+    threads: Annotated[tuple[ThreadState, ...], FailFast()] = Field(
+        default=(), max_length=LIST_MAX, exclude_if=_is_empty
+    )
+    """Followed threads with unread replies, newest first, up to a limit."""
     members: Annotated[tuple[Member, ...], Field(max_length=LIST_MAX), FailFast()]
     member_count: Count
     recovered: bool
@@ -261,6 +329,7 @@ class ChannelListing(_Frame):
     channel: Channel
     topic: Topic
     members: Count
+    archived: Flag = False
 
 
 class ChannelList(_Frame):
@@ -312,7 +381,8 @@ class TypingFrame(_Frame):
 class Read(_Frame):
     """The user's read marker, after any of their devices moved it; `version` is its seq.
 
-    The counts are as of `head`; later events may arrive before or after this frame.
+    The counts are as of `head`; later events may arrive before or after this frame. With `thread`,
+    it is the marker of this thread, and `following` says whether the user follows it.
     """
 
     type: Literal["read"] = "read"
@@ -322,6 +392,8 @@ class Read(_Frame):
     unread: Count
     mentions: Count
     head: Position = 0
+    thread: Seq | None = None
+    following: Flag = False
 
 
 class Preferences(_Frame):
@@ -339,13 +411,33 @@ class Preferences(_Frame):
 
 
 class Removed(_Frame):
-    """The channel is no longer in the user's list, for a reason that is no event in its log.
+    """The channel is no longer in the user's list.
 
-    A direct channel with an erased user gets another name; a `joined` for that follows.
+    A direct channel with an erased user gets another name; a `joined` for that follows. Otherwise,
+    `act` says why: `kick`, `ban`, `deleted`, or `erased`; `by` is the acting user.
     """
 
     type: Literal["removed"] = "removed"
     channel: Channel
+    act: Word | None = None
+    by: Name | None = None
+    until: Time | None = None
+    reason: Line | None = None
+
+
+class Invited(_Frame):
+    """An invitation to a channel; with `remove`, it was accepted, declined, or withdrawn."""
+
+    type: Literal["invited"] = "invited"
+    invitation: ChannelInvitation
+    remove: Flag = False
+
+
+class Ignored(_Frame):
+    """All users whom the user ignores, after any of their devices changed them."""
+
+    type: Literal["ignored"] = "ignored"
+    names: Names
 
 
 class Heads(_Frame):
@@ -470,10 +562,14 @@ class BanInfo(_Frame):
 
 
 class Bans(_Frame):
-    """The answer to `bans`, newest first; `cursor` requests the next page."""
+    """The answer to `bans`, newest first; `cursor` requests the next page.
+
+    With `channel`, these are bans from the channel.
+    """
 
     type: Literal["bans"] = "bans"
     id: Id | None = None
+    channel: Channel | None = None
     bans: Annotated[tuple[BanInfo, ...], Field(max_length=LIST_MAX), FailFast()]
     cursor: Count | None = None
 
@@ -529,6 +625,8 @@ ServerFrame = Annotated[
     | Read
     | Preferences
     | Removed
+    | Invited
+    | Ignored
     | Heads
     | Devices
     | LinkCode

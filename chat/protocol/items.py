@@ -13,9 +13,11 @@ from pydantic import ConfigDict, Field
 
 from chat.protocol.values import (
     Channel,
+    ChannelSettings,
     Cid,
     Emoji,
     Flag,
+    Line,
     Mid,
     Name,
     Names,
@@ -34,7 +36,21 @@ __all__ = ["Event", "EventFields", "Item", "Kind"]
 
 Kind = Annotated[
     Literal[
-        "message", "edit", "delete", "react", "pin", "topic", "join", "leave", "role", "erased_user"
+        "message",
+        "edit",
+        "delete",
+        "react",
+        "pin",
+        "topic",
+        "join",
+        "leave",
+        "role",
+        "erased_user",
+        "settings",
+        "ban",
+        "mute",
+        "expire",
+        "deleted",
     ]
     | Word,
     Field(union_mode="left_to_right"),
@@ -55,9 +71,16 @@ class _Body(Wire):
     - react: `target`, `emoji`, `remove`
     - pin: `target`, `remove`
     - topic: `topic`
-    - join, leave: nothing; `author` is the user
+    - join: nothing; `author` is the user
+    - leave: nothing; `author` is the user. If somebody else ended the membership: `by`, `act`
+      (`kick` or `ban`), `reason`, `until`
     - erased_user: nothing; `author` is the name that remains
-    - role: `user`, `role`
+    - role: `user`, `role`; `author` is the user themselves if an ownership passed on
+    - settings: `settings`, all of them
+    - ban: `user`, `reason`, `until`: a ban of somebody who is no member; with `remove`, its end
+    - mute: `user`, `reason`, `until`; with `remove`, its end
+    - expire: `up_to`: the texts of all messages up to this seq are erased
+    - deleted: nothing; the last event of a channel that was deleted
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
@@ -83,6 +106,14 @@ class _Body(Wire):
     role: Role | None = None
     erased: Flag = False
     cid: Cid | None = None
+    thread_only: Flag = False
+    """A reply that belongs to its thread, and not to the timeline of the channel."""
+    by: Name | None = None
+    act: Word | None = None
+    reason: Line | None = None
+    until: Time | None = None
+    settings: ChannelSettings | None = None
+    up_to: Seq | None = None
 
 
 class Item(_Body):
@@ -134,3 +165,12 @@ class EventFields(_EventStart, total=False):
     remove: bool
     topic: str
     cid: str
+    thread_only: bool
+    user: str
+    role: str
+    by: str
+    act: str
+    reason: str
+    until: int
+    settings: dict[str, str | bool | int]
+    up_to: int

@@ -24,6 +24,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from chat import rights
 from chat import text as rules
 from chat.protocol.limits import (
     LIST_MAX,
@@ -41,6 +42,7 @@ __all__ = [
     "ID_MAX",
     "Act",
     "Channel",
+    "ChannelSettings",
     "Cid",
     "Code",
     "Count",
@@ -59,9 +61,12 @@ __all__ = [
     "Pinned",
     "Place",
     "Position",
+    "Posting",
     "Presence",
     "ReactionCounts",
     "Reactions",
+    "Reserved",
+    "Retention",
     "Role",
     "Seconds",
     "Secret",
@@ -313,12 +318,42 @@ Presence = Annotated[
     Literal["online", "away", "busy", "offline"] | Word, Field(union_mode="left_to_right")
 ]
 """The presence shown to others; a newer server may send other values."""
-Role = Annotated[Literal["owner", "member"] | Word, Field(union_mode="left_to_right")]
+Role = Annotated[Literal["owner", "moderator", "member"] | Word, Field(union_mode="left_to_right")]
 """A member's role in a channel; a newer server may send other values."""
 ServerRole = Annotated[
     Literal["admin", "member", "bot"] | Word,
     Field(union_mode="left_to_right", exclude_if=lambda role: role == "member"),
 ]
 """An account's role on the server; omitted if it is `member`."""
+
+
+def _is_default(field: str) -> Callable[[object], bool]:
+    """Return whether a value is the default of a channel's setting, which the JSON omits."""
+    default = getattr(rights.DEFAULT, field)
+    return lambda value: bool(value == default)
+
+
+Posting = Literal["everyone", "moderators"]
+"""Who may send messages to a channel."""
+Reserved = Literal["members", "moderators"]
+"""Who may do something in a channel."""
+Retention = Annotated[int, Field(ge=0, le=3_153_600_000)]
+"""Seconds after which messages expire; 0: as the server has it."""
+
+
+class ChannelSettings(Wire):
+    """The settings of a channel; those with their default are omitted. See `chat.rights`."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
+
+    posting: Annotated[Posting | Word, Field(exclude_if=_is_default("posting"))] = "everyone"
+    invites: Annotated[Reserved | Word, Field(exclude_if=_is_default("invites"))] = "members"
+    topic: Annotated[Reserved | Word, Field(exclude_if=_is_default("topic"))] = "members"
+    pins: Annotated[Reserved | Word, Field(exclude_if=_is_default("pins"))] = "members"
+    private: Flag = False
+    archived: Flag = False
+    retention: Annotated[Retention, Field(exclude_if=_is_falsy)] = 0
+
+
 Act = Word
 """The kind of an entry in the audit log; see `chat.store.accounts.ACTS`."""

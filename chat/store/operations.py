@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from chat.errors import CommandError, StoreUnavailable
 from chat.protocol.items import EventFields, Item
+from chat.rights import DEFAULT, ChannelSettings
 
 __all__ = [
     "Append",
@@ -181,6 +182,7 @@ class ChannelState:
     epoch: str
     head: int
     topic: str
+    settings: ChannelSettings = DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,6 +325,7 @@ class SendMessage(Append):
     me: bool = False
     reply_to: int | None = None
     cid: str | None = None
+    thread_only: bool = False
 
 
 @dataclass(slots=True)

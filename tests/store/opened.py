@@ -173,7 +173,7 @@ class OpenStore:
     def last_event(self) -> Event | None:
         """The last event of the last commit, or None if it has no events."""
         events = self.commits[-1].events
-        return Event(**events[-1]) if events else None
+        return Event.model_validate(events[-1]) if events else None
 
     def join(self, user: User, channel: str) -> Membership:
         """Join or create a channel; return the membership."""

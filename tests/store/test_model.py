@@ -171,7 +171,7 @@ def test_store_matches_the_model(
 
 def validated(fields: EventFields) -> Event:
     """Return the event; it must have no other fields on the wire."""
-    event = Event(**fields)
+    event = Event.model_validate(fields)
     assert json.loads(encode(event)) == json.loads(encode_fields(fields))
     return event
 

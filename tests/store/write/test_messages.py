@@ -17,7 +17,7 @@ def test_seqs_rise_by_one_and_events_match_the_log(store: OpenStore, alice: User
     second = store.append(SendMessage(alice, "#General", "two", me=True))
     assert (first.seq, second.seq) == (2, 3)
     for done, commit in zip((first, second), store.commits[-2:], strict=True):
-        event = Event(**commit.events[0])
+        event = Event.model_validate(commit.events[0])
         assert (done.seq, done.mid, done.ts) == (event.seq, event.mid, event.ts)
         item = store.item(alice, event.seq)
         assert item.model_dump(exclude={"rev", "edited", "reactions"}) == event.model_dump(

@@ -1,0 +1,343 @@
+"""Inputs and outputs of the store for channels: roles, moderation, settings, invitations, threads.
+
+As in `operations`, an operation carries names as typed, and the store decides it inside the
+transaction with the table of `chat.rights`. Moderation is an event of the channel's log; what is
+not (invitations, ignored users, the end of a channel) is returned with the result, and the server
+passes it on to the sessions concerned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from chat.rights import ChannelSettings
+from chat.store.operations import (
+    Append,
+    ChannelOperation,
+    ChannelState,
+    Operation,
+    User,
+)
+
+__all__ = [
+    "BanFromChannel",
+    "ChangeSettings",
+    "ChannelBan",
+    "CreateChannel",
+    "DeclineInvitation",
+    "DeleteChannel",
+    "Expire",
+    "Expired",
+    "FollowThread",
+    "IgnoreUser",
+    "IgnoredUsers",
+    "InviteToChannel",
+    "Invited",
+    "Kick",
+    "LiftChannelBan",
+    "MarkThread",
+    "MarkedThread",
+    "Moderate",
+    "MuteMember",
+    "Muted",
+    "OpenInvitation",
+    "SetChannelRole",
+    "ThreadState",
+    "Uninvited",
+    "UnmuteMember",
+    "WithdrawInvitation",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Muted:
+    """A mute in force; `until` is in milliseconds since 1970, None: until lifted."""
+
+    by: str
+    until: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadState:
+    """A followed thread; see `protocol.frames.ThreadState`."""
+
+    thread: int
+    read: int
+    unread: int
+    mentions: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenInvitation:
+    """An invitation of a user to a channel."""
+
+    channel: str
+    by: str
+    ts: int
+    topic: str
+    private: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelBan:
+    """A ban from a channel."""
+
+    id: int
+    name: str
+    created: int
+    until: int | None
+    reason: str
+    by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CreateChannel(ChannelOperation[ChannelState]):
+    """Create `channel` with the user as its owner; refused if the name is taken or reserved."""
+
+    user: User
+    channel: str
+    private: bool = False
+    topic: str = ""
+
+
+class Moderate(Append):
+    """An act of moderation against the user called `name`: an event of the channel.
+
+    `until` is in milliseconds since 1970; None: until lifted.
+    """
+
+    __slots__ = ()
+
+    name: str
+
+
+@dataclass(slots=True)
+class Kick(Moderate):
+    """End the membership of `name`; appends their `leave` event with `act: kick`."""
+
+    kind: ClassVar[str] = "leave"
+
+    user: User
+    channel: str
+    name: str
+    reason: str = ""
+    cid: str | None = None
+
+
+@dataclass(slots=True)
+class BanFromChannel(Moderate):
+    """Ban `name`: a `leave` event with `act: ban` for a member, a `ban` event for others.
+
+    It also withdraws an invitation. A ban of somebody who is banned replaces the previous one.
+    """
+
+    kind: ClassVar[str] = "ban"
+
+    user: User
+    channel: str
+    name: str
+    until: int | None = None
+    reason: str = ""
+    cid: str | None = None
+
+
+@dataclass(slots=True)
+class LiftChannelBan(Moderate):
+    """Lift a ban: a `ban` event with `remove`."""
+
+    kind: ClassVar[str] = "ban"
+
+    user: User
+    channel: str
+    name: str
+    cid: str | None = None
+
+
+@dataclass(slots=True)
+class MuteMember(Moderate):
+    """Mute a member, or change the mute."""
+
+    kind: ClassVar[str] = "mute"
+
+    user: User
+    channel: str
+    name: str
+    until: int | None = None
+    reason: str = ""
+    cid: str | None = None
+
+
+@dataclass(slots=True)
+class UnmuteMember(Moderate):
+    """Lift a mute: a `mute` event with `remove`."""
+
+    kind: ClassVar[str] = "mute"
+
+    user: User
+    channel: str
+    name: str
+    cid: str | None = None
+
+
+@dataclass(slots=True)
+class SetChannelRole(Moderate):
+    """Set the role of a member; `owner` passes the ownership on, the former owner moderates."""
+
+    kind: ClassVar[str] = "role"
+
+    user: User
+    channel: str
+    name: str
+    role: str
+    cid: str | None = None
+
+
+@dataclass(slots=True)
+class ChangeSettings(Append):
+    """Change settings of the channel; None leaves one unchanged. `private` cannot be removed."""
+
+    kind: ClassVar[str] = "settings"
+
+    user: User
+    channel: str
+    posting: str | None = None
+    invites: str | None = None
+    topic: str | None = None
+    pins: str | None = None
+    private: bool | None = None
+    retention: int | None = None
+    archived: bool | None = None
+    cid: str | None = None
+
+    def applied_to(self, settings: ChannelSettings) -> ChannelSettings:
+        """Return `settings` with the changes."""
+        names = ChannelSettings._fields
+        asked = {name: value for name in names if (value := getattr(self, name)) is not None}
+        return settings._replace(**asked)
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteChannel(ChannelOperation[None]):
+    """Delete the channel: its last event is `deleted`, and its log is erased in steps.
+
+    The name is free at once.
+    """
+
+    user: User
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class Invited:
+    """The invited user and the invitation; None: it does not reach them, or they had one."""
+
+    user: User
+    invitation: OpenInvitation | None
+
+
+@dataclass(frozen=True, slots=True)
+class InviteToChannel(ChannelOperation[Invited]):
+    """Invite `name` to the channel. The inviter cannot tell whether it reaches them."""
+
+    user: User
+    channel: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Uninvited:
+    """The user whose invitation ended; None: there was none that reached them."""
+
+    user: User | None
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawInvitation(ChannelOperation[Uninvited]):
+    """Withdraw an invitation of `name`: one's own, or as a moderator any."""
+
+    user: User
+    channel: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeclineInvitation(ChannelOperation[Uninvited]):
+    """Decline an invitation of the user. Idempotent."""
+
+    user: User
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoredUsers:
+    """All users whom a user ignores, by name; `changed` is false if it was so before."""
+
+    names: tuple[str, ...]
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoreUser(Operation[IgnoredUsers]):
+    """Ignore the user called `name`, or with `remove` no longer."""
+
+    user: User
+    name: str
+    remove: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedThread:
+    """A thread's marker after the commit; `moved` is false if nothing changed."""
+
+    channel: ChannelState
+    state: ThreadState
+    following: bool
+    moved: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MarkThread(ChannelOperation[MarkedThread]):
+    """Move the user's read marker in the thread with the root `thread` forward to `seq`."""
+
+    user: User
+    channel: str
+    thread: int
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class FollowThread(ChannelOperation[MarkedThread]):
+    """Follow the thread of the message `thread`, or with `remove` no longer."""
+
+    user: User
+    channel: str
+    thread: int
+    remove: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """The result of a step of the retention.
+
+    `next_in` is the time in seconds until the next step makes sense: 0 if there is more to do.
+    `refused` names the channels (by id) whose step would erase more than a tenth at once.
+    """
+
+    next_in: float
+    refused: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Expire(Operation[Expired]):
+    """Erase the texts of old messages of the next channel: one small step, one `expire` event.
+
+    Args:
+        retention: the server's retention in seconds; 0: only channels with one of their own.
+        force: erase even more than a tenth of a channel.
+    """
+
+    retention: int
+    force: bool = False
