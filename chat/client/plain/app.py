@@ -15,7 +15,7 @@ from chat.client.plain.view import PlainView
 from chat.client.platform import event_loop
 from chat.client.platform.desktop import run_command
 from chat.client.platform.stdio import accept_any_text, report_unsent
-from chat.client.presenter.commands import HANDLERS
+from chat.client.presenter.commands.table import HANDLERS
 from chat.client.presenter.conversation import Conversation
 from chat.client.presenter.navigation import PaneKey
 from chat.client.presenter.notifier import Notifier

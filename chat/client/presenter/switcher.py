@@ -10,7 +10,7 @@ from functools import partial
 from chat.client.model.fuzzy import spread
 from chat.client.model.slash.commands import available
 from chat.client.model.state import ChannelInfo
-from chat.client.presenter.lists import members
+from chat.client.presenter.commands.channels import member_count
 from chat.client.presenter.navigation import Entry, waits, weight
 from chat.client.presenter.state import title_of
 from chat.client.presenter.view import Choice
@@ -126,7 +126,9 @@ class Switcher:
         """Yield the looked-up channels that the user is not in."""
         for name, listing in self._conversation.lookup.directory.items():
             if name not in self._conversation.state.channels and name[1:].lower().startswith(word):
-                note = " · ".join(filter(None, ("Enter to join", members(listing), listing.topic)))
+                note = " · ".join(
+                    filter(None, ("Enter to join", member_count(listing), listing.topic))
+                )
                 join = partial(self._conversation.join, name)
                 yield _Offer(Choice(name, name, note), join, (name[1:],))
 

@@ -10,7 +10,7 @@ import pytest
 
 from chat.client.model.state import ChannelsChanged
 from chat.client.presenter import conversation
-from chat.client.presenter.commands import HANDLERS
+from chat.client.presenter.commands.table import HANDLERS
 from chat.client.presenter.conversation import Conversation
 from chat.client.presenter.notifier import Notifier
 from tests.client.presenter.fakes import FakeCore, FakeView, FakeWorkspace, info

@@ -6,7 +6,7 @@ import pytest
 
 from chat.client.model.notifications import SPACING, Notification
 from chat.client.model.state import NotificationDue
-from chat.client.presenter.commands import HANDLERS
+from chat.client.presenter.commands.table import HANDLERS
 from chat.client.presenter.conversation import Conversation
 from chat.client.presenter.navigation import PaneKey
 from chat.client.presenter.notifier import Notifier

@@ -6,7 +6,7 @@ import pytest
 
 from chat.client.config.settings import ClientSettings
 from chat.client.model.state import ChannelInfo, ConnectionChanged, Link
-from chat.client.presenter.commands import HANDLERS
+from chat.client.presenter.commands.table import HANDLERS
 from chat.client.presenter.conversation import Conversation
 from chat.client.presenter.navigation import Location
 from chat.client.presenter.notifier import Notifier

@@ -1,7 +1,7 @@
 """The table of slash commands: names, arguments, help.
 
 `/help`, completion and the manual's table are generated from it. Each command is implemented by
-the function with its name in `presenter/commands.py`.
+the handler with its name in `presenter/commands/`.
 """
 
 from __future__ import annotations

@@ -19,9 +19,10 @@ from textual.screen import Screen
 from textual.widgets._toast import Toast, ToastRack
 
 from chat.client.config.settings import ClientSettings
-from chat.client.presenter import commands, conversation
-from chat.client.presenter.accounts import open_menu
-from chat.client.presenter.commands import HANDLERS
+from chat.client.presenter import conversation
+from chat.client.presenter.commands.channel_settings import move
+from chat.client.presenter.commands.table import HANDLERS
+from chat.client.presenter.commands.users import open_menu
 from chat.client.presenter.composer.completion import Sources
 from chat.client.presenter.conversation import Conversation
 from chat.client.presenter.navigation import PaneKey
@@ -94,7 +95,7 @@ class Navigation:
     def _move(self, step: int) -> None:
         if info := self._conversation.state.info:
             with self._conversation.telling():
-                commands.move(self._conversation, info, step)
+                move(self._conversation, info, step)
 
     def _thread(self) -> None:
         """Switch between the open thread and its channel, or open the selected message's thread."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chat.client.model.state import ThreadChanged, TimelineChanged
-from chat.client.presenter.commands import HANDLERS
+from chat.client.presenter.commands.table import HANDLERS
 from chat.client.presenter.composer.draft import Aim
 from chat.client.presenter.conversation import Conversation
 from chat.client.presenter.navigation import PaneKey

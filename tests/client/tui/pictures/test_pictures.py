@@ -25,7 +25,7 @@ from chat.client.model.state import (
     TimelineChanged,
     TypingChanged,
 )
-from chat.client.presenter.accounts import open_menu
+from chat.client.presenter.commands.users import open_menu
 from chat.client.sync.inbox import Unread, Waiting
 from chat.client.tui.keymap import KeyRow
 from chat.client.tui.screens import inbox, search

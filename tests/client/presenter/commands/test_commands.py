@@ -9,7 +9,7 @@ import pytest
 
 from chat.client.model.slash.commands import COMMANDS, Command, Kind
 from chat.client.model.state import ConnectionChanged, Link, TimelineChanged
-from chat.client.presenter.commands import HANDLERS
+from chat.client.presenter.commands.table import HANDLERS
 from chat.client.presenter.conversation import Conversation
 from chat.client.presenter.navigation import PaneKey
 from chat.client.presenter.notifier import Notifier

@@ -6,7 +6,7 @@ import pytest
 
 from chat.client.model.preferences import PreferenceChange
 from chat.client.model.state import ChannelInfo, ChannelsChanged, Link
-from chat.client.presenter.commands import HANDLERS
+from chat.client.presenter.commands.table import HANDLERS
 from chat.client.presenter.conversation import Conversation
 from chat.client.presenter.navigation import Group, Location, PaneKey, Tour, entries
 from chat.client.presenter.notifier import Notifier

@@ -9,7 +9,8 @@ import pytest
 
 from chat.client.model.sign_in import Credential, SignInWay
 from chat.client.model.state import ConnectionChanged, DeviceAdded, Link
-from chat.client.presenter.accounts import entry_text, open_menu
+from chat.client.presenter.commands.audit import entry_text
+from chat.client.presenter.commands.users import open_menu
 from chat.client.presenter.composer.completion import Sources, complete
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.commands import (
@@ -44,7 +45,7 @@ from chat.protocol.frames import (
     Users,
 )
 from chat.protocol.values import Wire
-from tests.client.presenter.test_commands import Bench
+from tests.client.presenter.commands.test_commands import Bench
 
 NOW = 1_764_000_000_000
 LATER = 4_000_000_000_000
