@@ -52,8 +52,11 @@ __all__ = [
     "ME",
     "REMOVE",
     "REVISION",
+    "THREAD_ONLY",
     "audit",
     "bans",
+    "channel_bans",
+    "channel_invitations",
     "channels",
     "code_of",
     "devices",
@@ -61,7 +64,9 @@ __all__ = [
     "events",
     "flags_of",
     "folds",
+    "followed_threads",
     "has_kind",
+    "ignores",
     "invitation_uses",
     "invitations",
     "is_change",
@@ -74,6 +79,7 @@ __all__ = [
     "mentions",
     "meta",
     "metadata",
+    "mutes",
     "newest_ts",
     "pack_cid",
     "passwords",
@@ -84,7 +90,7 @@ __all__ = [
     "users",
 ]
 
-REVISION = "0012"
+REVISION = "0013"
 """The newest migration."""
 
 # SQLite assigns row ids only to columns of the type INTEGER.
@@ -242,9 +248,16 @@ channels = Table(
     Column("topic", String, nullable=False),
     Column("member_count", Integer, nullable=False),
     Column("created", BigInteger, nullable=False),
+    Column("is_private", Boolean, nullable=False, server_default=false()),
+    # The settings that differ from `rights.DEFAULT`, without `private`; see `details`.
+    Column("settings", String, nullable=False, server_default=""),
+    Column("retention_from", BigInteger),  # when a changed retention takes effect
+    Column("expired", BigInteger, nullable=False, server_default="0"),  # texts up to this seq
+    Column("deleted", BigInteger),  # since when; NULL: not deleted
     UniqueConstraint("fold"),
-    Index(None, "is_direct", "fold"),
+    Index(None, "is_direct", "is_private", "fold"),
 )
+"""A deleted channel is called `deleted-<id>`, which no channel can be called."""
 
 members = Table(
     "members",
@@ -265,6 +278,65 @@ members = Table(
     sqlite_with_rowid=False,
 )
 
+mutes = Table(
+    "mutes",
+    metadata,
+    Column("channel_id", _Id, ForeignKey("channels.id"), primary_key=True),
+    Column("user_id", _Id, ForeignKey("users.id"), primary_key=True),
+    Column("created", BigInteger, nullable=False),
+    Column("until", BigInteger),  # NULL: until lifted
+    Column("reason", String, nullable=False),
+    Column("by_id", _Id, ForeignKey("users.id"), nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Muted users by channel. A mute stays when the user leaves."""
+
+channel_bans = Table(
+    "channel_bans",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("channel_id", _Id, ForeignKey("channels.id"), nullable=False),
+    Column("user_id", _Id, ForeignKey("users.id"), nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("until", BigInteger),  # NULL: until lifted
+    Column("reason", String, nullable=False),
+    Column("by_id", _Id, ForeignKey("users.id"), nullable=False),
+    UniqueConstraint("channel_id", "user_id"),
+)
+
+channel_invitations = Table(
+    "channel_invitations",
+    metadata,
+    Column("channel_id", _Id, ForeignKey("channels.id"), primary_key=True),
+    Column("user_id", _Id, ForeignKey("users.id"), primary_key=True),
+    Column("by_id", _Id, ForeignKey("users.id"), nullable=False),
+    Column("created", BigInteger, nullable=False),
+    # It does not reach the user, who ignores the inviter or is banned from the channel.
+    Column("is_silent", Boolean, nullable=False),
+    Index(None, "user_id"),
+    sqlite_with_rowid=False,
+)
+
+ignores = Table(
+    "ignores",
+    metadata,
+    Column("user_id", _Id, ForeignKey("users.id"), primary_key=True),
+    Column("ignored_id", _Id, ForeignKey("users.id"), primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+followed_threads = Table(
+    "followed_threads",
+    metadata,
+    Column("user_id", _Id, ForeignKey("users.id"), primary_key=True),
+    Column("channel_id", _Id, ForeignKey("channels.id"), primary_key=True),
+    Column("thread", BigInteger, primary_key=True),  # its root
+    Column("read_seq", BigInteger, nullable=False),
+    Column("following", Boolean, nullable=False),  # False: the user stopped following it
+    Index(None, "channel_id", "thread"),
+    sqlite_with_rowid=False,
+)
+
 events = Table(
     "events",
     metadata,
@@ -279,7 +351,7 @@ events = Table(
     Column("target", BigInteger),  # the message that a change applies to; None for a line
     Column("reply_to", BigInteger),
     Column("thread", BigInteger),  # the root of a reply's thread
-    Column("text", Text),  # the string of the kind's field in `BODY_FIELDS`
+    Column("text", Text),  # the string of the kind's field in `BODY_FIELDS`, or its `details`
 )
 """All events: an event with a target changes a message, all others are lines of the timeline."""
 
@@ -393,10 +465,13 @@ pins = Table(
 BODY_FIELDS = {"message": "text", "edit": "text", "react": "emoji", "topic": "topic"}
 """The field of each kind of event that is stored in `events.text`."""
 
-KINDS = ("message", "edit", "delete", "react", "pin", "topic", "join", "leave", "erased_user")
+KINDS = (
+    *("message", "edit", "delete", "react", "pin", "topic", "join", "leave", "erased_user"),
+    *("role", "settings", "ban", "mute", "expire", "deleted"),
+)
 """The kinds of events. The code of a kind is its index, so new kinds go last."""
 KIND_BITS = 31
-ME, REMOVE, ERASED = 32, 64, 128
+ME, REMOVE, ERASED, THREAD_ONLY = 32, 64, 128, 512
 _TWO_BYTES = 256
 _CODES = {kind: code for code, kind in enumerate(KINDS)}
 
@@ -406,12 +481,20 @@ def code_of(kind: str) -> int:
     return _CODES[kind]
 
 
-def flags_of(kind: str, *, me: bool = False, remove: bool = False) -> int:
-    """Return the `flags` of a new event: its kind and two properties.
+def flags_of(
+    kind: str, *, me: bool = False, remove: bool = False, thread_only: bool = False
+) -> int:
+    """Return the `flags` of a new event: its kind and three properties.
 
     An additional bit is always set, so that SQLite stores all flags in two bytes.
     """
-    return _TWO_BYTES | _CODES[kind] | (ME if me else 0) | (REMOVE if remove else 0)
+    return (
+        _TWO_BYTES
+        | _CODES[kind]
+        | (ME if me else 0)
+        | (REMOVE if remove else 0)
+        | (THREAD_ONLY if thread_only else 0)
+    )
 
 
 def kind_of(flags: int) -> str:

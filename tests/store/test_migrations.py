@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from chat.errors import ErrorCode, StartupError
+from chat.rights import DEFAULT
 from chat.store.accounts import SignIn
 from chat.store.database import open_database
 from chat.store.migrations.run import upgrade
@@ -236,6 +237,28 @@ def test_migration_keeps_all_tokens(tmp_path: Path) -> None:
         assert store.refused(SignIn("bob", b"first", b"first")) is ErrorCode.BAD_TOKEN
         store.wait_until_indexed()
         assert not store.problems()
+
+
+@pytest.mark.parametrize("revision", ["0010", "0011", "0012"])
+def test_migrated_channels_are_public_with_default_settings(tmp_path: Path, revision: str) -> None:
+    path = tmp_path / "chat.db"
+    engine = sqlite.writer_engine(path)
+    with engine.begin() as connection:
+        fill(connection)
+        upgrade(connection, revision)
+    engine.dispose()
+    assert sqlite.examine(path) == revision
+    with OpenStore(f"sqlite:///{path}") as store:
+        assert store.membership(ALICE).channel.settings == DEFAULT
+        assert store.send(ALICE, "after it") == 12
+        store.wait_until_indexed()
+        assert not store.problems()
+    columns = "is_private, settings, retention_from, expired, deleted"
+    engine = sqlite.writer_engine(path)
+    with engine.begin() as connection:
+        rows = connection.execute(text(f"SELECT {columns} FROM channels")).all()
+    engine.dispose()
+    assert [tuple(row) for row in rows] == [(0, "", None, 0, None)]
 
 
 def test_killed_migration_restarts(tmp_path: Path) -> None:

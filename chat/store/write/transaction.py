@@ -335,8 +335,9 @@ class Transaction:
         channel = Channel(self._next_channel, name, channel_key(name), self._ids.new(), 0, "", 0)
         self._next_channel += 1
         state = (channel.epoch, channel.head, channel.topic, channel.member_count)
+        unchanged = False, "", None, 0, None  # private, settings, retention, expired, deleted
         self._channels.rows.append(
-            (channel.id, name, channel.fold, is_direct(name), *state, self.now())
+            (channel.id, name, channel.fold, is_direct(name), *state, self.now(), *unchanged)
         )
         self.lookups.note_channel(channel)
         return channel
