@@ -372,7 +372,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("members", (), "show or hide the member list", "/members"),
     Command("sidebar", (), "show or hide the sidebar", "/sidebar"),
-    Command("bare", (), "show the bare screen, to select text with the mouse", "/bare"),
+    Command("bare", (), "show messages as plain text, to select them with the mouse", "/bare"),
     Command(
         "help",
         (Argument("COMMAND", Kind.COMMAND, optional=True),),
