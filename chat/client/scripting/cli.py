@@ -249,7 +249,7 @@ class _ChannelParser(Parser):
 
     def error(self, message: str) -> NoReturn:
         """Explain a missing channel: the shell took it as a comment."""
-        if "required: channel" in message:
+        if "required: CHANNEL" in message:
             message = (
                 "no channel given. In a shell, # begins a comment: "
                 "quote the channel ('#general'), or leave out the #"
@@ -261,8 +261,9 @@ def _parser(name: str, what: str) -> Parser:
     parser = _ChannelParser(prog=f"chat-client {name}", description=what)
     parser.add_argument(
         "channel",
-        help="Channel: general, or '#general' in quotes, because # begins a comment in a shell; "
-        "@name,name for a direct channel",
+        metavar="CHANNEL",
+        help="Name of the channel: general, or '#general' in quotes, because # begins a comment in "
+        "a shell; @name,name for a direct channel",
     )
     add_settings(parser, PipeSettings, pipe_flags(), hidden=HIDDEN_FLAGS)
     return parser

@@ -63,7 +63,7 @@ class Command:
     is_risky: bool = False
     """Whether it removes something: choosing it from a list only fills the composer."""
     is_for_admins: bool = False
-    """Whether only administrators of the server see it in lists."""
+    """Whether only admins of the server see it in lists."""
 
     @property
     def runs_at_once(self) -> bool:
