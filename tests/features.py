@@ -218,17 +218,17 @@ FEATURES: tuple[Feature, ...] = (
     ),
     Feature(
         "accounts.invitations",
-        "Invitations with uses, time, role and channels (administrators)",
+        "Invitations with uses, time, role and channels (admins)",
         "`/invitations`",
     ),
     Feature(
         "accounts.ban",
-        "Ban an account, an address or a network (administrators)",
+        "Ban an account, an address or a network (admins)",
         "`/ban mallory 7d spam`, `/bans`, `/unban mallory`",
     ),
     Feature(
         "accounts.audit",
-        "Accounts, their roles, and a log of every administrative act (administrators)",
+        "Accounts, their roles, and a log of every act of an admin (admins)",
         "`/users`, `/role bob admin`, `/disable bob`, `/enable bob`, `/audit`",
     ),
     Feature(

@@ -53,7 +53,7 @@ def slash_commands() -> str:
     rows = (
         (
             f"`{row.usage}`".replace("|", "\\|"),
-            row.help + (" (administrators)" if row.is_for_admins else ""),
+            row.help + (" (admins)" if row.is_for_admins else ""),
             f"`{row.example}`",
         )
         for row in SLASH_COMMANDS

@@ -140,9 +140,13 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Without a screen: chat-client send, tail, export (each with --help). "
         "Settings can also be set as environment variables (such as CHAT_NAME) or in "
         f"{config_file()}, which also holds [keys] and [themes].",
-        allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"chat-client {__version__}")
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=f"chat-client {__version__}",
+        help="Show the version and exit",
+    )
     add_settings(parser, ClientSettings, flags_of(ClientSettings), several="url")
     return parser
 

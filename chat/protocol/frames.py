@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, FailFast, Field
 
-from chat.protocol.items import Event, Item
+from chat.protocol.items import Event, Items
 from chat.protocol.limits import LIST_MAX, USUAL_LEVEL
 from chat.protocol.values import (
     CHANNELS_MAX,
@@ -271,7 +271,7 @@ class Joined(_Frame):
     members: Annotated[tuple[Member, ...], Field(max_length=LIST_MAX), FailFast()]
     member_count: Count
     recovered: bool
-    items: Annotated[tuple[Item, ...], Field(max_length=LIST_MAX), FailFast()]
+    items: Items
     complete: bool
 
 
@@ -286,7 +286,7 @@ class Page(_Frame):
     id: Id | None = None
     channel: Channel
     epoch: Epoch
-    items: Annotated[tuple[Item, ...], Field(max_length=LIST_MAX), FailFast()]
+    items: Items
     complete: bool
     head: Position
 

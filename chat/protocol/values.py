@@ -98,8 +98,8 @@ class Wire(BaseModel):
     def known(cls, **fields: Any) -> Self:
         """Create an instance from valid fields without validation.
 
-        For frames that the server creates often: an item takes 1.5 µs instead of 3.1 (6 with
-        `model_construct`). Do not use it for untrusted input.
+        For frames that the server creates often: it takes half as long as the constructor, and a
+        quarter of `model_construct`. Do not use it for untrusted input.
         """
         made = cls.__new__(cls)
         put = object.__setattr__  # bypasses `frozen`

@@ -41,9 +41,6 @@ def _main(arguments: list[str]) -> int:
         match arguments:
             case ["schema", *rest]:
                 return _schema(rest)
-            case ["--version"]:
-                sys.stdout.write(f"chat-server {__version__}\n")
-                return 0
             case [group, *rest] if group in GROUPS:
                 return _grouped(group, rest)
             case [command, *rest] if command in COMMANDS:

@@ -36,6 +36,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from chat import __version__
 from chat.durations import duration_text, parse_duration
 from chat.errors import StartupError
 from chat.program import tell
@@ -193,7 +194,7 @@ class DataSettings(BaseModel):
 
     data: _Path = Field(
         default=user_data_path("chat-server", appauthor=False),
-        description="folder of the database",
+        description="Folder of the database",
     )
 
     _numbers = field_validator("*", mode="before")(classmethod(_refuse_odd_numbers))
@@ -243,101 +244,101 @@ class ServerSettings(DataSettings):
     host: _Strings = Field(
         default=["127.0.0.1", "::1"],
         min_length=1,
-        description="address to listen on; can be repeated",
+        description="Address to listen on; can be repeated",
     )
-    port: int = Field(3000, ge=0, le=65_535, description="port to listen on; 0 picks a free one")
+    port: int = Field(3000, ge=0, le=65_535, description="Port to listen on; 0 picks a free one")
     server_name: Annotated[str, AfterValidator(_printable)] = Field(
-        "chat", min_length=1, max_length=64, description="name of the server, shown to users"
+        "chat", min_length=1, max_length=64, description="Name of the server, shown to users"
     )
     public_url: _Urls = Field(
         default=[],
-        description="public URL of the server, for example behind a proxy: "
+        description="Public URL of the server, for example behind a proxy: "
         "wss://chat.example.org; web pages from this host may connect; can be repeated",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="lowest level that is logged to standard error"
+        "info", description="Lowest level that is logged to standard error"
     )
-    tls_cert: _Path | None = Field(None, description="certificate chain (PEM); enables wss://")
-    tls_key: _Path | None = Field(None, description="private key (PEM) of the certificate")
+    tls_cert: _Path | None = Field(None, description="Certificate chain (PEM); enables wss://")
+    tls_key: _Path | None = Field(None, description="Private key (PEM) of the certificate")
     allow_origin: Annotated[
         list[Annotated[str, AfterValidator(check_origin)]], BeforeValidator(_split)
     ] = Field(
         default=[],
-        description="origin of web pages that may connect, such as https://chat.example.org, or "
+        description="Origin of web pages that may connect, such as https://chat.example.org, or "
         "null; can be repeated",
     )
-    heartbeat: float = Field(20.0, ge=0.1, le=300, description="seconds between two heartbeats")
+    heartbeat: float = Field(20.0, ge=0.1, le=300, description="Seconds between two heartbeats")
     hello_timeout: _Seconds = Field(
-        10.0, gt=0, description="seconds within which a client must send hello"
+        10.0, gt=0, description="Seconds within which a client must send hello"
     )
     sign_in_patience: _Seconds = Field(
         7.0,
         gt=0,
-        description="maximum seconds that a sign-in waits in the queue; a longer wait is rejected "
+        description="Maximum seconds that a sign-in waits in the queue; a longer wait is rejected "
         "with a time to reconnect",
     )
     connections: int | None = Field(
         None,
         ge=1,
-        description="maximum connections in total (default: as many as open files allow)",
+        description="Maximum connections in total (default: as many as open files allow)",
     )
     address_connections: int = Field(
-        100, ge=1, description="maximum connections per address (IPv6: per /64 network)"
+        100, ge=1, description="Maximum connections per address (IPv6: per /64 network)"
     )
     address_rate: float = Field(
-        10.0, gt=0, description="new connections per address and second, after the burst"
+        10.0, gt=0, description="New connections per address and second, after the burst"
     )
     address_burst: int = Field(
-        200, ge=1, description="maximum burst of new connections per address"
+        200, ge=1, description="Maximum burst of new connections per address"
     )
     address_people: int = Field(
         50,
         ge=1,
-        description="number of users expected behind one address; multiplies the address's "
+        description="Number of users expected behind one address; multiplies the address's "
         "rate limit",
     )
-    person_connections: int = Field(100, ge=1, description="maximum connections per user")
+    person_connections: int = Field(100, ge=1, description="Maximum connections per user")
     registration: Registration = Field(
         "open",
-        description="registration of new names: everybody (open), holders of an invitation "
+        description="Registration of new names: everybody (open), holders of an invitation "
         "(invite), or nobody (closed; the operator adds accounts)",
     )
     reserved_names: _Names = Field(
         default=[],
-        description="reserved name, in addition to admin, system, server, everyone, all, "
+        description="Reserved name, in addition to admin, system, server, everyone, all, "
         "here, channel, deleted-NUMBER and IP addresses; can be repeated",
     )
     sign_ups: int = Field(
         30,
         ge=1,
-        description="maximum new names per address in 10 minutes; names taken with an "
+        description="Maximum new names per address in 10 minutes; names taken with an "
         "invitation do not count",
     )
     trusted_proxy: _Networks = Field(
         default=[],
-        description="address or network of a proxy, whose X-Forwarded-For names the client's "
+        description="Address or network of a proxy, whose X-Forwarded-For names the client's "
         "address; can be repeated",
     )
     exempt_address: _Networks = Field(
         default=list(LOOPBACK),
-        description="address or network without limits per address; can be repeated",
+        description="Address or network without limits per address; can be repeated",
     )
     close_timeout: float = Field(
-        2.0, gt=0, le=4, description="seconds before a closing connection is aborted"
+        2.0, gt=0, le=4, description="Seconds before a closing connection is aborted"
     )
     reconnect_window: _Seconds = Field(
-        5.0, ge=0, description="seconds over which clients spread their reconnects after a stop"
+        5.0, ge=0, description="Seconds over which clients spread their reconnects after a stop"
     )
     write_timeout: _Seconds = Field(
-        30.0, gt=0, description="seconds before a client that reads nothing is disconnected"
+        30.0, gt=0, description="Seconds before a client that reads nothing is disconnected"
     )
     queue_bytes: int = Field(
-        1_048_576, ge=65_536, description="maximum bytes queued for one slow client"
+        1_048_576, ge=65_536, description="Maximum bytes queued for one slow client"
     )
     resume_window: int = Field(
         1_000,
         ge=0,
-        description="maximum number of missed events to replay; a client that missed more gets the "
+        description="Maximum number of missed events to replay; a client that missed more gets the "
         "newest page",
     )
     limits: LimitSettings = Field(default_factory=LimitSettings)
@@ -368,7 +369,7 @@ class _OneUser(DataSettings):
     """A command about one account."""
 
     positional: ClassVar[tuple[str, ...]] = ("name",)
-    name: str = Field(description="name of the account")
+    name: str = Field(description="Name of the account")
 
 
 class UserListSettings(DataSettings):
@@ -389,7 +390,7 @@ class UserAddSettings(_OneUser):
     example = "chat-server user add deploy --bot"
     bot: bool = Field(
         False,
-        description="add a bot: it is marked as a bot, has no password, and signs in with the"
+        description="Add a bot: it is marked as a bot, has no password, and signs in with the"
         " printed token",
     )
     reserved_names: _Names = Field(default=[], exclude=True)
@@ -401,7 +402,7 @@ class UserRoleSettings(_OneUser):
 
     positional = ("name", "role")
     example = "chat-server user role alice admin"
-    role: AccountRole = Field(description="admin, member or bot")
+    role: AccountRole = Field(description="Role: admin, member or bot")
 
 
 class UserDisableSettings(_OneUser):
@@ -427,14 +428,14 @@ class UserExportSettings(_OneUser):
 
     positional = ("name", "file")
     example = "chat-server user export alice alice.jsonl"
-    file: _Path = Field(description="the file to create; it must not exist")
+    file: _Path = Field(description="File to create; it must not exist")
 
 
 class UserEraseSettings(_OneUser):
     """Erase an account permanently: its messages, its devices, and its name."""
 
     example = "chat-server user erase alice"
-    yes: bool = Field(False, description="erase without asking")
+    yes: bool = Field(False, description="Erase without asking")
 
 
 class UserRevokeSettings(_OneUser):
@@ -442,30 +443,30 @@ class UserRevokeSettings(_OneUser):
 
     positional = ("name", "device")
     example = "chat-server user revoke alice 7"
-    device: int = Field(ge=1, description="number of the device, from `user devices`")
+    device: int = Field(ge=1, description="Number of the device, from `user devices`")
 
 
 class UserPasswordSettings(_OneUser):
     """Remove the password of an account (--remove); the user can set one in the client."""
 
     example = "chat-server user password alice --remove"
-    remove: bool = Field(False, description="remove the password")
+    remove: bool = Field(False, description="Remove the password")
 
 
 class InviteCreateSettings(DataSettings):
     """Create an invitation, and print its code and what to send."""
 
     example = "chat-server invite create --uses 10 --expires 2d --channel '#team'"
-    uses: int = Field(1, ge=1, le=10_000, description="number of accounts that it can create")
+    uses: int = Field(1, ge=1, le=10_000, description="Number of accounts that it can create")
     expires: _Duration = Field(
-        timedelta(days=7), description="duration until it expires, such as 12h or 2d"
+        timedelta(days=7), description="Duration until it expires, such as 12h or 2d"
     )
-    role: AccountRole = Field("member", description="role of the new accounts")
+    role: AccountRole = Field("member", description="Role of the new accounts")
     channel: Annotated[list[Annotated[str, AfterValidator(_channel)]], BeforeValidator(_split)] = (
         Field(
             default=[],
             max_length=50,
-            description="public channel that the new accounts join; can be repeated",
+            description="Public channel that the new accounts join; can be repeated",
         )
     )
 
@@ -491,7 +492,7 @@ class InviteRevokeSettings(DataSettings):
 
     positional = ("number",)
     example = "chat-server invite revoke 3"
-    number: int = Field(ge=1, description="number of the invitation, from `invite list`")
+    number: int = Field(ge=1, description="Number of the invitation, from `invite list`")
 
 
 class LinkSettings(_OneUser):
@@ -505,7 +506,7 @@ class TokenSettings(_OneUser):
     """Issue a new token for a name: for another device, or to replace a lost token."""
 
     example = "chat-server token alice --label laptop > alice.token"
-    label: str = Field("", max_length=300, description="name of the device, shown in lists")
+    label: str = Field("", max_length=300, description="Name of the device, shown in lists")
 
 
 class BanSettings(DataSettings):
@@ -513,10 +514,10 @@ class BanSettings(DataSettings):
 
     positional = ("target",)
     example = "chat-server ban 192.0.2.0/24 --for 7d --reason spam"
-    target: str = Field(description="name of an account, address, or network")
-    for_: _Duration | None = Field(None, description="duration, such as 2h or 7d")
-    reason: str = Field("", max_length=300, description="reason, shown to the banned person")
-    force: bool = Field(False, description="ban loopback or a trusted proxy as well")
+    target: str = Field(description="Name of an account, address, or network")
+    for_: _Duration | None = Field(None, description="Duration, such as 2h or 7d")
+    reason: str = Field("", max_length=300, description="Reason, shown to the banned person")
+    force: bool = Field(False, description="Ban loopback or a trusted proxy as well")
     trusted_proxy: _Networks = Field(default=[], exclude=True)
 
 
@@ -525,7 +526,7 @@ class UnbanSettings(DataSettings):
 
     positional = ("target",)
     example = "chat-server unban mallory"
-    target: str = Field(description="name of an account, address, or network")
+    target: str = Field(description="Name of an account, address, or network")
 
 
 class BansSettings(DataSettings):
@@ -538,7 +539,7 @@ class AuditSettings(DataSettings):
     """Show the newest entries of the audit log, newest first."""
 
     example = "chat-server audit --limit 20"
-    limit: int = Field(50, ge=1, le=1_000_000, description="number of entries")
+    limit: int = Field(50, ge=1, le=1_000_000, description="Number of entries")
 
 
 class BackupSettings(DataSettings):
@@ -546,7 +547,7 @@ class BackupSettings(DataSettings):
 
     positional = ("file",)
     example = "chat-server backup monday.db"
-    file: _Path = Field(description="the backup to create; it must not exist")
+    file: _Path = Field(description="Backup to create; it must not exist")
 
 
 class RestoreSettings(DataSettings):
@@ -554,7 +555,7 @@ class RestoreSettings(DataSettings):
 
     positional = ("file",)
     example = "chat-server restore monday.db"
-    file: _Path = Field(description="a backup made by `chat-server backup`")
+    file: _Path = Field(description="Backup made by `chat-server backup`")
 
 
 class CheckSettings(DataSettings):
@@ -837,7 +838,16 @@ def _parser(kind: type[DataSettings], program: str) -> argparse.ArgumentParser:
         description=kind.__doc__,
         epilog=_epilog(kind),
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
     )
+    parser.add_argument("-h", "--help", action="help", help="Show this help and exit")
+    if kind is ServerSettings:
+        parser.add_argument(
+            "--version",
+            action="version",
+            version=f"{program} {__version__}",
+            help="Show the version and exit",
+        )
     limits = parser.add_argument_group("limits (sent to clients in `welcome`)")
     for name, field in _settings(kind).items():
         help_text = meaning_of(field).replace("%", "%%")
@@ -866,9 +876,8 @@ def _parser(kind: type[DataSettings], program: str) -> argparse.ArgumentParser:
 
 
 def meaning_of(field: FieldInfo) -> str:
-    """Return the description of a setting as a phrase: lower case, without a period."""
-    text = (field.description or "").rstrip(".")
-    return text[:1].lower() + text[1:]
+    """Return the description of a setting, without a final period."""
+    return (field.description or "").rstrip(".")
 
 
 def _default(value: object) -> str:
@@ -887,7 +896,7 @@ def _epilog(kind: type[DataSettings]) -> str:
     commands = command_lines(COMMANDS)
     return (
         f"other commands (each has its own --help):\n{commands}"
-        f"  {'schema':13}  Print the JSON Schema of the protocol.\n\n"
+        f"  {'schema':13}  Print the JSON Schema of the protocol\n\n"
         "Each flag can also be set as an environment variable (such as CHAT_PORT or\n"
         f"CHAT_LIMITS__TEXT) or in {file}."
     )
@@ -896,5 +905,6 @@ def _epilog(kind: type[DataSettings]) -> str:
 def command_lines(commands: Iterable[str]) -> str:
     """Return a line for each of the commands, with its description."""
     return "".join(
-        f"  {name:13}  {(COMMANDS[name].__doc__ or '').splitlines()[0]}\n" for name in commands
+        f"  {name:13}  {(COMMANDS[name].__doc__ or '').splitlines()[0].rstrip('.')}\n"
+        for name in commands
     )

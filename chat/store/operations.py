@@ -2,8 +2,8 @@
 
 An operation carries names as the user typed them. The store resolves them, checks permissions
 inside the transaction, and returns the operation's result or the reason for its failure. The server
-converts results to frames. Only `EventFields` and `Item` are shared with the protocol, because
-they are the entries of a log.
+converts results to frames. Only `EventFields` and `ItemFields` are shared with the protocol,
+because they are the entries of a log.
 
 Operations and results are not changed after construction. The classes used for each message are
 not `frozen`: creating a frozen instance takes four times as long, 5 % of the cost of a message.
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from chat.errors import CommandError, StoreUnavailable
-from chat.protocol.items import EventFields, Item
+from chat.protocol.items import EventFields, ItemFields
 from chat.rights import DEFAULT, ChannelSettings
 
 __all__ = [
@@ -211,7 +211,7 @@ class PageRead:
     """A page of a log, and the channel as of the same snapshot."""
 
     channel: ChannelState
-    items: tuple[Item, ...]
+    items: tuple[ItemFields, ...]
     complete: bool
 
 
@@ -222,7 +222,7 @@ class Resumed:
     membership: Membership
     pins: tuple[int, ...]
     recovered: bool
-    items: tuple[Item, ...]
+    items: tuple[ItemFields, ...]
     complete: bool
 
 

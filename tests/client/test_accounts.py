@@ -55,7 +55,7 @@ def sign_in(screen: Screen, way: SignInWay, secret: str) -> None:
 
 @pytest.fixture
 def admin(closed: ChatServer, open_client: Open) -> Screen:
-    """Return the client of alice, whom the operator added and made an administrator."""
+    """Return the client of alice, whom the operator added and made an admin."""
     added = closed.administer("user", "add", "alice")
     assert closed.administer("user", "role", "alice", "admin").returncode == 0
     screen = open_client(closed.url)
@@ -65,7 +65,7 @@ def admin(closed: ChatServer, open_client: Open) -> Screen:
 
 
 def invited(admin: Screen, open_client: Open, closed: ChatServer, name: str) -> Screen:
-    """Return a client that an invitation of the administrator let in."""
+    """Return a client that an invitation of the admin let in."""
     invitation = admin.core.ask(CreateInvitation(channels=("#team",))).result(PATIENCE)
     screen = open_client(closed.url, name=name)
     sign_in(screen, SignInWay.INVITATION, invitation.code)
@@ -122,9 +122,7 @@ def test_a_banned_person_keeps_the_typed_text_and_returns_after_the_ban(
     admin.wait_texts("kept meanwhile")
 
 
-def test_only_administrators_may_administer(
-    closed: ChatServer, admin: Screen, open_client: Open
-) -> None:
+def test_only_admins_may_administer(closed: ChatServer, admin: Screen, open_client: Open) -> None:
     bob = invited(admin, open_client, closed, "bob")
     for command in (ListUsers(), ReadAudit(), CreateInvitation(), Ban(name="alice")):
         with pytest.raises(CommandError) as error:

@@ -35,6 +35,7 @@ from chat.store.operations import (
     PendingCall,
     PinMessage,
     ReactToMessage,
+    Resumed,
     SendMessage,
     SetTopic,
     User,
@@ -235,9 +236,11 @@ class OpenStore:
             last = items[-1].seq if items else 0
             return reader.page(user, channel, after=last, limit=100_000)
 
-        while not (page := self.read(further)).complete:
-            items.extend(page.items)
-        items.extend(page.items)
+        is_complete = False
+        while not is_complete:
+            page = self.read(further)
+            items += items_of(page)
+            is_complete = page.complete
         return tuple(items)
 
     def membership(self, user: User, channel: str = "#general") -> Membership:
@@ -247,6 +250,11 @@ class OpenStore:
     def item(self, user: User, seq: int, channel: str = "#general") -> Item:
         """Return the current item of an event."""
         return self.log(user, channel)[seq - 1]
+
+
+def items_of(read: PageRead | Resumed) -> list[Item]:
+    """Return the items that were read, validated as a client does."""
+    return [Item.model_validate(fields) for fields in read.items]
 
 
 def message(

@@ -27,10 +27,11 @@ _METAVARS = {
 class Parser(argparse.ArgumentParser):
     """An argument parser that raises one-line errors and lists its arguments."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, **options: Any) -> None:
         self.arguments: list[argparse.Action] = []
         """All arguments and flags, in the order they were added."""
-        super().__init__(*args, **options)
+        super().__init__(**options, add_help=False, allow_abbrev=False)
+        self.add_argument("-h", "--help", action="help", help="Show this help and exit")
 
     def add_argument(self, *names: Any, **options: Any) -> argparse.Action:
         """Add an argument or a flag, as `argparse` does."""
@@ -53,14 +54,24 @@ def flags_of(kind: type) -> list[str]:
 
 
 def add_settings(
-    parser: argparse.ArgumentParser, kind: type, names: Collection[str], *, several: str = ""
+    parser: argparse.ArgumentParser,
+    kind: type,
+    names: Collection[str],
+    *,
+    several: str = "",
+    hidden: Collection[str] = (),
 ) -> None:
-    """Add a flag to `parser` for each setting in `names`; the flag `several` may be repeated."""
+    """Add a flag to `parser` for each setting in `names`.
+
+    The flag `several` may be repeated. The `hidden` ones are accepted, but `--help` omits them.
+    """
     known = options(kind)
     for name in names:
         flag = _flag(name, *known[name])
         if name == several:
-            flag |= {"action": "append", "help": f"{flag['help']} Repeat it to add a server."}
+            flag |= {"action": "append", "help": f"{flag['help']}; repeat it to add a server"}
+        if name in hidden:
+            flag["help"] = argparse.SUPPRESS
         parser.add_argument(f"--{name.replace('_', '-')}", dest=name, **flag)
 
 
@@ -74,6 +85,6 @@ def _flag(name: str, known: Option, field: Field[Any]) -> dict[str, Any]:
         default = ",".join(default)
     if default and "default" not in text:
         shown = f"{default:g}" if isinstance(default, float) else default
-        text = f"{text.removesuffix('.')} (default: {shown})."
+        text = f"{text} (default: {shown})"
     metavar = "|".join(known.choices) or _METAVARS.get(name, "FILE")
     return {"help": text, "metavar": metavar, "default": None}

@@ -193,120 +193,120 @@ class ClientSettings:
 
     name: str = option(
         "", _name, "Your name on the server: letters, digits, '_', '-' and '.' "
-        "(default: the last one used)."
+        "(default: the last one used)"
     )  # fmt: skip
     url: str = option(
         DEFAULT_URL,
         _url,
         "Address of the server: ws://host:port, or wss:// for a secure connection; without a "
-        "scheme, wss:// is used, and ws:// on this machine. Separate several addresses of one "
+        "scheme, wss:// is used, and ws:// on this machine; separate several addresses of one "
         "server with commas (default: the server that you last used with this name, else the last "
-        f"one that you used, else {DEFAULT_URL}).",
+        f"one that you used, else {DEFAULT_URL})",
     )
     servers: tuple[Server, ...] = option(
         (),
         _servers,
-        "Further servers, each a table with a `url` and your `name` there (in client.toml only).",
+        "Further servers, each a table with a `url` and your `name` there (in client.toml only)",
         in_file_only=True,
     )
     data: Path = option(
         lambda: user_data_path("chat", appauthor=False),
         path,
-        "Folder for messages, drafts and the tokens of your names.",
+        "Folder for messages, drafts and the tokens of your names",
     )
     token_file: Path | None = option(
         None,
         path,
-        "File with a token from the server's operator. The client stores the token: use this flag "
-        "only once.",
+        "File with a token from the server's operator; the client stores the token, so use this "
+        "flag only once",
     )
     invite_file: Path | None = option(
         None,
         path,
-        "File with an invitation code for a new name; it is used once.",
+        "File with an invitation code for a new name; it is used once",
     )
     invite: str = option(
         "",
         _invitation,
-        "An invitation code for a new name (as a variable only).",
+        "An invitation code for a new name (as a variable only)",
         is_secret=True,
     )
     device: str = option(
         "",
         _label,
-        "Label of this device in the list of your devices (default: the name of this computer).",
+        "Label of this device in the list of your devices (default: the name of this computer)",
     )
     same_server: bool = option(
         False,
         on_or_off,
-        "Treat this address as a server you already use. Without this flag, it counts as a new "
-        "server with its own token.",
+        "Treat this address as a server you already use; without this flag, it counts as a new "
+        "server with its own token",
     )
     emoji_names: bool = option(
         False,
         on_or_off,
-        "Show emoji as names such as :tada:, where a font or screen reader cannot show them.",
+        "Show emoji as names such as :tada:, where a font or screen reader cannot show them",
     )
     plain: bool = option(
         False,
         on_or_off,
-        "Plain mode: lines instead of screens, for screen readers, simple terminals and pipes.",
+        "Plain mode: lines instead of screens, for screen readers, simple terminals and pipes",
     )
     demo: bool = option(
         False,
         on_or_off,
-        "Try the client on a temporary local server with bots; nothing is kept.",
+        "Try the client on a temporary local server with bots; nothing is kept",
     )
     joins: Joins = option(
         "spoken",
         one_of(Joins),
-        "Joins and leaves to show: spoken (of authors of loaded messages), all, or none.",
+        "Joins and leaves to show: spoken (of authors of loaded messages), all, or none",
         choices=Joins,
     )
     typing: Typing = option(
         "both",
         one_of(Typing),
-        "Typing indicators: show (those of others), tell (send yours), both, or off.",
+        "Typing indicators: show (those of others), tell (send yours), both, or off",
         choices=Typing,
     )
     notify: Way = option(
         "bell",
         one_of(Way),
         "How to notify you: bell, a desktop notification of the terminal (osc9: iTerm2, WezTerm, "
-        "Windows Terminal; osc777: foot, kitty, Ghostty, rxvt), your own command, or none.",
+        "Windows Terminal; osc777: foot, kitty, Ghostty, rxvt), your own command, or none",
         choices=Way,
     )
     notify_for: tuple[str, ...] = option(
         REASONS,
         _reasons,
         "Which messages notify you: mention, direct, keyword, separated by commas; /notify "
-        "sets one channel.",
+        "sets one channel",
     )
-    keywords: tuple[str, ...] = option((), words, "Keywords that notify you, separated by commas.")
+    keywords: tuple[str, ...] = option((), words, "Keywords that notify you, separated by commas")
     notify_command: tuple[str, ...] = option(
         (),
         command,
         "Program for notify=command, with its arguments; it receives NOTIFY_TITLE and NOTIFY_TEXT "
-        "as environment variables.",
+        "as environment variables",
     )
     editing: Editing = option(
         "plain",
         one_of(Editing),
-        "Editing mode of the composer: plain, or vi (the status bar shows the vi mode).",
+        "Editing mode of the composer: plain, or vi (the status bar shows the vi mode)",
         choices=Editing,
     )
-    log_file: Path | None = option(None, path, "File to write a log to (default: none).")
-    log_level: Level = option("warning", one_of(Level), "Log level.", choices=Level)
+    log_file: Path | None = option(None, path, "File to write a log to (default: none)")
+    log_level: Level = option("warning", one_of(Level), "Log level", choices=Level)
     keys: dict[str, str] = option(
         dict,
         _keys,
-        "Your key bindings, by action name; the help lists the names (in client.toml only).",
+        "Your key bindings, by action name; the help lists the names (in client.toml only)",
         in_file_only=True,
     )
     themes: dict[str, dict[str, str | bool]] = option(
         dict,
         _themes,
-        "Your own colors: a table for each theme, see /theme (in client.toml only).",
+        "Your own colors: a table for each theme, see /theme (in client.toml only)",
         in_file_only=True,
     )
     given: frozenset[str] = field(default=frozenset(), repr=False, compare=False, kw_only=True)

@@ -47,6 +47,20 @@ _BACKLOG = 5
 _AT_ONCE = 20
 _NAMED_MAX = 5
 """Maximum number of people named in a change of reactions."""
+_HELP = (
+    "Every message has a number, printed before it. Use the number to reply to a message, edit, "
+    "react, pin or delete it, for example /reply 42 agreed. Without a number, a command takes the "
+    "latest message; /edit and /delete take your own last one.",
+    "/bare prints the latest messages with their numbers. /search finds older ones.",
+)
+_MEANINGS = {
+    "bare": "print the latest messages of this channel with their numbers",
+    "members": "list the members of this channel",
+    "sidebar": "list your channels",
+}
+"""Help of the commands that do something else on the screens."""
+_REFUSED_COMMANDS = ("theme", "unread")
+"""Commands of the screens that plain mode refuses."""
 
 
 class Announcer:
@@ -66,10 +80,10 @@ class Announcer:
         self._changing: dict[tuple[str, int], Message] = {}
         """Printed states of messages whose edit by the user is unconfirmed."""
 
-    def newest(self, log: Log, unread: int = 0) -> list[str]:
-        """Return the lines for opening a channel: the newest messages, at least the unread ones."""
-        newest = list(islice(log.newest(), max(_BACKLOG, min(unread, _AT_ONCE))))
-        return [f"{line.seq}. {describe(line)}" for line in reversed(newest)]
+    def newest(self, log: Log, wanted: int = 0) -> list[str]:
+        """Return the newest messages, with their numbers: `wanted` of them, within bounds."""
+        newest = list(islice(log.newest(), max(_BACKLOG, min(wanted, _AT_ONCE))))
+        return [_entry(line) for line in reversed(newest)]
 
     def last(self, channel: str) -> int:
         """Return the last printed number of a channel."""
@@ -167,7 +181,19 @@ def _new_lines(place: str, new: list[Message]) -> list[str]:
     lines = [line for line in new if line.kind not in ("join", "leave")]
     if len(lines) > _AT_ONCE:
         said.append(f"{len(lines) - _AT_ONCE} lines in {place} are not shown.")
-    return said + [_said(place, line) for line in lines[-_AT_ONCE:]]
+    return said + [_numbered(place, line) for line in lines[-_AT_ONCE:]]
+
+
+def _entry(line: Message) -> str:
+    """Return a message with its number, without its channel."""
+    number = "Not sent yet" if line.seq is None else str(line.seq)
+    return f"{number}. {describe(line)}"
+
+
+def _numbered(place: str, line: Message) -> str:
+    """Return a new line with its number, which `/reply` and other commands take."""
+    text = _said(place, line)
+    return text if line.seq is None else f"{line.seq}. {text}"
 
 
 def _said(place: str, line: Message) -> str:
@@ -395,6 +421,8 @@ class PlainView:
         channel = done.change.channel
         is_new = not self._announcer.last(channel)
         said = self._announcer.announce(done, self._printed_for(channel))
+        if is_new:
+            said += self._unread_elsewhere(channel)
         if is_new and not said and self._aside is None and channel == self._state.current:
             said = self._announcer.newest(done.log)
         if is_waiting(done) and not self.is_online:
@@ -402,6 +430,15 @@ class PlainView:
         refusals = self._announcer.refusals
         self._refuse(line for line in said if line in refusals)
         self._say(line for line in said if line not in refusals)
+
+    def _unread_elsewhere(self, channel: str) -> list[str]:
+        """Return the line for the unread messages of a channel that was just loaded."""
+        info = self._state.channels.get(channel)
+        is_shown = self._aside is None and channel == self._state.current
+        if info is None or is_shown or not info.unread or self._printed_for(channel):
+            return []
+        name = printable_line(self._title(channel))
+        return [f"{info.unread} unread in {name}. Use /inbox to list unread messages."]
 
     def close_thread(self) -> None:
         """Do nothing: printed lines stay."""
@@ -454,6 +491,13 @@ class PlainView:
                 f"{printable_line(each.message.text)}"
                 for each in unread.waiting
             )
+        switch = "/server NAME, then " if self._workspace.title_beside(self._server_key) else ""
+        self._say(
+            [
+                f"Use {switch}/join CHANNEL or /msg NAME to open a conversation, /mark all to mark "
+                "everything as read."
+            ]
+        )
 
     def list_found(self, finding: SearchSession, state: ConversationState) -> None:
         """Print search results, newest last."""
@@ -494,7 +538,9 @@ class PlainView:
         """Run a coroutine as a background task."""
         self._beside(work)
 
-    def list_rows(self, title: str, then: Callable[[str], None], command: str) -> AddRows:
+    def list_rows(
+        self, title: str, then: Callable[[str], None], command: str, on_enter: str = ""
+    ) -> AddRows:
         """Print a list, and the command that chooses a row."""
         self._say([f"{title}. {command}:"])
 
@@ -522,8 +568,9 @@ class PlainView:
             self._say(f"{printable_line(name)}, {presence}" for name, _, presence in members)
 
     def show_bare(self) -> None:
-        """Refuse: the lines are plain text already."""
-        raise Refused("Plain mode is plain text already; select it in the terminal.")
+        """Print the latest messages of the current channel, the user's own included."""
+        latest = self._announcer.newest(self._state.log(self._state.current or ""), _AT_ONCE)
+        self._say(latest or ["There are no messages here yet."])
 
     def copy(self, text: str) -> None:
         """Copy a text to the clipboard, if there is a terminal."""
@@ -545,9 +592,14 @@ class PlainView:
                 self._say(map(printable_line, urls))
 
     def show_help(self) -> None:
-        """Print all commands."""
+        """Print how to name a message, and all commands."""
+        self._say(_HELP)
         commands = available(is_admin=self._state.is_admin)
-        self._say(f"{command.usage}: {command.help}" for command in commands)
+        self._say(
+            f"{command.usage}: {_MEANINGS.get(command.name, command.help)}"
+            for command in commands
+            if command.name not in _REFUSED_COMMANDS
+        )
 
     def quit(self) -> None:
         """End the program."""

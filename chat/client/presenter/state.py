@@ -108,7 +108,7 @@ class ConversationState:
 
     @property
     def is_admin(self) -> bool:
-        """Whether the user is an administrator of the server, as far as it is known."""
+        """Whether the user is an admin of the server, as far as it is known."""
         return self.connection.has_accounts and self.connection.role == "admin"
 
     def apply(self, update: Update) -> None:

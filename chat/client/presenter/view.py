@@ -168,10 +168,16 @@ class View(Protocol):
     def run_in_background(self, work: Coroutine[None, None, None]) -> None:
         """Run a coroutine as a background task."""
 
-    def list_rows(self, title: str, then: Callable[[str], None], command: str) -> AddRows:
+    def list_rows(
+        self, title: str, then: Callable[[str], None], command: str, on_enter: str = ""
+    ) -> AddRows:
         """Open a picker; return the function that adds rows to it.
 
-        `command` tells users of plain mode how to choose a row.
+        Args:
+            title: the heading.
+            then: receives the key of the selected row.
+            command: the hint for plain mode, which prints the rows: the command to type.
+            on_enter: the hint for the screens: the effect of selecting a row.
         """
 
 

@@ -303,8 +303,8 @@ class Workspace:
         url, taken = server.settings.url, server.settings.name
         if not server.may_rename:
             raise Refused(
-                f"/name is only for a taken name. To use another name as well, use "
-                f"/connect {url} NAME."
+                f"The name {taken} belongs to your account and cannot be changed. To sign in with "
+                f"another name as well, use /connect {url} NAME."
             )
         try:
             check_new_name(name)

@@ -22,7 +22,7 @@ from chat.client.scripting.client import ScriptClient, join_existing
 from chat.client.scripting.output import as_json, as_text, write
 from chat.client.scripting.read import LogReader, LogReplaced
 from chat.client.scripting.send import Outgoing, deliver
-from chat.client.scripting.settings import PipeSettings, pipe_flags
+from chat.client.scripting.settings import HIDDEN_FLAGS, PipeSettings, pipe_flags
 from chat.client.storage.account import put_into_outbox
 from chat.client.storage.private_files import make_private_directory
 from chat.client.storage.tokens import read_token_file
@@ -89,25 +89,23 @@ def _prepare(settings: PipeSettings) -> PipeSettings:
 
 def _send_parser() -> Parser:
     parser = _parser("send", "Send a message; with exit code 0, the server has stored it on disk.")
+    parser.add_argument("text", nargs="*", metavar="TEXT", help="Message (default: standard input)")
     parser.add_argument(
-        "text", nargs="*", metavar="TEXT", help="Message (default: standard input)."
+        "--lines", action="store_true", help="Send each line of the input as a message"
     )
     parser.add_argument(
-        "--lines", action="store_true", help="Send each line of the input as a message."
-    )
-    parser.add_argument(
-        "--create", action="store_true", help="Create the channel if it does not exist."
+        "--create", action="store_true", help="Create the channel if it does not exist"
     )
     parser.add_argument(
         "--cid",
         default="",
         metavar="ID",
-        help="Message ID; a message sent again with the same ID is stored only once.",
+        help="Message ID; a message sent again with the same ID is stored only once",
     )
     parser.add_argument(
         "--queue",
         action="store_true",
-        help="Keep an unconfirmed message in the outbox for the next chat-client.",
+        help="Keep an unconfirmed message in the outbox for the next chat-client",
     )
     return parser
 
@@ -156,18 +154,18 @@ def _tail_parser() -> Parser:
         "Print the newest events of a channel; with --follow, print new ones as they arrive.",
     )
     parser.add_argument(
-        "-n", "--count", type=_count, metavar="COUNT", help="Number of events (default: 10)."
+        "-n", "--count", type=_count, metavar="COUNT", help="Number of events (default: 10)"
     )
     parser.add_argument(
         "--since",
         metavar="WHEN",
         help=(
             "Start after a number (41), at a time (09:30, 2026-11-24T09:30) or a duration "
-            "ago (10m, 2h)."
+            "ago (10m, 2h)"
         ),
     )
     parser.add_argument(
-        "-f", "--follow", action="store_true", help="Print new events as they arrive."
+        "-f", "--follow", action="store_true", help="Print new events as they arrive"
     )
     return _with_json(parser)
 
@@ -242,7 +240,7 @@ def _printer(
 
 
 def _with_json(parser: Parser) -> Parser:
-    parser.add_argument("--json", action="store_true", help="Print one JSON object for each event.")
+    parser.add_argument("--json", action="store_true", help="Print one JSON object for each event")
     return parser
 
 
@@ -251,7 +249,7 @@ class _ChannelParser(Parser):
 
     def error(self, message: str) -> NoReturn:
         """Explain a missing channel: the shell took it as a comment."""
-        if "required: channel" in message:
+        if "required: CHANNEL" in message:
             message = (
                 "no channel given. In a shell, # begins a comment: "
                 "quote the channel ('#general'), or leave out the #"
@@ -260,13 +258,14 @@ class _ChannelParser(Parser):
 
 
 def _parser(name: str, what: str) -> Parser:
-    parser = _ChannelParser(prog=f"chat-client {name}", description=what, allow_abbrev=False)
+    parser = _ChannelParser(prog=f"chat-client {name}", description=what)
     parser.add_argument(
         "channel",
-        help="Channel: general, or '#general' in quotes, because # begins a comment in a shell; "
-        "@name,name for a direct channel.",
+        metavar="CHANNEL",
+        help="Name of the channel: general, or '#general' in quotes, because # begins a comment in "
+        "a shell; @name,name for a direct channel",
     )
-    add_settings(parser, PipeSettings, pipe_flags())
+    add_settings(parser, PipeSettings, pipe_flags(), hidden=HIDDEN_FLAGS)
     return parser
 
 

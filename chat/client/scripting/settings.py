@@ -13,7 +13,10 @@ from chat.client.config.options import option
 from chat.client.config.settings import ClientSettings
 from chat.text import is_number
 
-__all__ = ["PipeSettings", "pipe_flags"]
+__all__ = ["HIDDEN_FLAGS", "PipeSettings", "pipe_flags"]
+
+HIDDEN_FLAGS = ("joins", "typing", "editing")
+"""Flags without an effect here; they are accepted, as one line may serve both kinds of commands."""
 
 _OF_SCREENS = ("emoji_names", "plain", "demo")
 _OF_NOTIFICATIONS = ("notify", "notify_for", "keywords", "notify_command")
@@ -34,7 +37,7 @@ def _seconds(value: object) -> float:
 class PipeSettings(ClientSettings):
     """Settings of all scripting commands."""
 
-    timeout: float = option(30.0, _seconds, "Seconds without progress before giving up.")
+    timeout: float = option(30.0, _seconds, "Seconds without progress before giving up")
 
 
 def pipe_flags() -> list[str]:

@@ -150,7 +150,7 @@ class Online:
         return take
 
     def _account_changed(self, frame: Account) -> None:
-        """Apply a change of the user's own account by another device or an administrator."""
+        """Apply a change of the user's own account by another device or an admin."""
         if frame.id is not None:
             return  # an answer
         if frame.account.role != self._local.connection.role:

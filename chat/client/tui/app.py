@@ -113,7 +113,7 @@ class ChatApp(App[None]):
         Binding(
             "f4",
             "bare",
-            "show the bare screen, to select text with the mouse",
+            "show messages as plain text, to select them with the mouse",
             show=False,
             id="pane.bare",
         ),

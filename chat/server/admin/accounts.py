@@ -16,7 +16,7 @@ from itertools import chain
 from typing import Any
 
 from chat.durations import duration_text
-from chat.errors import CommandError, StartupError
+from chat.errors import StartupError
 from chat.program import tell
 from chat.server.config import (
     AuditSettings,
@@ -229,12 +229,7 @@ def _link(settings: LinkSettings) -> int:
 
 def _token(settings: TokenSettings) -> int:
     token = secrets.token_urlsafe(32)
-    try:
-        execute(
-            settings.store_url, AddDevice(None, settings.name, hash_token(token), settings.label)
-        )
-    except CommandError as exc:  # as in the first version, exit code 2
-        raise StartupError(str(exc)) from None
+    execute(settings.store_url, AddDevice(None, settings.name, hash_token(token), settings.label))
     tell(f"New token for {settings.name}. Keep it secret:")
     sys.stdout.write(token + "\n")
     return 0

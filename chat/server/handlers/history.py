@@ -60,7 +60,7 @@ def _answer(session: Session, command: History, page: PageRead, is_complete: boo
 
 
 def _page(command: History, page: PageRead, *, is_complete: bool) -> Page:
-    return Page(
+    return Page.known(
         id=command.id,
         channel=page.channel.name,
         epoch=page.channel.epoch,

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, false, or_, select, true, union_all
 
 from chat.protocol.commands import ResumeFrom
-from chat.protocol.items import Item
+from chat.protocol.items import ItemFields
 from chat.protocol.values import Limits
 from chat.store import schema
 from chat.store.operations import (
@@ -351,7 +351,7 @@ class Reader:
         mid = _MID.scalar(self._connection, channel=state.id, number=position.after)
         return mid is not None and mid.hex() == position.mid
 
-    def _seen_by(self, user: User, page: PageRead) -> tuple[Item, ...]:
+    def _seen_by(self, user: User, page: PageRead) -> tuple[ItemFields, ...]:
         return with_own(self._connection, page.channel.id, user, page.items)
 
     def _shared_page(self, state: ChannelState, after: int | None, limit: int) -> PageRead:
@@ -369,7 +369,7 @@ class Reader:
     def _after(self, state: ChannelState, anchor: int, limit: int) -> PageRead:
         rows = EVENTS_ONWARD.all(self._connection, channel=state.id, anchor=anchor + 1, count=limit)
         items = self._items(state, rows)
-        complete = (items[-1].seq if items else anchor) >= state.head
+        complete = (items[-1]["seq"] if items else anchor) >= state.head
         return PageRead(state, items, complete)
 
     def _onward(self, state: ChannelState, lines: Lines, anchor: int, limit: int) -> PageRead:
@@ -397,7 +397,7 @@ class Reader:
 
     def _items(
         self, state: ChannelState, rows: Sequence[Any], size: int = PAGE_BYTES
-    ) -> tuple[Item, ...]:
+    ) -> tuple[ItemFields, ...]:
         """Return the items of the first `rows` that fit into `size` bytes, at least one."""
         items = items_of(self._connection, state.id, rows)
         for count, item in enumerate(items):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 from sqlalchemy import (
     ColumnElement,
@@ -17,7 +17,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from chat.protocol.items import Item
+from chat.protocol.items import ItemFields
 from chat.store.operations import User
 from chat.store.rights import no_such_message
 from chat.store.schema import (
@@ -142,86 +142,92 @@ _PINS_AMONG = Among(
 )
 
 
-def items_of(connection: Connection, channel_id: int, rows: Sequence[Any]) -> tuple[Item, ...]:
+def items_of(
+    connection: Connection, channel_id: int, rows: Sequence[Any]
+) -> tuple[ItemFields, ...]:
     """Return the items of `rows`, in their order."""
     if not rows:
         return ()
-    mentioned = _mentions(connection, channel_id, rows)
+    items = {row.seq: _item(row) for row in rows}
+    for seq, names in _mentions(connection, channel_id, rows).items():
+        items[seq]["mentions"] = tuple(names)
     # Only a message with changes can have reactions or a pin.
     changed = [row.seq for row in rows if row.rev > row.seq]
-    reacted = _reactions(connection, channel_id, changed)
-    pinned = _pinned(connection, channel_id, changed)
-    return tuple(
-        _item(
-            row,
-            tuple(mentioned.get(row.seq, ())),
-            reacted.get(row.seq, _NO_REACTIONS),
-            is_pinned=row.seq in pinned,
-        )
-        for row in rows
-    )
+    for seq, reacted in _reactions(connection, channel_id, changed).items():
+        items[seq]["reactions"] = {emoji: tuple(names) for emoji, names in reacted.names.items()}
+        if reacted.counts:
+            items[seq]["reaction_counts"] = reacted.counts
+    for (seq,) in _PINS_AMONG.rows(connection, changed, channel=channel_id):
+        items[seq]["pinned"] = True
+    return tuple(items.values())
 
 
 def with_own(
-    connection: Connection, channel_id: int, user: User, items: tuple[Item, ...]
-) -> tuple[Item, ...]:
+    connection: Connection, channel_id: int, user: User, items: tuple[ItemFields, ...]
+) -> tuple[ItemFields, ...]:
     """Return `items` with `user` among the listed names of each of their reactions."""
-    crowded = [item.seq for item in items if item.reaction_counts]
+    crowded = [item["seq"] for item in items if "reaction_counts" in item]
     if not crowded:
         return items
     own: dict[int, list[str]] = {}
     for target, emoji in _OWN.rows(connection, crowded, channel=channel_id, user=user.id):
         own.setdefault(target, []).append(emoji)
-    return tuple(_naming(item, user, own[item.seq]) if item.seq in own else item for item in items)
+    return tuple(
+        _naming(item, user, own[item["seq"]]) if item["seq"] in own else item for item in items
+    )
 
 
-def _naming(item: Item, user: User, own: Sequence[str]) -> Item:
-    lacking = [emoji for emoji in own if user.name not in item.reactions[emoji]]
-    named = {emoji: (*item.reactions[emoji], user.name) for emoji in lacking}
-    return item.model_copy(update={"reactions": item.reactions | named}) if named else item
+def _naming(item: ItemFields, user: User, own: Sequence[str]) -> ItemFields:
+    reactions = item["reactions"]
+    lacking = [emoji for emoji in own if user.name not in reactions[emoji]]
+    named = {emoji: (*reactions[emoji], user.name) for emoji in lacking}
+    return {**item, "reactions": reactions | named} if named else item
 
 
-def size_of(item: Item) -> int:
+def size_of(item: ItemFields) -> int:
     """Return the approximate size of an item in a frame, in bytes."""
-    names = len(item.mentions) + sum(map(len, item.reactions.values()))
-    emoji = sum(map(len, item.reactions))
-    text = item.text or item.topic or ""
-    length = len(text) if text.isascii() else len(text.encode())
-    return _ITEM_BYTES + length + 12 * names + 8 * emoji
+    text = item.get("text") or item.get("topic") or ""
+    size = _ITEM_BYTES + (len(text) if text.isascii() else len(text.encode()))
+    if "mentions" in item:
+        size += 12 * len(item["mentions"])
+    if "reactions" in item:
+        reactions = item["reactions"]
+        size += 12 * sum(map(len, reactions.values())) + 8 * sum(map(len, reactions))
+    return size
 
 
-def _item(
-    row: Any,
-    mentioned: tuple[str, ...],
-    reacted: _Reacted,
-    *,
-    is_pinned: bool,
-) -> Item:
+def _item(row: Any) -> ItemFields:
+    """Return the item of a row without its mentions, reactions and pin."""
     # In the order of `ROWS`: access by name took 9 µs an item, as long as the rest.
     seq, mid, ts, author, flags, cid, target, reply_to, thread, text, rev, edit_id = row
-    kind, is_erased = kind_of(flags), bool(flags & ERASED)
-    body: dict[str, Any] = {} if text is None or is_erased else {BODY_FIELDS[kind]: text}
-    return Item.known(
-        seq=seq,
-        mid=mid.hex(),
-        ts=ts,
-        author=author,
-        kind=kind,
-        me=bool(flags & ME),
-        reply_to=reply_to,
-        thread=thread,
-        mentions=mentioned,
-        target=target,
-        remove=bool(flags & REMOVE),
-        erased=is_erased,
-        cid=None if cid is None else unpack_cid(cid),
-        rev=rev,
-        edited=edit_id is not None,
-        pinned=is_pinned,
-        reactions={emoji: tuple(names) for emoji, names in reacted.names.items()},
-        reaction_counts=reacted.counts,
-        **body,
-    )
+    kind = kind_of(flags)
+    fields: dict[str, Any] = {
+        "seq": seq,
+        "mid": mid.hex(),
+        "ts": ts,
+        "author": author,
+        "kind": kind,
+        "rev": rev,
+    }
+    if flags & ERASED:
+        fields["erased"] = True
+    elif text is not None:
+        fields[BODY_FIELDS[kind]] = text
+    if cid is not None:
+        fields["cid"] = unpack_cid(cid)
+    if flags & ME:
+        fields["me"] = True
+    if reply_to is not None:
+        fields["reply_to"] = reply_to
+    if thread is not None:
+        fields["thread"] = thread
+    if target is not None:
+        fields["target"] = target
+    if flags & REMOVE:
+        fields["remove"] = True
+    if edit_id is not None:
+        fields["edited"] = True
+    return cast("ItemFields", fields)
 
 
 def _mentions(connection: Connection, channel_id: int, rows: Sequence[Any]) -> dict[int, list[str]]:
@@ -238,9 +244,6 @@ class _Reacted(NamedTuple):
 
     names: dict[str, list[str]]
     counts: dict[str, int]
-
-
-_NO_REACTIONS = _Reacted({}, {})
 
 
 def _reactions(
@@ -263,11 +266,6 @@ def _reactions(
     for target, since, name in rows:
         found[target].names[emoji_of[target, since]].append(name)
     return found
-
-
-def _pinned(connection: Connection, channel_id: int, numbers: Sequence[int]) -> frozenset[int]:
-    rows = _PINS_AMONG.rows(connection, numbers, channel=channel_id)
-    return frozenset(target for (target,) in rows)
 
 
 Rows = Sequence[Any]

@@ -436,7 +436,7 @@ def test_an_invitation_file_without_a_code_says_so(
     ],
 )
 @pytest.mark.parametrize("explained", [True, False], ids=["with an error frame", "close only"])
-def test_a_session_that_an_administrator_ends_stays_ended_and_says_why(
+def test_a_session_that_an_admin_ends_stays_ended_and_says_why(
     open_client: Open,
     start_fake: Start,
     code: CloseCode,

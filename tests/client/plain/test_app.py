@@ -68,7 +68,9 @@ async def test_printed_lines_keep_the_typed_text_intact(
         plain.wait(lambda: b"#general> hel" in plain.output, "the prompt")
         await alice.say("text")
         plain.wait(lambda: plain.output.count(b"#general> hel") == 2, "the line, again")
-        assert lines(plain)[-3:] == ["#general> hel", "alice in #general: text", "#general> hel"]
+        before, printed, after = lines(plain)[-3:]
+        assert (before, after) == ("#general> hel", "#general> hel")
+        assert re.fullmatch(r"\d+\. alice in #general: text", printed)
         plain.send(b"lo\n")
         assert (await alice.next_event("#general", "message")).text == "text"
         assert (await alice.next_event("#general", "message")).text == "hello"
@@ -107,8 +109,60 @@ async def test_tab_completes_and_lists_the_candidates(
         assert b"\x1b" not in said(plain)
 
 
+def _has_asked(plain: RawTerminal, question: str, times: int) -> bool:
+    return plain.output.decode().count(question) >= times
+
+
 def _is_said(plain: RawTerminal, line: bytes) -> bool:
     return line in plain.output
+
+
+async def test_a_printed_number_selects_the_message_of_a_command(
+    plain: RawTerminal, server: ChatServer
+) -> None:
+    async with Peer.signed_in(server.url, "alice") as alice:
+        await alice.join("#general")
+        await alice.say("first")
+        await alice.say("second")
+        plain.wait(lambda: b": second" in plain.output, "both messages are printed")
+        (number,) = [line.split(".")[0] for line in lines(plain) if line.endswith(": first")]
+        plain.send(f"/reply {number} agreed\n".encode())
+        assert (await alice.next_event("#general", "message")).text == "first"
+        assert (await alice.next_event("#general", "message")).text == "second"
+        reply = await alice.next_event("#general", "message")
+        assert (reply.text, reply.reply_to) == ("agreed", int(number))
+        await alice.say("third")
+        plain.wait(lambda: b": third" in plain.output, "the reply is confirmed")
+        plain.send(b"/bare\n")
+        own = f"{reply.seq}. me: agreed  (reply to message {number})"
+        plain.wait(lambda: own in lines(plain), "the latest messages, with the user's own")
+
+
+async def test_delete_asks_once_in_a_terminal(plain: RawTerminal, server: ChatServer) -> None:
+    question = "Delete this message? This cannot be undone. oops (y or n)"
+    async with Peer.signed_in(server.url, "alice") as alice:
+        await alice.join("#general")
+        plain.send(b"oops\n")
+        seq = (await alice.next_event("#general", "message")).seq
+        for asked, answer in ((1, "n"), (2, "y")):
+            plain.send(b"/delete\n")
+            plain.wait(partial(_has_asked, plain, question, asked), "the question")
+            plain.send(f"{answer}\n".encode())
+            if answer == "n":
+                plain.wait(lambda: b"Cancelled." in plain.output, "the message is kept")
+        assert (await alice.next_event("#general", "delete")).target == seq
+
+
+async def test_the_inbox_names_the_commands_that_open_and_clear_it(
+    plain: RawTerminal, server: ChatServer
+) -> None:
+    async with Peer.signed_in(server.url, "alice") as alice:
+        await alice.join("@alice,me")
+        await alice.say("psst", "@alice,me")
+        plain.wait(lambda: b"1 unread in @alice. Use /inbox" in plain.output, "the message")
+        plain.send(b"/inbox\n")
+        plain.wait(lambda: b"Use /join CHANNEL or /msg NAME to open" in plain.output, "what to do")
+        assert re.search(rb"\d+\. alice in @alice: psst", plain.output)
 
 
 @pytest.mark.feature("reading.search")
@@ -527,9 +581,11 @@ async def test_lines_of_the_server_behind_bear_its_name(
         tmp_path, "chat-client", "--plain", "--name", "me", "--url", tea.url, "--url", work.url
     )
 
-    def hears(line: str) -> None:
-        ends = f"{line}\r\n".encode()  # the first one follows what asks to mark pastes
-        terminal.wait(lambda: re.search(rb"[\nh]" + re.escape(ends), terminal.output), line)
+    def hears(line: str, *, numbered: bool = False, server: str = "") -> None:
+        number = r"\d+\. " if numbered else ""
+        # The first line follows the sequence that asks the terminal to mark pastes.
+        whole = rf"[\nh]{server}{number}{re.escape(line)}\r\n".encode()
+        terminal.wait(lambda: re.search(whole, terminal.output), line)
 
     try:
         hears("Connected to Tea as me.")
@@ -550,8 +606,8 @@ async def test_lines_of_the_server_behind_bear_its_name(
             hears("Work: bob joined #general.")
             await alice.say("kettle")
             await bob.say("stand-up")
-            hears("alice in #general: kettle")
-            hears("Work: bob in #general: stand-up")
+            hears("alice in #general: kettle", numbered=True)
+            hears("bob in #general: stand-up", numbered=True, server="Work: ")
 
             tea.kill()
             terminal.send(b"/server\n")

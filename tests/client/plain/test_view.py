@@ -43,7 +43,7 @@ def listening(*lines: Message) -> Listener:
 def test_loaded_lines_are_not_printed_and_new_ones_are() -> None:
     listener = Listener()
     assert listener.announce(told(line(1, "old"), reset=True)) == []
-    assert listener.announce(told(line(2, "new"))) == ["alice in #ops: new"]
+    assert listener.announce(told(line(2, "new"))) == ["2. alice in #ops: new"]
     assert listener.announce(told(line(2, "new"))) == []
     assert listener.announcer.newest(listener.log) == ["1. alice: old", "2. alice: new"]
 
@@ -51,7 +51,7 @@ def test_loaded_lines_are_not_printed_and_new_ones_are() -> None:
 def test_a_reset_prints_only_missed_lines() -> None:
     listener = listening()
     assert listener.announce(told(line(1, "before"), line(2, "missed"), reset=True)) == [
-        "alice in #ops: missed"
+        "2. alice in #ops: missed"
     ]
 
 
@@ -67,7 +67,7 @@ def test_joins_and_parts_are_folded() -> None:
 def test_many_lines_are_abridged_to_the_last_ones() -> None:
     said = listening().announce(told(*(line(seq, f"n{seq}") for seq in range(2, 52))))
     assert said[0] == "30 lines in #ops are not shown."
-    assert said[1:] == [f"alice in #ops: n{seq}" for seq in range(32, 52)]
+    assert said[1:] == [f"{seq}. alice in #ops: n{seq}" for seq in range(32, 52)]
 
 
 def test_changes_of_printed_messages_are_printed() -> None:
@@ -108,7 +108,7 @@ def test_own_messages_are_printed_only_if_they_fail() -> None:
 
 def test_own_messages_from_another_device_are_printed() -> None:
     assert listening().announce(told(line(2, "from my phone", author="me"))) == [
-        "me in #ops: from my phone"
+        "2. me in #ops: from my phone"
     ]
 
 
@@ -119,14 +119,14 @@ def test_a_muted_channel_prints_only_mentions() -> None:
         line(3, "hi @me", mentions=("me",)),
         line(4, author="carol", kind="join"),
     )
-    assert listener.announce(change, "me") == ["alice in #ops: hi @me"]
+    assert listener.announce(change, "me") == ["3. alice in #ops: hi @me"]
     assert listener.announcer.last("#ops") == 4
 
 
 def test_messages_of_a_replaced_log_are_printed_despite_lower_numbers() -> None:
     listener = listening(line(90, "before"))
     assert listener.announce(told(line(1, "restored"), reset=True)) == []
-    assert listener.announce(told(line(2, "new"))) == ["alice in #ops: new"]
+    assert listener.announce(told(line(2, "new"))) == ["2. alice in #ops: new"]
 
 
 def test_a_direct_channel_is_named_by_the_other_person() -> None:
@@ -137,6 +137,6 @@ def test_a_direct_channel_is_named_by_the_other_person() -> None:
         return log.apply(TimelineChanged("@alice,me", there, reset=lines[0].seq == 1))
 
     announcer.announce(told_directly(line(1, "before")))
-    assert announcer.announce(told_directly(line(2, "tea?"))) == ["alice in @alice: tea?"]
+    assert announcer.announce(told_directly(line(2, "tea?"))) == ["2. alice in @alice: tea?"]
     phone = line(3, "from my phone", author="me")
-    assert announcer.announce(told_directly(phone)) == ["me in @alice: from my phone"]
+    assert announcer.announce(told_directly(phone)) == ["3. me in @alice: from my phone"]

@@ -351,7 +351,9 @@ class FakeView:
     def run_in_background(self, work: Coroutine[None, None, None]) -> None:
         self.beside.append(work)
 
-    def list_rows(self, title: str, then: Callable[[str], None], command: str) -> AddRows:
+    def list_rows(
+        self, title: str, then: Callable[[str], None], command: str, on_enter: str = ""
+    ) -> AddRows:
         self.done.append(("list_rows", title))
         self.choose_row = then
         return self.rows.extend

@@ -251,7 +251,7 @@ async def test_a_hidden_server_asks_for_a_name_when_shown(
         await desktop.until(lambda: tea.asked("send"))
         assert not is_asking(desktop)
         await desktop.type("/name other", "enter")
-        await desktop.until(lambda: "/name is only for a taken name" in " ".join(desktop.told))
+        await desktop.until(lambda: "belongs to your account" in " ".join(desktop.told))
         desktop.composer.clear()
         await desktop.type("/server work", "enter")
         await asked(desktop, "me", "work:2: the name me is already")
@@ -268,7 +268,7 @@ async def test_another_refusal_asks_for_no_name(open_desktop: Open, tmp_path: Pa
         desktop.core.tell(ConnectionChanged(Link.REFUSED, "no longer accepts your token"))
         await desktop.until(lambda: "no longer accepts your token" in desktop.screen())
         await desktop.type("/name other", "enter")
-        await desktop.until(lambda: "/name is only for a taken name" in " ".join(desktop.told))
+        await desktop.until(lambda: "belongs to your account" in " ".join(desktop.told))
         assert desktop.composer.text == "/name other"
         assert not is_asking(desktop)
 

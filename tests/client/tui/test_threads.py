@@ -6,6 +6,7 @@ import pytest
 
 from chat.client.model.state import ChannelsChanged, ThreadChanged, TimelineChanged
 from chat.client.tui.composer.widget import Composer
+from chat.client.tui.screens.confirm import Confirm
 from chat.client.tui.timeline import Timeline
 from chat.client.tui.widgets.conversation_pane import ConversationPane
 from chat.client.tui.widgets.members import MemberList
@@ -182,7 +183,6 @@ async def test_a_thread_message_is_replied_to_or_edited_in_the_thread(open_threa
         ("/reply indeed", ("send", "#general", "indeed", False, 6)),
         ("/reply 4 indeed", ("send", "#general", "indeed", False, 4)),
         ("/edit better", ("edit", "#general", 6, "better")),
-        ("/delete", ("delete", "#general", 6)),
         ("/react :tea:", ("react", "#general", 6, "🍵", False)),
         ("/pin last", ("pin", "#general", 6, False)),
     ],
@@ -197,6 +197,13 @@ async def test_commands_in_a_thread_use_its_latest_message(
     await write(open_thread, command, "enter")
     assert call in open_thread.core.calls
     assert composer(open_thread).text == open_thread.composer.text == ""
+
+
+async def test_delete_in_a_thread_asks_about_its_latest_message(open_thread: Desktop) -> None:
+    await write(open_thread, "/delete", "enter")
+    await open_thread.until(lambda: isinstance(open_thread.app.screen, Confirm), "the question")
+    assert "mine" in open_thread.screen()
+    assert open_thread.core.asked("delete") == []
 
 
 async def test_edit_in_a_thread_uses_the_threads_composer(open_thread: Desktop) -> None:

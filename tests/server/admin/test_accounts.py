@@ -161,25 +161,53 @@ def test_the_audit_log_tells_who_did_what(run: Run) -> None:
     assert "settings" in acts[-2:]  # written by the server meanwhile
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("user", "show"),
-        ("user", "role", "nobody", "admin"),
-        ("user", "disable"),
-        ("user", "devices"),
-        ("user", "revoke", "nobody", "1"),
-        ("link",),
-        ("ban",),
-    ],
-)
-def test_an_unknown_name_is_exit_code_1(run: Run, arguments: tuple[str, ...]) -> None:
-    if "nobody" not in arguments:
-        arguments = (*arguments, "nobody")
-    refused = run(*arguments)
-    assert refused.returncode == 1
-    assert refused.stderr == "chat-server: there is no user nobody\n"
+NOBODY = "there is no user nobody"
+REFUSED = {
+    "user show": ("nobody", NOBODY),
+    "user add": ("no@name", "letters"),
+    "user role": ("nobody admin", NOBODY),
+    "user disable": ("nobody", NOBODY),
+    "user enable": ("nobody", NOBODY),
+    "user devices": ("nobody", NOBODY),
+    "user export": ("nobody never-written.jsonl", NOBODY),
+    "user erase": ("nobody --yes", NOBODY),
+    "user revoke": ("nobody 1", NOBODY),
+    "user password": ("nobody --remove", NOBODY),
+    "invite revoke": ("9", "no invitation"),
+    "link": ("nobody", NOBODY),
+    "token": ("nobody", NOBODY),
+    "ban": ("nobody", NOBODY),
+    "unban": ("nobody", "nobody"),
+}
+"""For each command that can be refused: arguments with a wrong subject, and the reason."""
+NEVER_REFUSED = {"user list", "invite create", "invite list", "bans", "audit"}
+OF_FILES = {"backup", "restore", "check", "reindex"}
+"""Commands on files; they fail with exit code 2, see `test_commands`."""
+
+
+def test_each_command_is_listed_with_its_refusal() -> None:
+    assert set(COMMANDS) == {*REFUSED, *NEVER_REFUSED, *OF_FILES}
+
+
+@pytest.mark.parametrize("command", REFUSED)
+def test_a_refused_command_ends_with_exit_code_1(run: Run, command: str) -> None:
+    arguments, reason = REFUSED[command]
+    refused = run(*command.split(), *arguments.split())
+    assert refused.returncode == 1, refused.stderr
+    assert reason in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
     assert refused.stdout == ""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_unknown_flag_ends_with_exit_code_2(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from chat.server.cli import main
+
+    words = [word.upper() for word in COMMANDS[command].positional]
+    assert main([*command.split(), *words, "--unknown"]) == 2
+    assert "--unknown is not a flag" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

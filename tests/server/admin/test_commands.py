@@ -298,8 +298,8 @@ def as_owner(file: Path) -> tuple[int, int, int]:
     return found.st_uid, found.st_gid, found.st_mode & 0o777
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only an administrator can give files away")
-class TestByAnAdministrator:
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+class TestByRoot:
     NOBODY = 65_534
 
     def given_away(self, server: ChatServer, mode: int = 0o640) -> Path:

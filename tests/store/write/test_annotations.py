@@ -10,7 +10,7 @@ from chat.protocol.values import Limits
 from chat.store.accounts import SignedIn, SignIn
 from chat.store.operations import User
 from chat.store.read.reader import Reader
-from tests.store.opened import OpenStore, delete, message, pin, react
+from tests.store.opened import OpenStore, delete, items_of, message, pin, react
 
 
 def test_reactions_list_their_users(store: OpenStore, alice: User, bob: User) -> None:
@@ -89,7 +89,7 @@ def resumed_item(store: OpenStore, user: User, seq: int) -> Item:
     resumed = store.read(
         lambda reader: reader.resume(user, "#general", None, limit=200, window=1_000)
     )
-    return next(item for item in resumed.items if item.seq == seq)
+    return next(item for item in items_of(resumed) if item.seq == seq)
 
 
 def test_many_reactions_list_the_first_users_and_the_reader_and_a_count(
@@ -151,7 +151,7 @@ def test_total_number_of_reactions_to_a_message_is_limited(
 def pinned(store: OpenStore, user: User, before: int | None = None, limit: int = 50) -> list[int]:
     def read(reader: Reader) -> list[int]:
         page = reader.page(user, "#general", pins=True, before=before, limit=limit)
-        return [item.seq for item in page.items]
+        return [item.seq for item in items_of(page)]
 
     return store.read(read)
 

@@ -9,7 +9,7 @@ import pytest
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.items import Event
 from chat.store.operations import Appended, SendMessage, User
-from tests.store.opened import OpenStore, delete, edit, message, react, topic
+from tests.store.opened import OpenStore, delete, edit, items_of, message, react, topic
 
 
 def test_seqs_rise_by_one_and_events_match_the_log(store: OpenStore, alice: User) -> None:
@@ -280,8 +280,8 @@ class TestDeletions:
     def test_deleted_message_keeps_its_seq(self, store: OpenStore, alice: User) -> None:
         seq = store.send(alice)
         store.append(delete(alice, seq))
-        newest = store.read(lambda reader: reader.page(alice, "#general", limit=10)).items
-        assert [item.seq for item in newest] == [1, seq]
+        newest = store.read(lambda reader: reader.page(alice, "#general", limit=10))
+        assert [item.seq for item in items_of(newest)] == [1, seq]
 
     def test_owner_can_delete_messages_of_others(
         self, store: OpenStore, alice: User, bob: User

@@ -63,7 +63,7 @@ class Command:
     is_risky: bool = False
     """Whether it removes something: choosing it from a list only fills the composer."""
     is_for_admins: bool = False
-    """Whether only administrators of the server see it in lists."""
+    """Whether only admins of the server see it in lists."""
 
     @property
     def runs_at_once(self) -> bool:
@@ -372,7 +372,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("members", (), "show or hide the member list", "/members"),
     Command("sidebar", (), "show or hide the sidebar", "/sidebar"),
-    Command("bare", (), "show the bare screen, to select text with the mouse", "/bare"),
+    Command("bare", (), "show messages as plain text, to select them with the mouse", "/bare"),
     Command(
         "help",
         (Argument("COMMAND", Kind.COMMAND, optional=True),),

@@ -50,9 +50,11 @@ _OPTIONAL_WORDS = {
 _RESTS = (Kind.TEXT, Kind.SERVER)
 _WORD = re.compile(r"\S+")
 _ELSEWHERE = {
-    "invite": "Everyone can join a channel: send the person its name with /msg. Administrators "
-    "invite new people with /invitations.",
-    "kick": "Administrators can use /ban.",
+    "invite": "Everyone can join a channel: send the person its name with /msg. Admins invite new "
+    "people with /invitations.",
+    "kick": "Admins can use /ban.",
+    "nick": "A name belongs to an account and cannot be changed. To sign in with another name as "
+    "well, use /connect URL NAME. If your name is taken on this server, use /name NAME.",
 }
 """Hints for commands of other chats that have no counterpart here."""
 

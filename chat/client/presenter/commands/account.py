@@ -57,9 +57,10 @@ async def _read_devices(conversation: Conversation) -> tuple[Device, ...]:
 async def _list_devices(conversation: Conversation) -> None:
     devices = {str(each.id): each for each in await _read_devices(conversation)}
     add = conversation.view.list_rows(
-        "Your devices: choose one to revoke it",
+        "Your devices",
         lambda key: _revoke_device(conversation, devices[key]),
-        "Use /devices revoke ID",
+        "Use /devices revoke ID to revoke one",
+        "choose one to revoke it",
     )
     add(map(_device_choice, devices.values()))
 

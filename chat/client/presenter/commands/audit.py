@@ -47,7 +47,7 @@ async def _list_audit(conversation: Conversation, before: int | None) -> None:
         else:
             conversation.view.say(_whole_entry(entries[key]))
 
-    add = conversation.view.list_rows("Audit log", chosen, "Newest first")
+    add = conversation.view.list_rows("Audit log", chosen, "Use /audit NUMBER for older entries")
     add(_entry_choice(each) for each in page.entries)
     if page.entries and not page.complete:
         add([Choice("older", "Older entries…", f"/audit {page.entries[-1].seq}")])

@@ -110,7 +110,10 @@ def _bans(conversation: Conversation, asked: Invocation) -> None:
 
     async def work() -> None:
         add = conversation.view.list_rows(
-            "Bans: choose one to lift it", chosen, "Use /unban NAME or /unban ADDRESS"
+            "Bans",
+            chosen,
+            "Use /unban NAME or /unban ADDRESS to lift one",
+            "choose one to lift it",
         )
 
         def take(page: Bans) -> int | None:

@@ -57,7 +57,10 @@ def _list_invitations(conversation: Conversation) -> None:
             conversation.view.say(f"Invitation {key} is already {_state(known[key])}.")
 
     add = conversation.view.list_rows(
-        "Invitations: choose one to revoke it", chosen, "Use /invitations revoke NUMBER"
+        "Invitations",
+        chosen,
+        "Use /invitations revoke NUMBER to revoke one",
+        "choose one to revoke it",
     )
     add([Choice("create", "Create an invitation…", "/invitations create 10 2d #team")])
 

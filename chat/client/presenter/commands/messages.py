@@ -38,13 +38,22 @@ def _edit(conversation: Conversation, asked: Invocation) -> None:
 
 
 def _delete(conversation: Conversation, asked: Invocation) -> None:
+    channel = targets.here(conversation).name
     if asked.get("number").isdigit():
         # The message may be another user's: owners may delete it, and the server checks that.
-        target = targets.target(conversation, asked)
-        conversation.core.delete(targets.here(conversation).name, target)
+        number = targets.target(conversation, asked)
     else:
-        message = targets.own_message(conversation, asked)
-        conversation.core.delete(message.channel, targets.seq_of(message))
+        number = targets.seq_of(targets.own_message(conversation, asked))
+    message = conversation.state.find(channel, number)
+
+    def delete() -> None:
+        conversation.core.delete(channel, number)
+
+    conversation.view.confirm(
+        "Delete this message? This cannot be undone.",
+        message.text if message is not None else f"Message {number} in {channel}",
+        delete,
+    )
 
 
 def _reply(conversation: Conversation, asked: Invocation) -> None:

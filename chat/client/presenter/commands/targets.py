@@ -71,7 +71,7 @@ def message(conversation: Conversation, asked: Invocation) -> Message:
     number = target(conversation, asked)
     found = conversation.state.find(here(conversation).name, number)
     if found is None:
-        raise Refused(f"Message {number} is not loaded. Scroll up to it first.")
+        raise Refused(f"Message {number} is not loaded. Use /thread {number} to load it.")
     if found.deleted:
         raise Refused(f"Message {number} was deleted.")
     return found

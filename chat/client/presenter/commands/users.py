@@ -37,7 +37,7 @@ ROLES = ("admin", "member", "bot")
 
 
 def open_menu(conversation: Conversation, name: str) -> None:
-    """List what one may do with a user: write, see the account; for administrators, more.
+    """List what one may do with a user: write, see the account; for admins, more.
 
     Without accounts on the server there is only one thing: the direct channel opens at once.
     """

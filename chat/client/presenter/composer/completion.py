@@ -38,7 +38,7 @@ class Sources:
     languages: tuple[str, ...] = ()
     """Languages of code blocks."""
     is_admin: bool = False
-    """Whether to offer the commands of administrators."""
+    """Whether to offer the commands of admins."""
 
 
 @dataclass(frozen=True, slots=True)

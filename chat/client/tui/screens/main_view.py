@@ -244,9 +244,12 @@ class ScreenView:
         """Run a coroutine as a background task."""
         self._screen.run_worker(work)
 
-    def list_rows(self, title: str, then: Callable[[str], None], command: str) -> AddRows:
+    def list_rows(
+        self, title: str, then: Callable[[str], None], command: str, on_enter: str = ""
+    ) -> AddRows:
         """Open an empty picker; return the function that adds rows to it."""
-        return pick(self._screen, title, [], then).add
+        heading = f"{title}: {on_enter}" if on_enter else title
+        return pick(self._screen, heading, [], then).add
 
     def set_theme(self, name: str) -> None:
         """Set the theme; without a name, open a picker."""

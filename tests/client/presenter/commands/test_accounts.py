@@ -217,7 +217,7 @@ async def test_without_accounts_a_chosen_member_opens_the_direct_channel(bench: 
 
 
 @pytest.mark.parametrize("role", ["admin", "member"])
-def test_commands_of_administrators_are_listed_for_them_only(bench: Bench, role: str) -> None:
+def test_commands_of_admins_are_listed_for_them_only(bench: Bench, role: str) -> None:
     be(bench, role)
     found = complete("/ban", Sources(is_admin=bench.conversation.state.is_admin))
     offered = [each.insert for each in found.candidates] if found else []

@@ -307,7 +307,7 @@ MORNING = 1_780_000_000_000
 
 
 async def be_admin(desktop: Desktop) -> None:
-    """Let the user be an administrator, in a conversation."""
+    """Let the user be an admin, in a conversation."""
     await talk(desktop)
     online = ConnectionChanged(
         Link.ONLINE, user="me", server="test", role="admin", has_accounts=True
