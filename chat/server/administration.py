@@ -16,7 +16,6 @@ from typing import Any, Protocol
 from chat.errors import CloseCode, CommandError
 from chat.protocol import frames
 from chat.server.channels.live import LiveChannels
-from chat.server.erasures import Erasures
 from chat.server.reads import Reads
 from chat.server.refusals import close_reason
 from chat.server.transport.connection import Connection
@@ -54,7 +53,6 @@ class Administration:
         reads: reads changed accounts.
         connections: all connections; a ban of a network also ends those without a session.
         sessions: returns the sessions of all connections, signed in or not.
-        erasures: erases what an account wrote, after its sessions have ended.
     """
 
     def __init__(
@@ -64,7 +62,6 @@ class Administration:
         reads: Reads,
         connections: Collection[Connection],
         sessions: Callable[[], Iterable[LiveSession]],
-        erasures: Erasures,
     ) -> None:
         self.ended = 0
         """Number of applied entries that end sessions.
@@ -77,7 +74,6 @@ class Administration:
         self._reads = reads
         self._connections = connections
         self._sessions = sessions
-        self._erasures = erasures
         self._banned = BannedNetworks()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -109,8 +105,6 @@ class Administration:
         elif error := ending(entry):
             device = entry.device if entry.act == "device_revoked" else None
             self._end(lambda each: _is_of(each, user, device), error)
-            if entry.act == "erased":
-                self._erasures.start()
         elif entry.act in OWN_CHANGES and self._channels.sessions_of(user.name):
             self._run(self._notify(user, entry))
 

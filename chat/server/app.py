@@ -31,8 +31,8 @@ from chat.server.channels.live import LiveChannels
 from chat.server.channels.presence import PresenceBroadcaster
 from chat.server.config import ServerSettings
 from chat.server.context import ServerContext, Tuning
-from chat.server.erasures import Erasures
 from chat.server.handlers.table import TABLE
+from chat.server.jobs import Jobs
 from chat.server.passwords import Passwords
 from chat.server.reads import Reads
 from chat.server.session import Session
@@ -168,7 +168,7 @@ class App:
         self._has_found_proxy = False
         self._administration: Administration | None = None
         """None while the server starts: there is no session yet."""
-        self._erasures: Erasures | None = None
+        self._jobs: Jobs | None = None
         self._heartbeat_timer: asyncio.TimerHandle | None = None
         self._heartbeat_slot = 0
 
@@ -184,8 +184,7 @@ class App:
 
         def deliver(commit: Commit) -> None:
             channels.committed(commit)
-            if commit.audit and self._administration is not None:
-                self._administration.apply(commit.audit)
+            self._follow_up(commit)
 
         def committed(commit: Commit) -> None:  # in the store's writer thread
             self.loop.call_soon_threadsafe(deliver, commit)
@@ -217,9 +216,9 @@ class App:
     def _assemble(self, channels: LiveChannels) -> ServerContext:
         settings, tuning, store = self.settings, self._tuning, self.store
         reads, writes = Reads(store), Writes(self.loop, store)
-        self._erasures = Erasures(self.loop, writes, channels)
+        self._jobs = Jobs(self.loop, writes, channels)
         self._administration = Administration(
-            self.loop, channels, reads, self.connections, self._sessions, self._erasures
+            self.loop, channels, reads, self.connections, self._sessions
         )
         return ServerContext(
             settings=settings,
@@ -240,22 +239,29 @@ class App:
         )
 
     async def _start_administration(self) -> None:
-        """Load the bans in force, continue erasures, and log changed settings.
+        """Load the bans in force, continue jobs, and log changed settings.
 
         A failing disk delays no start.
         """
         context = self.context
-        banned, is_erasing = await context.reads.welcome(
-            lambda reader: (reader.accounts.banned_networks(), reader.accounts.is_erasing())
+        banned, has_jobs = await context.reads.welcome(
+            lambda reader: (reader.accounts.banned_networks(), reader.accounts.has_jobs())
         )
         context.administration.start(banned)
-        if is_erasing and self._erasures is not None:
-            self._erasures.start()
+        if has_jobs and self._jobs is not None:
+            self._jobs.start()
         changed = RecordSettings(None, self.settings.recorded())
         # The operator's commands read them, so they are stored before clients can connect.
         with suppress(CommandError, StoreUnavailable, TimeoutError):
             async with asyncio.timeout(RECORD_TIMEOUT):
                 await context.writes.commit(changed)
+
+    def _follow_up(self, commit: Commit) -> None:
+        """Apply the audit entries of a commit, and run its jobs."""
+        if commit.audit and self._administration is not None:
+            self._administration.apply(commit.audit)
+        if commit.has_jobs and self._jobs is not None:
+            self._jobs.start()
 
     def _sessions(self) -> list[Session]:
         endpoints = (each.endpoint for each in self.connections)
@@ -276,8 +282,8 @@ class App:
         if self._heartbeat_timer is not None:
             self._heartbeat_timer.cancel()
         self._is_stopping = True
-        if self._erasures is not None:
-            self._erasures.stop()
+        if self._jobs is not None:
+            self._jobs.stop()
         for server in self._servers:
             server.close()
         bye = Bye(reason="the server is stopping", reconnect=self.settings.reconnect_window)

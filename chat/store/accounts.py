@@ -22,6 +22,7 @@ __all__ = [
     "BOT",
     "CLOSED",
     "DEVICES_MAX",
+    "JOB_ACTS",
     "LINKS_PER_HOUR",
     "LINK_TRIES",
     "MEMBER",
@@ -41,8 +42,6 @@ __all__ = [
     "Created",
     "Device",
     "EraseAccount",
-    "EraseNext",
-    "EraseStep",
     "Invitation",
     "LiftBan",
     "LinkCode",
@@ -62,6 +61,8 @@ __all__ = [
 Result_co = TypeVar("Result_co", covariant=True)
 
 AccountRole = Literal["admin", "member", "bot"]
+JOB_ACTS = frozenset({"erased", "disabled", "banned"})
+"""Acts that may add a job."""
 ADMIN: AccountRole = "admin"
 MEMBER: AccountRole = "member"
 BOT: AccountRole = "bot"
@@ -464,7 +465,7 @@ class LiftBan(AccountOperation[None]):
 class EraseAccount(AccountOperation[int]):
     """Erase all that an account wrote and is; returns the id of the job that does it.
 
-    The account ends at once. `EraseNext` then erases what it wrote, step by step: numbers stay in
+    The account ends at once. `RunNextJob` then erases what it wrote, step by step: numbers stay in
     the logs, without text. A keyed hash of the name is kept, so that it is never claimed again.
     Each channel the user wrote in gets an `erased_user` event by the name that remains
     (`deleted-17`), and each channel that they were a member of a `leave` event. Direct channels are
@@ -476,23 +477,6 @@ class EraseAccount(AccountOperation[int]):
 
     actor: None
     name: str
-
-
-@dataclass(frozen=True, slots=True)
-class EraseStep:
-    """The result of a step; `renamed` holds old and new names of direct channels."""
-
-    is_last: bool
-    """Whether nothing is left to erase."""
-    renamed: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class EraseNext(Operation[EraseStep]):
-    """Run the next step of the oldest job, in a few milliseconds.
-
-    A server submits it until the step is the last: after its start, and after an `erased` entry.
-    """
 
 
 @dataclass(frozen=True, slots=True)

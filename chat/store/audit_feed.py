@@ -14,6 +14,7 @@ from dataclasses import replace
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import DBAPIError
 
+from chat.store.accounts import JOB_ACTS
 from chat.store.operations import AuditEntry, Commit
 from chat.store.read.accounts import audit_after
 from chat.store.schema import audit
@@ -57,7 +58,10 @@ class AuditFeed:
         """Pass on a commit of the writer, with its entries."""
         with self._lock:
             if commit.audit:
-                commit = replace(commit, audit=self._next(commit.audit))
+                entries = self._next(commit.audit)
+                commit = replace(
+                    commit, audit=entries, has_jobs=commit.has_jobs or _have_jobs(entries)
+                )
             self._hand_over(commit)
 
     def close(self) -> None:
@@ -71,7 +75,7 @@ class AuditFeed:
             with self._lock:
                 if entries := self._look():
                     self._last = entries[-1].seq
-                    self._hand_over(Commit((), (), entries))
+                    self._hand_over(Commit((), (), entries, _have_jobs(entries)))
 
     def _next(self, own: Sequence[AuditEntry]) -> Sequence[AuditEntry]:
         """Return all entries up to those of the writer's commit, and mark them as delivered.
@@ -126,3 +130,7 @@ class AuditFeed:
         if connection is not None:
             connection.invalidate()
             connection.close()
+
+
+def _have_jobs(entries: Sequence[AuditEntry]) -> bool:
+    return any(entry.act in JOB_ACTS for entry in entries)

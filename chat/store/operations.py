@@ -32,6 +32,7 @@ __all__ = [
     "DeleteMessage",
     "EditMessage",
     "Failure",
+    "JobStep",
     "JoinChannel",
     "LeaveChannel",
     "MarkRead",
@@ -51,6 +52,7 @@ __all__ = [
     "ReactToMessage",
     "Result",
     "Resumed",
+    "RunNextJob",
     "SendMessage",
     "SetTopic",
     "User",
@@ -166,11 +168,14 @@ class Commit:
 
     `audit` has all new entries of the audit log up to this commit, those of other processes
     included. A commit of another process comes without events and operations.
+
+    `has_jobs` says that a job may have been added: the server then runs it (`RunNextJob`).
     """
 
     events: Sequence[EventFields]
     operations: Batch
     audit: Sequence[AuditEntry] = ()
+    has_jobs: bool = False
 
 
 @dataclass(slots=True)
@@ -435,3 +440,21 @@ class Prefer(ChannelOperation[Preferred]):
     muted: bool | None = None
     level: str | None = None
     hidden: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobStep:
+    """The result of a step; `renamed` holds old and new names of direct channels."""
+
+    is_last: bool
+    """Whether no job is left."""
+    renamed: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunNextJob(Operation[JobStep]):
+    """Run the next step of the oldest job, in a few milliseconds.
+
+    A job is the part of an act that takes long, or that appends events for a command that cannot.
+    A server submits it until the step is the last: after its start, and after a commit with jobs.
+    """

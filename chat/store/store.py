@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from chat.errors import CommandError, StartupError, StoreFault, StoreUnavailable
 from chat.protocol.values import Limits
-from chat.store.accounts import EraseAccount, EraseNext
+from chat.store.accounts import EraseAccount
 from chat.store.audit_feed import AUDIT_EVERY, AuditFeed
 from chat.store.database import (
     READERS,
@@ -27,7 +27,7 @@ from chat.store.database import (
     open_database,
     open_shared,
 )
-from chat.store.operations import Batch, Commit, Failure, Operation, PendingCall
+from chat.store.operations import Batch, Commit, Failure, Operation, PendingCall, RunNextJob
 from chat.store.read.reader import Reader
 from chat.store.schema import metadata
 from chat.store.search.search import index_unavailable
@@ -361,7 +361,7 @@ def erase_account(url: str, name: str, patience: float) -> bool:
         return _is_done_within(url, job, patience)
     try:
         _run(store, EraseAccount(None, name))
-        while not _run(store, EraseNext()).is_last:
+        while not _run(store, RunNextJob()).is_last:
             pass
     finally:
         store.close()

@@ -31,7 +31,7 @@ from chat.store.operations import Batch, Commit
 from chat.store.read import standing
 from chat.store.store import Store
 from chat.store.write import accounts, transaction
-from chat.store.write.writer import Logged, Writer
+from chat.store.write.writer import Writer
 
 __all__ = ["AFTER_COMMIT", "BEFORE_COMMIT", "CONTROL", "SABOTAGE", "SABOTAGES"]
 
@@ -80,7 +80,7 @@ def _add_faults(control: _Control) -> None:
 def _acknowledge_without_commit() -> None:
     transact, turns = Writer._transact, count(1)
 
-    def sometimes(self: Writer, batch: Batch) -> Logged:
+    def sometimes(self: Writer, batch: Batch) -> Commit:
         if next(turns) % 40:
             return transact(self, batch)
         with self._connect().begin() as opened:
@@ -89,7 +89,7 @@ def _acknowledge_without_commit() -> None:
                 self._decide(pending)
             opened.rollback()
         self._transaction.forget()
-        return self._transaction.events, self._transaction.entries
+        return Commit(self._transaction.events, batch, self._transaction.entries)
 
     Writer._transact = sometimes  # type: ignore[method-assign]
 
@@ -137,8 +137,8 @@ def _attach_without_the_missed() -> None:
 def _change_the_order() -> None:
     commit = Writer._commit
 
-    def reversed_batch(self: Writer, batch: Batch) -> Logged:
-        return commit(self, batch[::-1])
+    def reversed_batch(self: Writer, batch: Batch) -> Commit:
+        return replace(commit(self, batch[::-1]), operations=batch)
 
     Writer._commit = reversed_batch  # type: ignore[method-assign]
 

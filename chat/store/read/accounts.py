@@ -263,12 +263,12 @@ class AccountReader:
         rows = _AUDIT.all(self._connection, before=before or _BEYOND, count=limit + 1)
         return AuditPage(tuple(map(_entry, rows[:limit])), complete=len(rows) <= limit)
 
-    def is_erasing(self) -> bool:
-        """Whether an erasure is not complete."""
+    def has_jobs(self) -> bool:
+        """Whether a job is not done."""
         return _UNFINISHED.scalar(self._connection) is not None
 
     def is_done(self, job: int) -> bool:
-        """Whether the erasure with this job is complete."""
+        """Whether this job is done."""
         return _RESULT.scalar(self._connection, job=job) is not None
 
     def _is_admin(self, viewer: User | None) -> bool:

@@ -1,10 +1,8 @@
 """Erase an account: at once what it can do, then in small steps what it wrote.
 
-`erase_account` ends the account in one transaction and adds a job. The writer then runs
-`erase_next` between other commits until the job is done, also after a restart: each step reads a
-range of the logs and erases the texts that the account wrote there; the last one replaces the name
-by a placeholder (`deleted-17`) and appends the events that tell clients. The job keeps its place,
-so a step that was not committed is repeated.
+`erase_account` ends the account in one transaction and adds a job (see `jobs`). Each step of it
+reads a range of the logs and erases the texts that the account wrote there; the last one replaces
+the name by a placeholder (`deleted-17`) and appends the events that tell clients.
 
 The name itself is erased with the last step. SQLite overwrites it, but may keep a copy in the free
 space of a page that it rearranged; backups keep it as well.
@@ -17,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
-from chat.store.accounts import EraseAccount, EraseNext, EraseStep
+from chat.store.accounts import EraseAccount
 from chat.store.codes import erased_name_hash
 from chat.store.operations import User
 from chat.store.schema import (
@@ -32,7 +30,6 @@ from chat.store.schema import (
     is_change,
     is_line,
     is_unerased,
-    jobs,
     kind_of,
     links,
     members,
@@ -48,10 +45,10 @@ from chat.store.write.administration import check_is_not_last_admin, revoke_invi
 from chat.store.write.erasure import blank, erase_message
 from chat.store.write.lookups import Channel
 from chat.store.write.target import find_target
-from chat.store.write.transaction import Transaction
+from chat.store.write.transaction import JobProgress, Transaction
 from chat.text import channel_names, direct_channel, fold, is_direct
 
-__all__ = ["erase_account", "erase_next"]
+__all__ = ["JOB", "erase_account", "erase_step"]
 
 RANGE = 5_000
 """Events of all authors that a step reads: about 5 ms."""
@@ -76,19 +73,6 @@ _SET_AUDIT = Prepared(
     update(audit)
     .where(audit.c.seq == bindparam("entry"))
     .values(address=None, details=bindparam("rest"))
-)
-_ADD_JOB = Prepared(insert(jobs), columns=["id", "created", "operation", "arguments"])
-_NEWEST_JOB = Prepared(select(func.max(jobs.c.id)))
-_NEXT_JOB = Prepared(
-    select(jobs.c.id, jobs.c.arguments)
-    .where(jobs.c.operation == JOB, jobs.c.result.is_(None))
-    .order_by(jobs.c.id)
-    .limit(1)
-)
-_SET_JOB = Prepared(
-    update(jobs)
-    .where(jobs.c.id == bindparam("job"))
-    .values(arguments=bindparam("now_arguments"), result=bindparam("now_result"))
 )
 _NEWEST_EVENT = Prepared(select(func.max(events.c.id)))
 _WRITTEN = Prepared(
@@ -189,31 +173,18 @@ def erase_account(transaction: Transaction, operation: EraseAccount) -> int:
         transaction.execute(statement, user=user.id)
     transaction.record("erased", now, actor=None, user=user)
     revoke_invitations_of(transaction, None, user, now)
-    job = (transaction.scalar(_NEWEST_JOB) or 0) + 1
-    arguments = json.dumps({"user": user.id, "place": 0, "channels": []})
-    transaction.execute(_ADD_JOB, id=job, created=now, operation=JOB, arguments=arguments)
     transaction.account_changed(user)
-    return job
+    return transaction.add_job(JOB, {"user": user.id, "place": 0, "channels": []})
 
 
-def erase_next(transaction: Transaction, _operation: EraseNext) -> EraseStep:
-    """Run the next step of the oldest job."""
-    job = transaction.first(_NEXT_JOB)
-    if job is None:
-        return EraseStep(is_last=True)
-    arguments = json.loads(job.arguments)
-    result: str | None = None
-    renamed: list[tuple[str, str]] = []
+def erase_step(transaction: Transaction, arguments: dict[str, Any]) -> JobProgress:
+    """Run the next step of an erasure."""
     newest = transaction.scalar(_NEWEST_EVENT) or 0
     if arguments["place"] < newest:
         _erase_range(transaction, arguments, min(arguments["place"] + RANGE, newest))
-    else:
-        name, renamed = _erase_name(transaction, arguments)
-        result, arguments = json.dumps({"name": name}), {}
-    transaction.execute(
-        _SET_JOB, job=job.id, now_arguments=json.dumps(arguments), now_result=result
-    )
-    return EraseStep(is_last=False, renamed=tuple(renamed))
+        return JobProgress(arguments)
+    name, renamed = _erase_name(transaction, arguments)
+    return JobProgress({}, {"name": name}, tuple(renamed))
 
 
 def _erase_range(transaction: Transaction, arguments: dict[str, Any], high: int) -> None:

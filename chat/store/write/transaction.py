@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import Connection, bindparam, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from chat.protocol.items import EventFields
 from chat.protocol.limits import USUAL_LEVEL
@@ -30,6 +30,7 @@ from chat.store.schema import (
     devices,
     events,
     flags_of,
+    jobs,
     kind_of,
     members,
     mentions,
@@ -42,12 +43,14 @@ from chat.store.sqlite import engine, fts5
 from chat.store.write.lookups import CACHED_MAX, Channel, Lookups, ReplyTarget
 from chat.text import fold, is_direct
 
-__all__ = ["Sent", "Transaction"]
+__all__ = ["JobProgress", "Sent", "Transaction"]
 
 
 _NEWEST_USER = Prepared(select(func.max(users.c.id)))
 _NEWEST_DEVICE = Prepared(select(func.max(devices.c.id)))
 _NEWEST_ENTRY = Prepared(select(func.max(audit.c.seq)))
+_NEWEST_JOB = Prepared(select(func.max(jobs.c.id)))
+_ADD_JOB = Prepared(insert(jobs), columns=["id", "created", "operation", "arguments"])
 _NEWEST_CHANNEL = Prepared(select(func.max(channels.c.id)))
 _SENT = Among(
     select(
@@ -99,6 +102,16 @@ class Sent(NamedTuple):
     ts: int
 
 
+class JobProgress(NamedTuple):
+    """The outcome of a step of a job."""
+
+    arguments: dict[str, Any]
+    """The arguments of the next step."""
+    result: dict[str, Any] | None = None
+    """The result of the job if it is done, for the command that waits for it."""
+    renamed: tuple[tuple[str, str], ...] = ()
+
+
 class Transaction:
     """The writer's transaction, for one thread and connection; call `begin` first."""
 
@@ -124,6 +137,8 @@ class Transaction:
         """Entries of the audit log added since `begin`, in order."""
         self.sightings: dict[int, int] = {}
         """When devices signed in since `begin`, by device; `upkeep` stores it later."""
+        self.has_jobs = False
+        """Whether a job was added since `begin`."""
         self.has_erased = False
         """Whether a text was erased since `begin`, so the write-ahead log needs a purge."""
         self._has_executed = False
@@ -171,7 +186,7 @@ class Transaction:
         self.events = []
         self.entries = []
         self.sightings = {}
-        self.has_erased = self._has_executed = False
+        self.has_jobs = self.has_erased = self._has_executed = False
         self._clear()
         if len(self.standings.passed) > CACHED_MAX:
             self.standings.forget()
@@ -317,6 +332,14 @@ class Transaction:
         ids = (actor and actor.id, user and user.id, device)
         text = json.dumps(known, ensure_ascii=False)
         self._audit.rows.append((entry.seq, now, act, *ids, address, text))
+
+    def add_job(self, operation: str, arguments: Mapping[str, object]) -> int:
+        """Add a job, which the server runs after this commit (see `jobs`); return its id."""
+        job: int = (self.scalar(_NEWEST_JOB) or 0) + 1
+        text = json.dumps(arguments)
+        self.execute(_ADD_JOB, id=job, created=self.now(), operation=operation, arguments=text)
+        self.has_jobs = True
+        return job
 
     def pause_before_opening(self, user: User) -> float:
         """Count a direct channel opened by `user`; return 0 or the seconds to wait."""

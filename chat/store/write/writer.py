@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
@@ -19,7 +19,6 @@ from sqlalchemy import Connection, Engine, delete, insert
 from sqlalchemy.exc import DBAPIError
 
 from chat.errors import CommandError, StoreFault, StoreUnavailable
-from chat.protocol.items import EventFields
 from chat.protocol.values import Limits
 from chat.store.accounts import (
     AccountOperation,
@@ -30,7 +29,6 @@ from chat.store.accounts import (
     CreateInvitation,
     CreateLink,
     EraseAccount,
-    EraseNext,
     LiftBan,
     RecordSettings,
     RevokeDevice,
@@ -39,7 +37,6 @@ from chat.store.accounts import (
     SignIn,
 )
 from chat.store.operations import (
-    AuditEntry,
     Batch,
     ChannelOperation,
     Commit,
@@ -53,13 +50,14 @@ from chat.store.operations import (
     PinMessage,
     Prefer,
     ReactToMessage,
+    RunNextJob,
     SendMessage,
     SetTopic,
 )
 from chat.store.schema import meta
 from chat.store.sqlite import engine as sqlite
 from chat.store.sqlite.housekeeping import Housekeeping
-from chat.store.write.account_erasure import erase_account, erase_next
+from chat.store.write.account_erasure import erase_account
 from chat.store.write.accounts import (
     add_device,
     create_link,
@@ -76,13 +74,14 @@ from chat.store.write.administration import (
     record_settings,
     revoke_invitation,
 )
+from chat.store.write.jobs import run_next_job
 from chat.store.write.member_settings import mark_read, prefer
 from chat.store.write.membership import join, leave
 from chat.store.write.messages import append
 from chat.store.write.transaction import Transaction
 from chat.store.write.upkeep import Upkeep
 
-__all__ = ["CLOSED", "GATHER", "PROBE_EVERY", "Logged", "Writer", "decide"]
+__all__ = ["CLOSED", "GATHER", "PROBE_EVERY", "Writer", "decide"]
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -132,11 +131,9 @@ _RULES: dict[type[Operation[Any]], Callable[[Transaction, Any], Any]] = {
     LiftBan: lift_ban,
     RecordSettings: record_settings,
     EraseAccount: erase_account,
-    EraseNext: erase_next,
+    RunNextJob: run_next_job,
 }
 """The rule of each operation; it returns the result or raises a `CommandError`."""
-Logged = tuple[list[EventFields], list[AuditEntry]]
-"""The events and audit entries of a transaction."""
 _PROBE = "probe"
 _INTERNAL = "internal server error; nothing was stored (see the server's log)"
 
@@ -234,8 +231,7 @@ class Writer:
             if batch:
                 self._begun_at = time.monotonic()
                 self._usual_size += (len(batch) - self._usual_size) / 8
-                events, entries = self._commit(batch)
-                self._committed(Commit(events, batch, entries))
+                self._committed(self._commit(batch))
         self._finish()
 
     def _take(self) -> tuple[Batch, bool]:
@@ -264,11 +260,8 @@ class Writer:
             if wait > 0 and not self._is_closed:
                 time.sleep(wait)
 
-    def _commit(self, batch: Batch) -> Logged:
-        """Commit a batch in one transaction, or one operation at a time if that fails.
-
-        Returns the appended events and audit entries.
-        """
+    def _commit(self, batch: Batch) -> Commit:
+        """Commit a batch in one transaction, or one operation at a time if that fails."""
         try:
             return self._transact(batch)
         except Exception as exc:
@@ -278,18 +271,14 @@ class Writer:
                 return self._commit(batch)
             if _is_of_database(exc):
                 self._refuse(batch[self._unwritten :], exc)
-                return [], []
+                return Commit((), batch)
             if len(batch) == 1:
                 log.exception("an operation failed: %s", type(batch[0].operation).__name__)
                 batch[0].failure = StoreFault(_INTERNAL)
-                return [], []
-        every = [self._commit([pending]) for pending in batch]
-        return (
-            [event for events, _ in every for event in events],
-            [entry for _, entries in every for entry in entries],
-        )
+                return Commit((), batch)
+        return _joined(batch, [self._commit([pending]) for pending in batch])
 
-    def _transact(self, batch: Batch) -> Logged:
+    def _transact(self, batch: Batch) -> Commit:
         transaction, connection = self._transaction, self._connect()
         self._unwritten = 0
         with connection.begin():
@@ -303,7 +292,7 @@ class Writer:
             self._recovered()
         self._upkeep.saw(transaction.sightings)
         self._house.committed(transaction.last_event, has_erased=transaction.has_erased)
-        return transaction.events, transaction.entries
+        return Commit(transaction.events, batch, transaction.entries, transaction.has_jobs)
 
     def _decide(self, pending: Pending[Result]) -> None:
         try:
@@ -381,6 +370,16 @@ class Writer:
         self._upkeep.finish()
         self._house.finish()
         self._drop_connection()
+
+
+def _joined(batch: Batch, commits: Sequence[Commit]) -> Commit:
+    """Return the commits of the single operations of `batch` as one."""
+    return Commit(
+        [event for commit in commits for event in commit.events],
+        batch,
+        [entry for commit in commits for entry in commit.audit],
+        any(commit.has_jobs for commit in commits),
+    )
 
 
 def _is_of_database(error: Exception) -> bool:

@@ -12,8 +12,8 @@ import pytest
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.codec import encode_fields
 from chat.protocol.items import EventFields
-from chat.store.accounts import AddDevice, EraseAccount, EraseNext, EraseStep, SignIn
-from chat.store.operations import User
+from chat.store.accounts import AddDevice, EraseAccount, SignIn
+from chat.store.operations import JobStep, RunNextJob, User
 from chat.store.store import erase_account
 from tests.serving import PATIENCE, eventually
 from tests.store.opened import OpenStore, delete, edit, message, pin, react, topic
@@ -21,16 +21,16 @@ from tests.store.opened import OpenStore, delete, edit, message, pin, react, top
 TOKEN = b"hash of a token of 32 bytes long"
 
 
-def erase(store: OpenStore, name: str) -> list[EraseStep]:
+def erase(store: OpenStore, name: str) -> list[JobStep]:
     """Erase an account completely; return the steps."""
     store.do(EraseAccount(None, name))
     return finish(store)
 
 
-def finish(store: OpenStore) -> list[EraseStep]:
-    steps: list[EraseStep] = []
+def finish(store: OpenStore) -> list[JobStep]:
+    steps: list[JobStep] = []
     while not (steps and steps[-1].is_last):
-        steps.append(store.do(EraseNext()))
+        steps.append(store.do(RunNextJob()))
     return steps
 
 
@@ -159,7 +159,7 @@ def test_steps_are_small_and_others_write_between_them(
     batch = [message(mallory, f"line {number}") for number in range(450)]
     store.together(batch)
     store.do(EraseAccount(None, mallory.name))
-    steps = [store.do(EraseNext())]
+    steps = [store.do(RunNextJob())]
     assert not steps[0].is_last
     between = store.send(alice, "in between")
     steps += finish(store)
@@ -175,7 +175,7 @@ def test_erasure_continues_after_a_restart(open_store: Callable[[], OpenStore]) 
     alice, mallory = store.sign_in("alice"), store.sign_in("mallory")
     store.together([message(mallory, f"line {number}") for number in range(250)])
     store.do(EraseAccount(None, "mallory"))
-    store.do(EraseNext())
+    store.do(RunNextJob())
     store.store.close()
     store = open_store()
     finish(store)

@@ -1,4 +1,4 @@
-"""Carry out the erasures of accounts that the command line has requested."""
+"""Run the jobs of the store: erasures, and what the command line cannot do itself."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import logging
 from chat.errors import StoreUnavailable
 from chat.server.channels.live import LiveChannels
 from chat.server.writes import Writes
-from chat.store.accounts import EraseNext, EraseStep
-from chat.store.operations import Failure, PendingCall
+from chat.store.operations import Failure, JobStep, PendingCall, RunNextJob
 
-__all__ = ["Erasures"]
+__all__ = ["Jobs"]
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +18,7 @@ RETRY_EVERY = 2.0
 """Seconds between attempts while the database is not accepting writes."""
 
 
-class Erasures:
+class Jobs:
     """Submits one step after the other, so that other commands run between them."""
 
     def __init__(
@@ -35,7 +34,7 @@ class Erasures:
         self._is_stopped = False
 
     def start(self) -> None:
-        """Carry out the erasures that are not finished."""
+        """Run the jobs that are not finished."""
         self._is_requested = True
         if not self._is_running:
             self._is_running = True
@@ -49,9 +48,9 @@ class Erasures:
         # Without a task: an idle server has none but its own.
         if not self._is_stopped:
             self._is_requested = False
-            self._writes.submit(PendingCall(EraseNext(), self._done, self._failed))
+            self._writes.submit(PendingCall(RunNextJob(), self._done, self._failed))
 
-    def _done(self, step: EraseStep) -> None:
+    def _done(self, step: JobStep) -> None:
         for old, new in step.renamed:
             self._channels.renamed(old, new)
         if self._is_requested or not step.is_last:
@@ -65,6 +64,6 @@ class Erasures:
         else:
             self._is_running = False
             log.error(
-                "cannot erase an account; the next start of the server tries again",
+                "a job of the store failed; the next start of the server tries again",
                 exc_info=failure,
             )
