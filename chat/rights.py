@@ -11,7 +11,9 @@ from typing import Literal, NamedTuple
 
 __all__ = [
     "ARCHIVED",
+    "BY_SETTING",
     "DEFAULT",
+    "DIRECT",
     "GENERAL",
     "MEMBER",
     "MODERATOR",
@@ -78,7 +80,7 @@ _ALL: tuple[Right, ...] = (
     *("read", "send", "leave", "typing", "pin", "topic", "invite", "moderate", "roles"),
     "settings",
 )
-_BY_SETTING: Mapping[Right, str] = {
+BY_SETTING: Mapping[Right, str] = {
     "send": "posting",
     "typing": "posting",
     "pin": "pins",
@@ -102,6 +104,9 @@ Somebody who was invited may join or decline, and an outsider may join a public 
 a right in the channel.
 """
 
+DIRECT: frozenset[Right] = frozenset(("read", "send", "leave", "typing", "pin", "topic"))
+"""The rights of the participants of a direct channel; `leave` only hides it."""
+
 ARCHIVED: frozenset[Right] = frozenset(("read", "leave", "roles", "settings"))
 """The rights that remain in an archived channel."""
 
@@ -113,7 +118,7 @@ def rights_of(standing: Standing, settings: ChannelSettings = DEFAULT) -> frozen
         rights = frozenset(
             right
             for right in rights
-            if right not in _BY_SETTING or getattr(settings, _BY_SETTING[right]) != "moderators"
+            if right not in BY_SETTING or getattr(settings, BY_SETTING[right]) != "moderators"
         )
     return rights & ARCHIVED if settings.archived else rights
 

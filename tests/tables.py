@@ -16,6 +16,7 @@ from chat.client.tui.app import key_rows
 from chat.client.tui.keymap import together
 from chat.protocol.reference import CLOSES, ERRORS
 from chat.protocol.values import Limits
+from chat.rights import ARCHIVED, BY_SETTING, RIGHTS, Right, Standing
 from chat.server.config import COMMANDS as SERVER_COMMANDS
 from chat.server.config import ServerSettings, meaning_of
 
@@ -26,6 +27,7 @@ __all__ = [
     "exit_codes",
     "keys",
     "limits",
+    "rights",
     "script_commands",
     "server_commands",
     "server_settings",
@@ -133,6 +135,39 @@ def limits() -> str:
         for name, field in Limits.model_fields.items()
     )
     return table(("limit", "default", "meaning"), rows)
+
+
+_ACTS: dict[Right, str] = {
+    "read": "read the messages, search, list the members",
+    "send": "send, reply, react, edit own messages",
+    "leave": "leave, delete own messages",
+    "typing": "be shown as typing",
+    "pin": "pin messages",
+    "topic": "set the topic",
+    "invite": "invite others",
+    "moderate": "delete others' messages; kick, ban and mute",
+    "roles": "change roles, pass the ownership on",
+    "settings": "change settings, make private, archive, delete",
+}
+"""The meaning of each right for users."""
+_STANDINGS: tuple[Standing, ...] = ("owner", "moderator", "member", "muted")
+
+
+def rights() -> str:
+    rows = (
+        (
+            act,
+            *(
+                f"by `{BY_SETTING[right]}`"
+                if standing == "member" and right in BY_SETTING
+                else _yes(right in RIGHTS[standing])
+                for standing in _STANDINGS
+            ),
+            _yes(right in ARCHIVED),
+        )
+        for right, act in _ACTS.items()
+    )
+    return table(("", *_STANDINGS, "if archived"), rows)
 
 
 def _value(default: object) -> str:

@@ -36,6 +36,7 @@ TABLES: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "settings": tables.client_settings,
     },
     "chat/docs/server.md": {
+        "rights": tables.rights,
         "commands": tables.server_commands,
         "settings": tables.server_settings,
     },

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
+from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NoReturn, TypeVar, get_args
@@ -41,10 +42,20 @@ from chat.durations import duration_text, parse_duration
 from chat.errors import StartupError
 from chat.program import tell
 from chat.protocol.values import Limits
+from chat.rights import RETENTION_MIN
 from chat.server.transport.limits import LOOPBACK, Network, network
 from chat.server.transport.origins import check_origin, check_public_url
 from chat.store.accounts import AccountRole, Registration
-from chat.text import check_channel, check_name, is_builtin, is_direct, is_number, quoted_value
+from chat.store.operations import ChannelPolicy
+from chat.text import (
+    check_channel,
+    check_name,
+    fold,
+    is_builtin,
+    is_direct,
+    is_number,
+    quoted_value,
+)
 
 __all__ = [
     "COMMANDS",
@@ -314,6 +325,20 @@ class ServerSettings(DataSettings):
         description="Maximum new names per address in 10 minutes; names taken with an "
         "invitation do not count",
     )
+    channel_creation: Literal["members", "admins"] = Field(
+        "members", description="Users who may create channels: all (members), or admins only"
+    )
+    reserved_channels: Annotated[
+        list[Annotated[str, AfterValidator(_channel)]], BeforeValidator(_split)
+    ] = Field(
+        default=[],
+        description="Name that no new channel can have, such as '#admins'; can be repeated",
+    )
+    retention: _Duration | None = Field(
+        None,
+        description="Time after which messages are erased, such as 365d (default: never); at least "
+        "1d; owners can choose a shorter one for their channel",
+    )
     trusted_proxy: _Networks = Field(
         default=[],
         description="Address or network of a proxy, whose X-Forwarded-For names the client's "
@@ -349,13 +374,34 @@ class ServerSettings(DataSettings):
             raise ValueError("--tls-cert and --tls-key must be given together")
         return self
 
+    @field_validator("retention")
+    @classmethod
+    def _check_retention(cls, value: timedelta | None) -> timedelta | None:
+        if value is not None and value.total_seconds() < RETENTION_MIN:
+            raise ValueError("must be at least 1d")
+        return value
+
+    @cached_property
+    def channel_policy(self) -> ChannelPolicy:
+        """The rules for new channels."""
+        return ChannelPolicy(
+            self.channel_creation == "members", frozenset(map(fold, self.reserved_channels))
+        )
+
     def recorded(self) -> dict[str, str]:
-        """Return the settings that decide who may connect and sign in, for the audit log."""
-        lists = ("host", "public_url", "allow_origin", "reserved_names")
+        """Return the settings for the audit log.
+
+        They decide who may connect, sign in and create channels, and what is kept.
+        """
+        lists = ("host", "public_url", "allow_origin", "reserved_names", "reserved_channels")
         networks = ("trusted_proxy", "exempt_address")
         return {
             "registration": self.registration,
             "tls": "yes" if self.is_tls else "no",
+            "channel_creation": self.channel_creation,
+            "retention": ""
+            if self.retention is None
+            else duration_text(self.retention.total_seconds()),
             **{name: ", ".join(map(str, getattr(self, name))) for name in (*lists, *networks)},
         }
 
@@ -793,6 +839,8 @@ _METAVARS = {
     "trusted_proxy": "NETWORK",
     "queue_bytes": "BYTES",
     "channel": "CHANNEL",
+    "reserved_channels": "CHANNEL",
+    "retention": "DURATION",
     "expires": "DURATION",
     "for_": "DURATION",
     "label": "TEXT",

@@ -1,9 +1,9 @@
 """Inputs and outputs of the store for channels: roles, moderation, settings, invitations, threads.
 
 As in `operations`, an operation carries names as typed, and the store decides it inside the
-transaction with the table of `chat.rights`. Moderation is an event of the channel's log; what is
-not (invitations, ignored users, the end of a channel) is returned with the result, and the server
-passes it on to the sessions concerned.
+transaction with the table of `chat.rights`. Moderation is an event of the channel's log.
+Invitations and ignored users are not: they are in the result, or in `Commit.uninvited`, and the
+server sends them to the sessions concerned.
 """
 
 from __future__ import annotations
@@ -13,10 +13,14 @@ from typing import ClassVar
 
 from chat.rights import ChannelSettings
 from chat.store.operations import (
+    OPEN,
     Append,
     ChannelOperation,
+    ChannelPolicy,
     ChannelState,
+    OpenInvitation,
     Operation,
+    ThreadState,
     User,
 )
 
@@ -40,44 +44,10 @@ __all__ = [
     "MarkedThread",
     "Moderate",
     "MuteMember",
-    "Muted",
-    "OpenInvitation",
     "SetChannelRole",
-    "ThreadState",
-    "Uninvited",
     "UnmuteMember",
     "WithdrawInvitation",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Muted:
-    """A mute in force; `until` is in milliseconds since 1970, None: until lifted."""
-
-    by: str
-    until: int | None
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class ThreadState:
-    """A followed thread; see `protocol.frames.ThreadState`."""
-
-    thread: int
-    read: int
-    unread: int
-    mentions: int
-
-
-@dataclass(frozen=True, slots=True)
-class OpenInvitation:
-    """An invitation of a user to a channel."""
-
-    channel: str
-    by: str
-    ts: int
-    topic: str
-    private: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +70,7 @@ class CreateChannel(ChannelOperation[ChannelState]):
     channel: str
     private: bool = False
     topic: str = ""
+    policy: ChannelPolicy = OPEN
 
 
 class Moderate(Append):
@@ -247,16 +218,11 @@ class InviteToChannel(ChannelOperation[Invited]):
 
 
 @dataclass(frozen=True, slots=True)
-class Uninvited:
-    """The user whose invitation ended; None: there was none that reached them."""
+class WithdrawInvitation(ChannelOperation[None]):
+    """Withdraw an invitation of `name`: one's own, or as a moderator any.
 
-    user: User | None
-    channel: str
-
-
-@dataclass(frozen=True, slots=True)
-class WithdrawInvitation(ChannelOperation[Uninvited]):
-    """Withdraw an invitation of `name`: one's own, or as a moderator any."""
+    See `Commit.uninvited`.
+    """
 
     user: User
     channel: str
@@ -264,7 +230,7 @@ class WithdrawInvitation(ChannelOperation[Uninvited]):
 
 
 @dataclass(frozen=True, slots=True)
-class DeclineInvitation(ChannelOperation[Uninvited]):
+class DeclineInvitation(ChannelOperation[None]):
     """Decline an invitation of the user. Idempotent."""
 
     user: User

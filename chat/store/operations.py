@@ -21,12 +21,14 @@ from chat.protocol.items import EventFields, ItemFields
 from chat.rights import DEFAULT, ChannelSettings
 
 __all__ = [
+    "OPEN",
     "Append",
     "AppendAbout",
     "Appended",
     "AuditEntry",
     "Batch",
     "ChannelOperation",
+    "ChannelPolicy",
     "ChannelState",
     "Commit",
     "DeleteMessage",
@@ -40,6 +42,8 @@ __all__ = [
     "MemberPage",
     "MemberRow",
     "Membership",
+    "Muted",
+    "OpenInvitation",
     "Operation",
     "PageRead",
     "Pending",
@@ -55,6 +59,7 @@ __all__ = [
     "RunNextJob",
     "SendMessage",
     "SetTopic",
+    "ThreadState",
     "User",
 ]
 
@@ -163,6 +168,17 @@ class AuditEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenInvitation:
+    """An invitation of a user to a channel."""
+
+    channel: str
+    by: str
+    ts: int
+    topic: str
+    private: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
     """The events and the operations of one commit, in order.
 
@@ -170,12 +186,16 @@ class Commit:
     included. A commit of another process comes without events and operations.
 
     `has_jobs` says that a job may have been added: the server then runs it (`RunNextJob`).
+
+    `uninvited` has the invitations to channels that ended, each with the invited user: accepted,
+    declined, withdrawn, or void after a ban or with the channel. Silent ones are left out.
     """
 
     events: Sequence[EventFields]
     operations: Batch
     audit: Sequence[AuditEntry] = ()
     has_jobs: bool = False
+    uninvited: Sequence[tuple[User, OpenInvitation]] = ()
 
 
 @dataclass(slots=True)
@@ -199,9 +219,32 @@ class Preference:
     level: str
 
 
+@dataclass(frozen=True, slots=True)
+class Muted:
+    """A mute in force; `until` is in milliseconds since 1970, None: until lifted."""
+
+    by: str
+    until: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadState:
+    """A followed thread; see `protocol.frames.ThreadState`."""
+
+    thread: int
+    read: int
+    unread: int
+    mentions: int
+
+
 @dataclass(slots=True)
 class Membership:
-    """A user's membership: the channel's state, their role, and their unread counts."""
+    """A user's membership: the channel's state, their role, and their unread counts.
+
+    `role` is the effective one: `owner` for the server's admins in `#general`. `threads` has the
+    followed threads with unread replies, newest first.
+    """
 
     channel: ChannelState
     role: str
@@ -209,6 +252,8 @@ class Membership:
     unread: int
     mentions: int
     preference: Preference
+    mute: Muted | None = None
+    threads: tuple[ThreadState, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +281,7 @@ class MemberRow(NamedTuple):
 
     name: str
     role: str
+    muted: bool = False
 
 
 class MemberPage(NamedTuple):
@@ -254,6 +300,20 @@ class PublicChannel(NamedTuple):
     name: str
     topic: str
     members: int
+    archived: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelPolicy:
+    """The server's rules for new channels."""
+
+    is_open: bool = True
+    """Whether all users may create channels; otherwise only admins may."""
+    reserved: frozenset[str] = frozenset()
+    """Folded names that no new channel may have."""
+
+
+OPEN = ChannelPolicy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +322,7 @@ class JoinChannel(ChannelOperation[ChannelState]):
 
     user: User
     channel: str
+    policy: ChannelPolicy = OPEN
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,8 +104,7 @@ def models(model: type[BaseModel]) -> st.SearchStrategy[Any]:
     if alternatives := _ALTERNATIVES.get(model):
         alone = {name: _present(hints[name]) for name in alternatives}
         fields = {name: each for name, each in fields.items() if name not in alternatives}
-        if model is History:
-            fields["pins"] = st.just(False)
+        fields |= _WITH_ALTERNATIVES.get(model, {})
         return st.sampled_from(alternatives).flatmap(
             lambda name: st.builds(model, **fields, **{name: alone[name]})
         )
@@ -118,6 +117,7 @@ def _present(hint: Any) -> st.SearchStrategy[Any]:
 
 _BOUNDED: dict[str, st.SearchStrategy[Any]] = {
     "limit": st.integers(1, 1_000),
+    "retention": st.integers(0, 3_153_600_000),
     "uses": st.integers(1, 10_000),
     "expires": st.integers(60, 31_536_000),
 }
@@ -128,6 +128,12 @@ _ALTERNATIVES: dict[type[BaseModel], tuple[str, ...]] = {
     Unban: ("name", "address"),
 }
 """Fields of which a command has only one."""
+_WITH_ALTERNATIVES: dict[type[BaseModel], dict[str, st.SearchStrategy[Any]]] = {
+    History: {"pins": st.just(False)},
+    Ban: {"channel": st.none()},
+    Unban: {"channel": st.none()},
+}
+"""Fields that not all of the alternatives allow."""
 
 commands: st.SearchStrategy[Command] = st.one_of([models(model) for model in COMMANDS])
 frames: st.SearchStrategy[ServerFrame] = st.one_of([models(model) for model in FRAMES])

@@ -68,6 +68,8 @@ def test_error_names_a_missing_required_field(kind: str, field: str) -> None:
         "seq": 1,
         "emoji": "👍",
         "topic": "news",
+        "thread": 1,
+        "role": "moderator",
     }
     model = next(m for m in COMMANDS if m.model_fields["type"].default == kind)
     given = {name: valid[name] for name in required(model) if name != field}

@@ -12,11 +12,12 @@ from chat.errors import CommandError, ErrorCode
 from chat.protocol import commands, frames
 from chat.protocol.frames import Ok
 from chat.server.administration import account_info
+from chat.server.handlers import moderation
 from chat.server.passwords import check_new_password
 from chat.server.transport.limits import LOOPBACK, network_text, source_of
 from chat.server.writes import Write
 from chat.store import accounts as store
-from chat.store.operations import AuditEntry, Operation, User
+from chat.store.operations import Appended, AuditEntry, Operation, User
 from chat.store.read.reader import Reader
 from chat.text import fold
 
@@ -175,8 +176,10 @@ async def invitations(session: Session, command: commands.ListInvitations) -> fr
 # Bans and the audit log
 
 
-def ban(session: Session, command: commands.Ban) -> Write[None]:
-    """Ban an account or a network, as an admin."""
+def ban(session: Session, command: commands.Ban) -> Write[None] | Write[Appended]:
+    """Ban an account or a network from the server, as an admin; or a user from a channel."""
+    if command.channel is not None:
+        return moderation.ban(session, command, command.channel)
     operation = store.AddBan(
         session.user,
         command.name,
@@ -189,13 +192,17 @@ def ban(session: Session, command: commands.Ban) -> Write[None]:
     return _done(command, operation)
 
 
-def unban(session: Session, command: commands.Unban) -> Write[None]:
-    """Lift a ban, as an admin."""
+def unban(session: Session, command: commands.Unban) -> Write[None] | Write[Appended]:
+    """Lift a ban."""
+    if command.channel is not None:
+        return moderation.unban(session, command, command.channel)
     return _done(command, store.LiftBan(session.user, command.name, _network(command.address)))
 
 
 async def bans(session: Session, command: commands.ListBans) -> frames.Bans:
-    """List the bans in force, for admins."""
+    """List the bans in force."""
+    if command.channel is not None:
+        return await moderation.bans(session, command, command.channel)
     user, limit = session.user, session.context.settings.limits.page
     found, cursor = await _read(
         session, lambda reader: reader.accounts.bans(user, cursor=command.cursor, limit=limit)

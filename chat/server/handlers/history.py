@@ -1,21 +1,22 @@
-"""Handle `history` and `mark`."""
+"""Handle `history`, `mark`, and `follow`."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING
 
-from chat.protocol.commands import History, Mark
+from chat.protocol.commands import Follow, History, Mark
 from chat.protocol.frames import Ok, Page, Read
 from chat.server.handlers import builtin
 from chat.server.writes import Write
+from chat.store.channels import FollowThread, MarkedThread, MarkThread
 from chat.store.operations import Marked, MarkRead, PageRead
 from chat.store.read.reader import Reader
 
 if TYPE_CHECKING:
     from chat.server.session import Session
 
-__all__ = ["history", "mark"]
+__all__ = ["follow", "history", "mark"]
 
 
 async def history(session: Session, command: History) -> Page | None:
@@ -70,27 +71,59 @@ def _page(command: History, page: PageRead, *, is_complete: bool) -> Page:
     )
 
 
-def mark(session: Session, command: Mark) -> Write[Marked]:
-    """Move the read marker, and send it to all sessions of the user."""
+def mark(session: Session, command: Mark) -> Write[Marked] | Write[MarkedThread]:
+    """Move the read marker of a channel or a thread, and send it to all sessions of the user."""
     builtin.refuse(command.channel)
     user = session.user
+    if command.thread is not None:
+        operation = MarkThread(user, command.channel, command.thread, command.seq)
+        return _thread_changed(session, command, operation)
 
     def answer(marked: Marked) -> Ok:
         if marked.moved:
-            _send_to_sessions(session, user.name, marked)
+            frame = Read(
+                channel=marked.channel.name,
+                version=marked.read,
+                seq=marked.read,
+                unread=marked.unread,
+                mentions=marked.mentions,
+                head=marked.channel.head,
+            )
+            _send_to_sessions(session, frame)
         return Ok.known(id=command.id, seq=marked.read or None)
 
     return Write(MarkRead(user, command.channel, command.seq), answer)
 
 
-def _send_to_sessions(session: Session, name: str, marked: Marked) -> None:
-    frame = Read(
-        channel=marked.channel.name,
-        version=marked.read,
-        seq=marked.read,
-        unread=marked.unread,
-        mentions=marked.mentions,
-        head=marked.channel.head,
-    )
-    for each in session.context.channels.sessions_of(name):
+def follow(session: Session, command: Follow) -> Write[MarkedThread]:
+    """Follow a thread, or stop following it."""
+    builtin.refuse(command.channel)
+    operation = FollowThread(session.user, command.channel, command.thread, command.remove)
+    return _thread_changed(session, command, operation)
+
+
+def _thread_changed(
+    session: Session, command: Mark | Follow, operation: MarkThread | FollowThread
+) -> Write[MarkedThread]:
+    def answer(marked: MarkedThread) -> Ok:
+        state = marked.state
+        if marked.moved:
+            frame = Read(
+                channel=marked.channel.name,
+                version=state.read,
+                seq=state.read,
+                unread=state.unread,
+                mentions=state.mentions,
+                head=marked.channel.head,
+                thread=state.thread,
+                following=marked.following,
+            )
+            _send_to_sessions(session, frame)
+        return Ok.known(id=command.id, seq=state.read or None)
+
+    return Write(operation, answer)
+
+
+def _send_to_sessions(session: Session, frame: Read) -> None:
+    for each in session.context.channels.sessions_of(session.user.name):
         each.send(frame)

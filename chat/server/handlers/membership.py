@@ -1,25 +1,22 @@
-"""Handle `join`, `leave`, `channels`, and `who`."""
+"""Handle `create`, `join`, `leave`, `channels`, and `who`."""
 
 from __future__ import annotations
 
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
-from chat.protocol.commands import Channels, Join, Leave, Who
+from chat.protocol.commands import Channels, Create, Join, Leave, ResumeFrom, Who
 from chat.protocol.frames import ChannelList, ChannelListing, Members, Ok
 from chat.server.handlers import builtin
 from chat.server.writes import Write
-from chat.store.operations import (
-    ChannelState,
-    JoinChannel,
-    LeaveChannel,
-)
+from chat.store.channels import CreateChannel
+from chat.store.operations import ChannelOperation, ChannelState, JoinChannel, LeaveChannel
 from chat.text import is_builtin
 
 if TYPE_CHECKING:
     from chat.server.session import Session
 
-__all__ = ["channels", "join", "leave", "who"]
+__all__ = ["channels", "create", "join", "leave", "who"]
 
 
 def join(session: Session, command: Join) -> Write[ChannelState] | None:
@@ -27,6 +24,30 @@ def join(session: Session, command: Join) -> Write[ChannelState] | None:
     if is_builtin(command.channel):
         builtin.join(session, command)
         return None
+    policy = session.context.settings.channel_policy
+    operation = JoinChannel(session.user, command.channel, policy)
+    return _enter(session, command, operation, command.resume)
+
+
+def create(session: Session, command: Create) -> Write[ChannelState]:
+    """Create a channel and follow it."""
+    builtin.refuse(command.channel)
+    operation = CreateChannel(
+        session.user,
+        command.channel,
+        command.private,
+        command.topic,
+        session.context.settings.channel_policy,
+    )
+    return _enter(session, command, operation, None)
+
+
+def _enter(
+    session: Session,
+    command: Join | Create,
+    operation: ChannelOperation[ChannelState],
+    position: ResumeFrom | None,
+) -> Write[ChannelState]:
     context, subscriptions = session.context, session.subscriptions
     subscriptions.expect_join(command.channel)
 
@@ -36,9 +57,8 @@ def join(session: Session, command: Join) -> Write[ChannelState] | None:
         subscriptions.join_done(command.channel)
         if session.is_closed:
             return None
-        return subscriptions.follow(state.name, command.resume, command.id)
+        return subscriptions.follow(state.name, position, command.id)
 
-    operation = JoinChannel(session.user, command.channel)
     return Write(operation, joined, lambda: subscriptions.join_done(command.channel))
 
 
@@ -59,7 +79,10 @@ async def channels(session: Session, command: Channels) -> ChannelList:
         lambda reader: reader.directory(session.user, cursor=command.cursor, limit=limit),
     )
     listings = tuple(
-        ChannelListing(channel=row.name, topic=row.topic, members=row.members) for row in rows
+        ChannelListing(
+            channel=row.name, topic=row.topic, members=row.members, archived=row.archived
+        )
+        for row in rows
     )
     return ChannelList(id=command.id, channels=listings, cursor=cursor)
 

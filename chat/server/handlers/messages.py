@@ -24,7 +24,7 @@ from chat.text import is_builtin
 if TYPE_CHECKING:
     from chat.server.session import Session
 
-__all__ = ["delete", "edit", "pin", "react", "send", "topic"]
+__all__ = ["appended", "delete", "edit", "pin", "react", "send", "topic"]
 
 
 def send(session: Session, command: Send) -> Write[Appended] | Ok:
@@ -38,11 +38,12 @@ def send(session: Session, command: Send) -> Write[Appended] | Ok:
         me=command.me,
         reply_to=command.reply_to,
         cid=command.cid,
+        thread_only=command.thread_only,
     )
     live = session.subscriptions.channel(command.channel)
     if live is not None and live.typing.stop(session.user.name):
         session.context.presence.typing_changed(live)
-    return _append(command, operation)
+    return appended(command, operation)
 
 
 def edit(session: Session, command: Edit) -> Write[Appended]:
@@ -51,14 +52,14 @@ def edit(session: Session, command: Edit) -> Write[Appended]:
     operation = EditMessage(
         session.user, command.channel, command.seq, command.text, cid=command.cid
     )
-    return _append(command, operation)
+    return appended(command, operation)
 
 
 def delete(session: Session, command: Delete) -> Write[Appended]:
     """Append a deletion: the text is removed, the seq stays."""
     builtin.refuse(command.channel)
     operation = DeleteMessage(session.user, command.channel, command.seq, cid=command.cid)
-    return _append(command, operation)
+    return appended(command, operation)
 
 
 def react(session: Session, command: React) -> Write[Appended]:
@@ -72,7 +73,7 @@ def react(session: Session, command: React) -> Write[Appended]:
         remove=command.remove,
         cid=command.cid,
     )
-    return _append(command, operation)
+    return appended(command, operation)
 
 
 def pin(session: Session, command: Pin) -> Write[Appended]:
@@ -81,18 +82,19 @@ def pin(session: Session, command: Pin) -> Write[Appended]:
     operation = PinMessage(
         session.user, command.channel, command.seq, remove=command.remove, cid=command.cid
     )
-    return _append(command, operation)
+    return appended(command, operation)
 
 
 def topic(session: Session, command: SetTopic) -> Write[Appended]:
     """Append a new topic."""
     builtin.refuse(command.channel)
     operation = operations.SetTopic(session.user, command.channel, command.topic)
-    return _append(command, operation)
+    return appended(command, operation)
 
 
-def _append(command: BaseCommand, operation: Append) -> Write[Appended]:
-    return Write(operation, lambda appended: _ok(command.id, operation.cid, appended))
+def appended(command: BaseCommand, operation: Append) -> Write[Appended]:
+    """Return the write of an append, which is answered with its position in the log."""
+    return Write(operation, lambda result: _ok(command.id, operation.cid, result))
 
 
 def _ok(command_id: str | None, cid: str | None, appended: Appended) -> bytes:

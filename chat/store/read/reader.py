@@ -15,11 +15,13 @@ from chat.protocol.commands import ResumeFrom
 from chat.protocol.items import ItemFields
 from chat.protocol.values import Limits
 from chat.store import schema
+from chat.store.channels import ChannelBan
 from chat.store.operations import (
     ChannelState,
     MemberPage,
     MemberRow,
     Membership,
+    OpenInvitation,
     PageRead,
     Preference,
     PublicChannel,
@@ -300,6 +302,24 @@ class Reader:
             rows, following = self._paged(_MEMBERS, cursor, limit, channel=state.id)
             self._members[key] = tuple(MemberRow(*rest) for _fold, *rest in rows), following
         return MemberPage(state.name, *self._members[key], total)
+
+    def channel_bans(
+        self, user: User, channel: str, *, cursor: int | None, limit: int
+    ) -> tuple[str, tuple[ChannelBan, ...], int | None]:
+        """Return the channel's name, a page of the bans in force, and the next page's cursor.
+
+        Raises:
+            CommandError: no_such_channel, not_a_member, forbidden.
+        """
+        raise NotImplementedError
+
+    def channel_invitations(self, user: User) -> tuple[OpenInvitation, ...]:
+        """Return the open invitations of `user` that reach them, newest first."""
+        return ()
+
+    def ignored(self, user: User) -> tuple[str, ...]:
+        """Return the names of the users whom `user` ignores, by name."""
+        return ()
 
     def search(self, user: User, channel: str | None, wanted: Wanted) -> Found:
         """Return a page of search results, from one channel or from all channels of `user`.
