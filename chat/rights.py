@@ -26,6 +26,7 @@ __all__ = [
     "Standing",
     "outranks",
     "rights_of",
+    "standing_of",
 ]
 
 GENERAL = "#general"
@@ -121,6 +122,13 @@ def rights_of(standing: Standing, settings: ChannelSettings = DEFAULT) -> frozen
             if right not in BY_SETTING or getattr(settings, BY_SETTING[right]) != "moderators"
         )
     return rights & ARCHIVED if settings.archived else rights
+
+
+def standing_of(role: str, *, is_muted: bool) -> Standing:
+    """Return the standing of a member; a muted moderator has no rights of a moderator."""
+    if is_muted:
+        return "muted"
+    return "owner" if role == OWNER else "moderator" if role == MODERATOR else "member"
 
 
 def outranks(role: str, other: str | None) -> bool:

@@ -6,6 +6,7 @@ A refusal never reveals to an outsider whether a direct channel exists.
 from __future__ import annotations
 
 from chat.errors import CommandError, ErrorCode
+from chat.rights import GENERAL
 from chat.text import (
     channel_names,
     check_channel,
@@ -25,6 +26,7 @@ __all__ = [
     "check_can_leave",
     "check_is_member",
     "check_may_open_direct",
+    "effective_role",
     "no_such_channel",
     "no_such_message",
     "not_a_member",
@@ -70,20 +72,32 @@ def no_such_message(field: str = "seq") -> CommandError:
     )
 
 
-def not_a_member(channel: str) -> CommandError:
-    """Return the error for a user who is not a member."""
-    if is_direct(channel):
+def not_a_member(channel: str, *, is_private: bool = False) -> CommandError:
+    """Return the error for a user who is not a member: a hidden channel does not exist for them."""
+    if is_private or is_direct(channel):
         return no_such_channel(channel)
     return CommandError(
         ErrorCode.NOT_A_MEMBER, f"you are not a member of {channel}; join it first", field="channel"
     )
 
 
-def check_is_member(channel: str, role: str | None) -> str:
+def check_is_member(channel: str, role: str | None, *, is_private: bool = False) -> str:
     """Return `role`; refuse None, which is the role of a non-member."""
     if role is None:
-        raise not_a_member(channel)
+        raise not_a_member(channel, is_private=is_private)
     return role
+
+
+def effective_role(channel: str, role: str, *, is_admin: bool) -> str:
+    """Return the role of a member of the stored channel `channel` that is in force.
+
+    `#general` belongs to the server's admins, and to nobody else.
+    """
+    if channel != GENERAL:
+        return role
+    if is_admin:
+        return OWNER
+    return MEMBER if role == OWNER else role
 
 
 def check_may_open_direct(channel: str, user: str) -> None:

@@ -70,7 +70,9 @@ __all__ = [
     "invitation_uses",
     "invitations",
     "is_change",
+    "is_in_timeline",
     "is_line",
+    "is_thread_only",
     "is_unerased",
     "jobs",
     "kind_of",
@@ -287,6 +289,7 @@ mutes = Table(
     Column("until", BigInteger),  # NULL: until lifted
     Column("reason", String, nullable=False),
     Column("by_id", _Id, ForeignKey("users.id"), nullable=False),
+    Index(None, "user_id"),
     sqlite_with_rowid=False,
 )
 """Muted users by channel. A mute stays when the user leaves."""
@@ -514,6 +517,27 @@ def is_unerased(kind: str, table: FromClause = events) -> ColumnElement[bool]:
     return table.c.flags.bitwise_and(literal_column(str(KIND_BITS | ERASED))) == literal_column(
         str(_CODES[kind])
     )
+
+
+def _bits(bits: int) -> ColumnElement[int]:
+    return events.c.flags.bitwise_and(literal_column(str(bits)))
+
+
+is_in_timeline = _bits(KIND_BITS | ERASED | THREAD_ONLY) == literal_column(str(code_of("message")))
+"""Whether an event is a message that is not erased, and not a reply in its thread only."""
+is_thread_only = _bits(THREAD_ONLY) != literal_column("0")
+"""Whether an event is a reply in its thread only."""
+# A covering index for the unread counts of threads.
+Index(
+    "ix_events_thread_only",
+    events.c.channel_id,
+    events.c.thread,
+    events.c.seq,
+    events.c.author_id,
+    events.c.flags,
+    sqlite_where=is_thread_only,
+    postgresql_where=is_thread_only,
+)
 
 
 def newest_ts(of: FromClause) -> ColumnElement[int]:

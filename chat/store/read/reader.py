@@ -7,25 +7,43 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, false, or_, select, true, union_all
+from sqlalchemy import (
+    Connection,
+    Integer,
+    bindparam,
+    exists,
+    false,
+    or_,
+    select,
+    true,
+    type_coerce,
+    union_all,
+)
 
+from chat.errors import CommandError, ErrorCode
 from chat.protocol.commands import ResumeFrom
 from chat.protocol.items import ItemFields
+from chat.protocol.limits import LIST_MAX
 from chat.protocol.values import Limits
+from chat.rights import DEFAULT, GENERAL, rights_of, standing_of
 from chat.store import schema
+from chat.store.accounts import ADMIN
 from chat.store.channels import ChannelBan
+from chat.store.details import decode_settings
 from chat.store.operations import (
     ChannelState,
     MemberPage,
     MemberRow,
     Membership,
+    Muted,
     OpenInvitation,
     PageRead,
     Preference,
     PublicChannel,
     Resumed,
+    ThreadState,
     User,
 )
 from chat.store.read.accounts import AccountReader
@@ -43,9 +61,22 @@ from chat.store.read.timeline import (
     size_of,
     with_own,
 )
-from chat.store.read.unread import COUNTS_OF_ONE, mentions_above, unread_above
-from chat.store.rights import channel_key, check_is_member, no_such_channel
-from chat.store.schema import channels, events, is_change, is_line, members, newest_ts, users
+from chat.store.read.unread import COUNTS_OF_ONE, THREADS, has_unread, mentions_above, unread_above
+from chat.store.rights import channel_key, check_is_member, effective_role, no_such_channel
+from chat.store.schema import (
+    channel_bans,
+    channel_invitations,
+    channels,
+    events,
+    followed_threads,
+    ignores,
+    is_change,
+    is_line,
+    members,
+    mutes,
+    newest_ts,
+    users,
+)
 from chat.store.search.search import Found, SearchedChannel, Wanted, search, searched_channels
 from chat.store.sql import Prepared
 from chat.text import fold
@@ -54,6 +85,7 @@ __all__ = ["Reader"]
 
 
 _Members = tuple[tuple[MemberRow, ...], str | None]
+_BEYOND = 2**63 - 1
 
 _STATE = (
     channels.c.id,
@@ -61,9 +93,29 @@ _STATE = (
     channels.c.epoch,
     channels.c.head,
     channels.c.topic,
+    channels.c.settings,
+    type_coerce(channels.c.is_private, Integer),  # a conversion takes as long as the rest of a row
 )
 _PREFERENCE = (members.c.pinned, members.c.muted, members.c.level)
-_COUNTS = Prepared(COUNTS_OF_ONE.add_columns(*_PREFERENCE))
+_COUNTS = Prepared(
+    COUNTS_OF_ONE.add_columns(
+        *_PREFERENCE,
+        exists().where(
+            mutes.c.channel_id == members.c.channel_id, mutes.c.user_id == members.c.user_id
+        ),
+        exists().where(
+            followed_threads.c.user_id == members.c.user_id,
+            followed_threads.c.channel_id == members.c.channel_id,
+        ),
+    )
+)
+_actors = users.alias("actors")
+_MUTES = Prepared(
+    select(mutes.c.channel_id, _actors.c.name, mutes.c.until, mutes.c.reason)
+    .join_from(mutes, _actors, _actors.c.id == mutes.c.by_id)
+    .where(mutes.c.user_id == bindparam("user"))
+)
+_ACCOUNT_ROLE = Prepared(select(users.c.role).where(users.c.id == bindparam("user")))
 # Others can make a user a member of any number of direct channels, so the list is bounded. Channels
 # that the user opened come first, then those that they have read, then those with recent events.
 _membership, _direct = members.alias("membership"), channels.alias("direct")
@@ -85,17 +137,23 @@ _MEMBERSHIPS = Prepared(
         *_STATE,
         members.c.role,
         members.c.read_seq,
+        unread_above,
+        mentions_above,
         *_PREFERENCE,
-        unread_above.label("unread"),
-        mentions_above.label("mentions"),
     )
     .join_from(members, channels, members.c.channel_id == channels.c.id)
     .where(
         members.c.user_id == bindparam("user"),
         members.c.hidden == false(),
+        channels.c.deleted.is_(None),
         or_(channels.c.is_direct == false(), members.c.channel_id.in_(_listed_direct)),
     )
     .order_by(channels.c.fold)
+)
+_newest_first = THREADS.where(has_unread).order_by(followed_threads.c.thread.desc())
+_THREADS = Prepared(_newest_first)
+_THREADS_OF_CHANNEL = Prepared(
+    _newest_first.where(followed_threads.c.channel_id == bindparam("channel")).limit(LIST_MAX)
 )
 _CHANNEL = Prepared(
     select(*_STATE, channels.c.member_count, members.c.role)
@@ -121,8 +179,19 @@ _MID = Prepared(
     )
 )
 _MEMBERS = Prepared(
-    select(members.c.user_fold, users.c.name, members.c.role)
+    select(
+        members.c.user_fold,
+        users.c.name,
+        members.c.role,
+        users.c.role.label("account_role"),
+        mutes.c.created.label("muted"),
+        mutes.c.until,
+    )
     .join_from(members, users, members.c.user_id == users.c.id)
+    .outerjoin(
+        mutes,
+        (mutes.c.channel_id == members.c.channel_id) & (mutes.c.user_id == members.c.user_id),
+    )
     .where(
         members.c.channel_id == bindparam("channel"),
         members.c.user_fold > bindparam("cursor"),
@@ -131,12 +200,74 @@ _MEMBERS = Prepared(
     .limit(_count)
 )
 _DIRECTORY = Prepared(
-    select(channels.c.fold, channels.c.name, channels.c.topic, channels.c.member_count)
-    .where(channels.c.is_direct == false(), channels.c.fold > bindparam("cursor"))
+    select(
+        channels.c.fold,
+        channels.c.name,
+        channels.c.topic,
+        channels.c.member_count,
+        channels.c.settings,
+    )
+    .where(
+        channels.c.is_direct == false(),
+        channels.c.is_private == false(),
+        channels.c.deleted.is_(None),
+        channels.c.fold > bindparam("cursor"),
+    )
     .order_by(channels.c.fold)
     .limit(_count)
 )
+_BANS = Prepared(
+    select(
+        channel_bans.c.id,
+        users.c.name,
+        channel_bans.c.created,
+        channel_bans.c.until,
+        channel_bans.c.reason,
+        _actors.c.name,
+    )
+    .join_from(channel_bans, users, users.c.id == channel_bans.c.user_id)
+    .join(_actors, _actors.c.id == channel_bans.c.by_id)
+    .where(
+        channel_bans.c.channel_id == bindparam("channel"),
+        channel_bans.c.id < bindparam("before", type_=events.c.seq.type),
+        or_(channel_bans.c.until.is_(None), channel_bans.c.until > bindparam("now")),
+    )
+    .order_by(channel_bans.c.id.desc())
+    .limit(_count)
+)
+_INVITATIONS = Prepared(
+    select(
+        channels.c.name,
+        users.c.name,
+        channel_invitations.c.created,
+        channels.c.topic,
+        channels.c.is_private,
+    )
+    .join_from(channel_invitations, channels, channels.c.id == channel_invitations.c.channel_id)
+    .join(users, users.c.id == channel_invitations.c.by_id)
+    .where(
+        channel_invitations.c.user_id == bindparam("user"),
+        channel_invitations.c.is_silent == false(),
+        channels.c.deleted.is_(None),
+    )
+    .order_by(channel_invitations.c.created.desc())
+    .limit(LIST_MAX)
+)
+_IGNORED = Prepared(
+    select(users.c.name)
+    .join_from(ignores, users, users.c.id == ignores.c.ignored_id)
+    .where(ignores.c.user_id == bindparam("user"))
+    .order_by(users.c.fold)
+)
 _USER = Prepared(select(users.c.id, users.c.name).where(users.c.fold == bindparam("fold")))
+
+
+class _Entered(NamedTuple):
+    """A channel that a user reads: with their role, and its number of members."""
+
+    channel: ChannelState
+    role: str
+    member_count: int
 
 
 class Reader:
@@ -145,11 +276,12 @@ class Reader:
     def __init__(self, connection: Connection, limits: Limits, clock_ms: Callable[[], int]) -> None:
         self._connection = connection
         self._limits = limits
+        self._clock_ms = clock_ms
         self._standings = Standings(clock_ms)
         self.accounts = AccountReader(connection, self._standings, clock_ms)
         # Caches, valid for the snapshot: `join` checks the same membership twice, and many users
         # who join a channel at the same time read the same page and the same members.
-        self._entered: dict[tuple[int, str], tuple[ChannelState, str, int]] = {}
+        self._entered: dict[tuple[int, str], _Entered] = {}
         self._pages: dict[tuple[int, int | None, int], PageRead] = {}
         self._members: dict[tuple[int, str | None, int], _Members] = {}
 
@@ -173,14 +305,17 @@ class Reader:
             unread_limit=self._limits.unread,
             direct_limit=self._limits.channels,
         )
+        mute_of, threads_of = self._mutes(user), self._threads(user)
         return tuple(
             Membership(
-                ChannelState(row.id, row.name, row.epoch, row.head, row.topic),
-                row.role,
-                row.read_seq,
-                row.unread,
-                row.mentions,
-                Preference(row.pinned, row.muted, row.level),
+                _state(*row[:7]),
+                self._effective_role(user, row[1], row[7]),
+                row[8],
+                row[9],
+                row[10],
+                Preference(row[11], row[12], row[13]),
+                mute_of.get(row[0]),
+                tuple(threads_of.get(row[0], ())),
             )
             for row in rows
         )
@@ -192,10 +327,52 @@ class Reader:
             CommandError: no_such_channel, not_a_member.
         """
         state, role, _members = self._enter(user, channel)
-        read, unread, mentions, *preference = _COUNTS.first(
+        read, unread, mentions, *preference, has_mute, has_threads = _COUNTS.first(
             self._connection, channel=state.id, user=user.id, unread_limit=self._limits.unread
         )
-        return Membership(state, role, read, unread, mentions, Preference(*preference))
+        return Membership(
+            state,
+            role,
+            read,
+            unread,
+            mentions,
+            Preference(*preference),
+            self._mutes(user).get(state.id) if has_mute else None,
+            tuple(self._threads(user, state).get(state.id, ())) if has_threads else (),
+        )
+
+    def _mutes(self, user: User) -> dict[int, Muted]:
+        """Return the mutes of `user` that are in force, by channel."""
+        return {
+            channel: Muted(by, until, reason)
+            for channel, by, until, reason in _MUTES.all(self._connection, user=user.id)
+            if self._is_in_force(until)
+        }
+
+    def _effective_role(self, user: User, channel: str, role: str) -> str:
+        if channel != GENERAL:
+            return role
+        account_role = _ACCOUNT_ROLE.scalar(self._connection, user=user.id)
+        return effective_role(channel, role, is_admin=account_role == ADMIN)
+
+    def _threads(
+        self, user: User, channel: ChannelState | None = None
+    ) -> dict[int, list[ThreadState]]:
+        """Return the followed threads with unread replies, by channel, of one or all channels."""
+        where = {"user": user.id, "unread_limit": self._limits.unread}
+        if channel is None:
+            rows = _THREADS.all(self._connection, **where)
+        else:
+            rows = _THREADS_OF_CHANNEL.all(self._connection, **where, channel=channel.id)
+        found: dict[int, list[ThreadState]] = {}
+        for channel_id, *state in rows:
+            threads = found.setdefault(channel_id, [])
+            if len(threads) < LIST_MAX:
+                threads.append(ThreadState(*state))
+        return found
+
+    def _is_in_force(self, until: int | None) -> bool:
+        return until is None or until > self._clock_ms()
 
     def page(
         self,
@@ -300,7 +477,15 @@ class Reader:
         key = state.id, cursor, limit
         if key not in self._members:
             rows, following = self._paged(_MEMBERS, cursor, limit, channel=state.id)
-            self._members[key] = tuple(MemberRow(*rest) for _fold, *rest in rows), following
+            members = (
+                MemberRow(
+                    name,
+                    effective_role(state.name, role, is_admin=account_role == ADMIN),
+                    muted is not None and self._is_in_force(until),
+                )
+                for _fold, name, role, account_role, muted, until in rows
+            )
+            self._members[key] = tuple(members), following
         return MemberPage(state.name, *self._members[key], total)
 
     def channel_bans(
@@ -311,15 +496,38 @@ class Reader:
         Raises:
             CommandError: no_such_channel, not_a_member, forbidden.
         """
-        raise NotImplementedError
+        found = self.membership(user, channel)
+        state = found.channel
+        standing = standing_of(found.role, is_muted=found.mute is not None)
+        if "moderate" not in rights_of(standing, state.settings):
+            raise CommandError(
+                ErrorCode.FORBIDDEN,
+                f"only the owner and the moderators of {state.name} may see its bans",
+            )
+        rows = _BANS.all(
+            self._connection,
+            channel=state.id,
+            before=cursor or _BEYOND,
+            now=self._clock_ms(),
+            count=limit + 1,
+        )
+        following = rows[limit - 1][0] if len(rows) > limit else None
+        return state.name, tuple(ChannelBan(*row) for row in rows[:limit]), following
 
     def channel_invitations(self, user: User) -> tuple[OpenInvitation, ...]:
-        """Return the open invitations of `user` that reach them, newest first."""
-        return ()
+        """Return the open invitations of `user` that reach them, newest first, up to a limit.
+
+        Raises:
+            CommandError: banned, disabled, revoked.
+        """
+        self._standings.check(self._connection, user)
+        return tuple(
+            OpenInvitation(*row) for row in _INVITATIONS.all(self._connection, user=user.id)
+        )
 
     def ignored(self, user: User) -> tuple[str, ...]:
         """Return the names of the users whom `user` ignores, by name."""
-        return ()
+        return tuple(_IGNORED.column(self._connection, user=user.id))
 
     def search(self, user: User, channel: str | None, wanted: Wanted) -> Found:
         """Return a page of search results, from one channel or from all channels of `user`.
@@ -347,18 +555,23 @@ class Reader:
         if user is not None:
             self._standings.check(self._connection, user)
         rows, following = self._paged(_DIRECTORY, cursor, limit)
-        return tuple(PublicChannel(*rest) for _fold, *rest in rows), following
+        listed = (
+            PublicChannel(name, topic, count, decode_settings(settings, is_private=False).archived)
+            for _fold, name, topic, count, settings in rows
+        )
+        return tuple(listed), following
 
-    def _enter(self, user: User, name: str) -> tuple[ChannelState, str, int]:
-        """Return the channel, the role of `user` in it, and its number of members."""
+    def _enter(self, user: User, name: str) -> _Entered:
+        """Return the channel for a member; a private one does not exist for others."""
         if known := self._entered.get((user.id, name)):
             return known
         self._standings.check(self._connection, user)
         row = _CHANNEL.first(self._connection, fold=channel_key(name), user=user.id)
         if row is None:
             raise no_such_channel(name)
-        *state, member_count, role = row
-        found = ChannelState(*state), check_is_member(name, role), member_count
+        state, (member_count, role) = _state(*row[:7]), row[7:]
+        role = check_is_member(name, role, is_private=state.settings.private)
+        found = _Entered(state, self._effective_role(user, state.name, role), member_count)
         self._entered[user.id, name] = found
         return found
 
@@ -432,3 +645,12 @@ class Reader:
         """Return the rows of a page, and the cursor (first column) if more rows follow."""
         rows = [*statement.all(self._connection, **where, cursor=cursor or "", count=limit + 1)]
         return rows[:limit], rows[limit - 1][0] if len(rows) > limit else None
+
+
+def _state(
+    channel_id: int, name: str, epoch: str, head: int, topic: str, settings: str, is_private: int
+) -> ChannelState:
+    if not settings and not is_private:
+        return ChannelState(channel_id, name, epoch, head, topic, DEFAULT)
+    decoded = decode_settings(settings, is_private=bool(is_private))
+    return ChannelState(channel_id, name, epoch, head, topic, decoded)

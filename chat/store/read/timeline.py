@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 
 from chat.protocol.items import ItemFields
+from chat.store.details import DETAILED_KINDS, decode, ids_in
 from chat.store.operations import User
 from chat.store.rights import no_such_message
 from chat.store.schema import (
@@ -25,6 +26,7 @@ from chat.store.schema import (
     ERASED,
     ME,
     REMOVE,
+    THREAD_ONLY,
     events,
     folds,
     has_kind,
@@ -96,6 +98,7 @@ _MENTIONS = Among(
     .order_by(mentions.c.seq, mentions.c.place),
     mentions.c.seq,
 )
+_NAMES = Among(select(users.c.id, users.c.name), users.c.id)
 _COUNTS = Among(
     select(
         reaction_counts.c.target, reaction_counts.c.since, reaction_counts.c.count, events.c.text
@@ -148,7 +151,8 @@ def items_of(
     """Return the items of `rows`, in their order."""
     if not rows:
         return ()
-    items = {row.seq: _item(row) for row in rows}
+    users_in_details = _names_in_details(connection, rows)
+    items = {row.seq: _item(row, users_in_details) for row in rows}
     for seq, names in _mentions(connection, channel_id, rows).items():
         items[seq]["mentions"] = tuple(names)
     # Only a message with changes can have reactions or a pin.
@@ -196,8 +200,15 @@ def size_of(item: ItemFields) -> int:
     return size
 
 
-def _item(row: Any) -> ItemFields:
-    """Return the item of a row without its mentions, reactions and pin."""
+_FLAGS = {ME: "me", REMOVE: "remove", ERASED: "erased", THREAD_ONLY: "thread_only"}
+_FLAG_BITS = ME | REMOVE | ERASED | THREAD_ONLY
+
+
+def _item(row: Any, names: Mapping[int, str]) -> ItemFields:
+    """Return the item of a row without its mentions, reactions and pin.
+
+    `names` has the users in its details, by id.
+    """
     # In the order of `ROWS`: access by name took 9 µs an item, as long as the rest.
     seq, mid, ts, author, flags, cid, target, reply_to, thread, text, rev, edit_id = row
     kind = kind_of(flags)
@@ -209,22 +220,21 @@ def _item(row: Any) -> ItemFields:
         "kind": kind,
         "rev": rev,
     }
-    if flags & ERASED:
-        fields["erased"] = True
-    elif text is not None:
-        fields[BODY_FIELDS[kind]] = text
+    if flags & _FLAG_BITS:
+        fields.update((name, True) for bit, name in _FLAGS.items() if flags & bit)
+    if text is not None and not flags & ERASED:
+        if kind in DETAILED_KINDS:
+            fields |= decode(text, names).fields()
+        else:
+            fields[BODY_FIELDS[kind]] = text
     if cid is not None:
         fields["cid"] = unpack_cid(cid)
-    if flags & ME:
-        fields["me"] = True
     if reply_to is not None:
         fields["reply_to"] = reply_to
     if thread is not None:
         fields["thread"] = thread
     if target is not None:
         fields["target"] = target
-    if flags & REMOVE:
-        fields["remove"] = True
     if edit_id is not None:
         fields["edited"] = True
     return cast("ItemFields", fields)
@@ -237,6 +247,15 @@ def _mentions(connection: Connection, channel_id: int, rows: Sequence[Any]) -> d
         for seq, name in _MENTIONS.rows(connection, numbers, channel=channel_id):
             found.setdefault(seq, []).append(name)
     return found
+
+
+def _names_in_details(connection: Connection, rows: Sequence[Any]) -> Mapping[int, str]:
+    """Return the names of the users in the details of `rows`, by id."""
+    ids: set[int] = set()
+    for row in rows:
+        if row.text is not None and kind_of(row.flags) in DETAILED_KINDS:
+            ids |= ids_in(row.text)
+    return dict(_NAMES.rows(connection, sorted(ids)))
 
 
 class _Reacted(NamedTuple):

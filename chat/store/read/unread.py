@@ -1,7 +1,9 @@
 """Unread counts: one definition for the writer and for readers.
 
-Unread messages are undeleted messages of other users above the read marker. They are counted up to
-a limit and among the newest events only, so that the cost is bounded.
+Unread messages are undeleted messages of other users above the read marker, without those of
+ignored users. A channel counts the messages of its timeline, a followed thread the replies that are
+not in it. They are counted up to a limit and among the newest events only, so that the cost is
+bounded.
 """
 
 from __future__ import annotations
@@ -10,61 +12,88 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    FromClause,
     ScalarSelect,
     Select,
     bindparam,
     case,
+    exists,
     func,
     literal_column,
     select,
+    true,
 )
 
-from chat.store.schema import channels, events, is_line, is_unerased, members, mentions
+from chat.store.schema import (
+    channels,
+    events,
+    followed_threads,
+    ignores,
+    is_in_timeline,
+    is_line,
+    is_thread_only,
+    is_unerased,
+    members,
+    mentions,
+)
 
-__all__ = ["COUNTS_OF_ONE", "mentions_above", "unread_above"]
+__all__ = ["COUNTS_OF_ONE", "THREADS", "has_unread", "mentions_above", "unread_above"]
 
 WINDOW = 10_000
 """Newest events of a channel among which unread messages are counted."""
 
 _LIMIT = bindparam("unread_limit", type_=members.c.read_seq.type)
-_floor = case(
-    (channels.c.head - WINDOW > members.c.read_seq, channels.c.head - WINDOW),
-    else_=members.c.read_seq,
-)
-_is_unread: tuple[ColumnElement[bool], ...] = (
-    is_line,
-    is_unerased("message"),
-    events.c.author_id != members.c.user_id,
-)
+# Not of the enclosing query's user, so that SQLite reads the list once.
+_ignored = select(ignores.c.ignored_id).where(ignores.c.user_id == bindparam("user"))
 
 
-def _count(rows: Select[Any]) -> ScalarSelect[int]:
-    bounded = rows.correlate(members, channels).limit(_LIMIT).subquery()
+def _floor(*markers: ColumnElement[int]) -> ColumnElement[int]:
+    """Return the seq above which events count: the highest of `markers` and the window's start."""
+    start = channels.c.head - WINDOW
+    highest: ColumnElement[int] = markers[0]
+    for marker in (start, *markers[1:]):
+        highest = case((marker > highest, marker), else_=highest)
+    return highest
+
+
+def _count(rows: Select[Any], *outer: FromClause) -> ScalarSelect[int]:
+    bounded = rows.correlate(*outer).limit(_LIMIT).subquery()
     return select(func.count()).select_from(bounded).scalar_subquery()
 
 
+_one: ColumnElement[int] = literal_column("1").label("one")
+_above = _floor(members.c.read_seq)
+_of_others: tuple[ColumnElement[bool], ...] = (
+    events.c.author_id != members.c.user_id,
+    events.c.author_id.not_in(_ignored),
+)
+_is_unread = (is_line, is_in_timeline, *_of_others)
+
 unread_above = _count(
-    select(literal_column("1").label("one")).where(
-        events.c.channel_id == members.c.channel_id, events.c.seq > _floor, *_is_unread
-    )
+    select(_one).where(
+        events.c.channel_id == members.c.channel_id, events.c.seq > _above, *_is_unread
+    ),
+    members,
+    channels,
 )
 """Unread messages of a row of `members` joined with `channels` in the enclosing query."""
 
+_mentioned = select(_one).join_from(
+    mentions,
+    events,
+    # The sum makes SQLite start from the mentions instead of all newer messages.
+    (events.c.channel_id == mentions.c.channel_id)
+    & (events.c.seq == mentions.c.seq + literal_column("0")),
+)
 mentions_above = _count(
-    select(literal_column("1").label("one"))
-    .join_from(
-        mentions,
-        events,
-        # The sum makes SQLite start from the mentions instead of all newer messages.
-        (events.c.channel_id == mentions.c.channel_id)
-        & (events.c.seq == mentions.c.seq + literal_column("0")),
-    )
-    .where(
+    _mentioned.where(
         mentions.c.user_id == members.c.user_id,
         mentions.c.channel_id == members.c.channel_id,
-        mentions.c.seq > _floor,
+        mentions.c.seq > _above,
         *_is_unread,
-    )
+    ),
+    members,
+    channels,
 )
 """Unread messages that mention the user."""
 
@@ -74,3 +103,43 @@ COUNTS_OF_ONE = (
     .where(members.c.channel_id == bindparam("channel"), members.c.user_id == bindparam("user"))
 )
 """Read marker, unread count and mentions of `user` in `channel`, up to `unread_limit`."""
+
+_thread = followed_threads.c
+_in_thread_above = _floor(_thread.read_seq, members.c.joined_seq)
+_is_unread_reply = (is_line, is_thread_only, is_unerased("message"), *_of_others)
+_replies = select(_one).where(
+    events.c.channel_id == _thread.channel_id,
+    events.c.thread == _thread.thread,
+    events.c.seq > _in_thread_above,
+    *_is_unread_reply,
+)
+_outer = (followed_threads, members, channels)
+THREADS = (
+    select(
+        _thread.channel_id,
+        _thread.thread,
+        _thread.read_seq,
+        _count(_replies, *_outer).label("unread"),
+        _count(
+            _mentioned.where(
+                mentions.c.user_id == _thread.user_id,
+                mentions.c.channel_id == _thread.channel_id,
+                mentions.c.seq > _in_thread_above,
+                events.c.thread == _thread.thread,
+                *_is_unread_reply,
+            ),
+            *_outer,
+        ).label("mentions"),
+    )
+    .join_from(
+        followed_threads,
+        members,
+        (members.c.channel_id == _thread.channel_id) & (members.c.user_id == _thread.user_id),
+    )
+    .join(channels, channels.c.id == members.c.channel_id)
+    .where(_thread.user_id == bindparam("user"), _thread.following == true())
+)
+"""The threads that `user` follows, with their counts up to `unread_limit`."""
+
+has_unread = exists(_replies.correlate(*_outer))
+"""Whether a row of `THREADS` has unread replies."""

@@ -66,7 +66,7 @@ _SEARCHED = Prepared(
         newest_ts(channels).label("ts"),
     )
     .join_from(members, channels, members.c.channel_id == channels.c.id)
-    .where(members.c.user_id == bindparam("user"))
+    .where(members.c.user_id == bindparam("user"), channels.c.deleted.is_(None))
     .order_by(
         channels.c.is_direct,
         members.c.hidden,

@@ -48,6 +48,7 @@ def _create_moderation() -> None:
         _user("by_id"),
         sqlite_with_rowid=False,
     )
+    op.create_index("ix_mutes_user_id", "mutes", ["user_id"])
     op.create_table(
         "channel_bans",
         sa.Column("id", _ID, primary_key=True),
@@ -92,4 +93,10 @@ def _create_ignores_and_threads() -> None:
     )
     op.create_index(
         "ix_followed_threads_channel_id_thread", "followed_threads", ["channel_id", "thread"]
+    )
+    op.create_index(
+        "ix_events_thread_only",
+        "events",
+        ["channel_id", "thread", "seq", "author_id", "flags"],
+        sqlite_where=sa.text("flags & 512 != 0"),
     )
