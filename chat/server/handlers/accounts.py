@@ -80,13 +80,13 @@ async def password(session: Session, command: commands.SetPassword) -> Ok:
     context, user = session.context, session.user
     if command.password is not None:
         check_new_password(command.password)
-    source = source_of(session.connection.address)
+    passwords, source = context.passwords, source_of(session.connection.address)
     account = await _read(session, lambda reader: reader.accounts.account_to_verify(user.name))
     expected = account.password_hash if account is not None else None
     if expected is not None and (
         command.current is None
-        or not await context.passwords.verify(
-            expected, command.current, account=fold(user.name), address=source
+        or not await passwords.verify(
+            passwords.attempt(account=fold(user.name), address=source), expected, command.current
         )
     ):
         raise CommandError(
@@ -96,7 +96,7 @@ async def password(session: Session, command: commands.SetPassword) -> Ok:
         )
     new = None
     if command.password is not None:
-        new = await context.passwords.hash(command.password, address=source)
+        new = await passwords.hash(command.password, account=fold(user.name), address=source)
     await context.writes.commit(store.SetPassword(user, user.name, expected, new))
     return Ok.known(id=command.id)
 
