@@ -175,7 +175,7 @@ async def invitations(session: Session, command: commands.ListInvitations) -> fr
 # Bans and the audit log
 
 
-def ban(session: Session, command: commands.Ban) -> Write[None]:
+def ban(session: Session, command: commands.Ban) -> Write[store.Ban | None]:
     """Ban an account or a network, as an admin."""
     operation = store.AddBan(
         session.user,
@@ -221,7 +221,7 @@ async def _read(session: Session, query: Callable[[Reader], T]) -> T:
 # Frames
 
 
-def _done(command: commands.BaseCommand, operation: Operation[None]) -> Write[None]:
+def _done(command: commands.BaseCommand, operation: Operation[T]) -> Write[T]:
     return Write(operation, lambda _: Ok.known(id=command.id))
 
 
