@@ -59,6 +59,10 @@ class TokenBucket:
         """Take tokens, going into debt if necessary; a cost above the capacity is capped."""
         self.tokens -= min(cost, self._burst)
 
+    def give_back(self) -> None:
+        """Undo the payment of one token."""
+        self.tokens = min(self.tokens + 1.0, self._burst)
+
     def take(self, now: float, cost: float = 1.0) -> float:
         """Pay `cost` and return 0 if there is a token; else return the seconds to wait."""
         if wait := self.wait(now):

@@ -31,6 +31,7 @@ from chat.server.channels.live import LiveChannels
 from chat.server.channels.presence import PresenceBroadcaster
 from chat.server.config import ServerSettings
 from chat.server.context import ServerContext, Tuning
+from chat.server.failed_sign_ins import FailedSignIns
 from chat.server.handlers.table import TABLE
 from chat.server.jobs import Jobs
 from chat.server.passwords import Passwords
@@ -234,6 +235,7 @@ class App:
             sign_ins=AdmissionQueue(tuning.sign_ins, settings.sign_in_patience),
             budgets=self._budgets,
             passwords=Passwords(self.loop),
+            failed_sign_ins=FailedSignIns(self.loop),
             administration=self._administration,
             new_names=TokenBuckets(settings.sign_ups / SIGN_UP_WINDOW, settings.sign_ups),
         )
@@ -293,6 +295,7 @@ class App:
                 connection.endpoint.ignore_commands()
         await asyncio.sleep(0)  # submit the writes of this turn
         await asyncio.to_thread(self.context.passwords.close)
+        self.context.failed_sign_ins.flush()
         await asyncio.to_thread(self.store.close)
         await asyncio.sleep(0)  # send the events and answers of the last commits
         for connection in tuple(self.connections):

@@ -436,8 +436,10 @@ class RevokeInvitation(AccountOperation[None]):
 
 
 @dataclass(frozen=True, slots=True)
-class AddBan(AccountOperation[None]):
-    """Ban an account (`name`) or a network; replaces the previous ban of the same. Admins only.
+class AddBan(AccountOperation[Ban | None]):
+    """Ban an account (`name`) or a network; returns the ban in force that it replaces.
+
+    Admins only.
 
     `protected` are the networks of which a ban needs `force`: loopback and trusted proxies. A ban
     that covers the actor needs it as well; the last admin cannot be banned.

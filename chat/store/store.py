@@ -7,7 +7,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from queue import SimpleQueue
 from typing import Self, TypeVar
 
@@ -337,8 +337,8 @@ def execute(url: str, operation: Operation[Result]) -> Result:
 def erase_account(url: str, name: str, patience: float) -> bool:
     """Erase the account `name` completely; a server may be running, and then does it.
 
-    With a running server the command never takes its lock, so the server can be restarted meanwhile
-    and continues the erasure.
+    With a running server the command does not take its lock for `patience` seconds, so the server
+    can be restarted meanwhile and continues the erasure.
 
     Args:
         url: the database.
@@ -356,16 +356,32 @@ def erase_account(url: str, name: str, patience: float) -> bool:
     check_is_current(sqlite.path_of(url))
     try:
         store = Store.open(url, limits=Limits(), committed=_settle)
-    except StartupError:  # a server is running
+    except StartupError:  # a server is running, or another command erases
         job = execute(url, EraseAccount(None, name))
-        return _is_done_within(url, job, patience)
-    try:
+        return _is_done_within(url, job, patience) or _run_pending_jobs(url)
+    with closing(store):
         _run(store, EraseAccount(None, name))
-        while not _run(store, RunNextJob()).is_last:
-            pass
-    finally:
-        store.close()
+        _run_jobs(store)
+    # Another command that found the lock taken may have added its job at the last moment.
+    while look(url, lambda reader: reader.accounts.has_jobs()) and _run_pending_jobs(url):
+        pass
     return True
+
+
+def _run_pending_jobs(url: str) -> bool:
+    """Run all jobs; return False if another process holds the lock."""
+    try:
+        store = Store.open(url, limits=Limits(), committed=_settle)
+    except StartupError:
+        return False
+    with closing(store):
+        _run_jobs(store)
+    return True
+
+
+def _run_jobs(store: Store) -> None:
+    while not _run(store, RunNextJob()).is_last:
+        pass
 
 
 def _is_done_within(url: str, job: int, seconds: float) -> bool:

@@ -347,34 +347,34 @@ async def test_no_secret_is_written_anywhere(
 
 
 @pytest.mark.feature("server.passwords")
+@pytest.mark.parametrize("addresses", [40, 200])
 async def test_a_flood_of_wrong_passwords_delays_nobody(
-    start_server: Callable[..., ChatServer],
+    start_server: Callable[..., ChatServer], addresses: int
 ) -> None:
     server = start_server(*PROXY, *FAST)
+
+    async def sign_in(address: str) -> float:
+        async with Peer.connect(server.url, **behind(address)) as peer:
+            since = time.monotonic()
+            await peer.hello("alice", password=GOOD)
+            return time.monotonic() - since
+
     async with AsyncExitStack() as stack:
         signed_in = Peer.signed_in(server.url, "alice", **behind("203.0.113.200"))
         alice = await stack.enter_async_context(signed_in)
         await alice.call(SetPassword(password=GOOD))
+        alone = [await sign_in(f"198.51.100.{number}") for number in range(3)]
         flood = [
             await stack.enter_async_context(
-                Peer.connect(server.url, **behind(f"203.0.113.{number % 4}"))
+                Peer.connect(server.url, **behind(f"192.0.2.{number + 1}"))
             )
-            for number in range(50)
+            for number in range(addresses)
         ]
         for number in range(1_000):
-            hello = Hello(v=1, name=f"name{number}", password="wrong password")
-            await flood[number % 50].post(hello)
+            name = "alice" if number % 2 else f"name{number}"
+            await flood[number % addresses].post(Hello(v=1, name=name, password="wrong password"))
         seconds: list[float] = []
-        honest = await stack.enter_async_context(
-            Peer.connect(server.url, **behind("203.0.113.201"))
-        )
-        since = time.monotonic()
-
-        async def sign_in() -> float:
-            await honest.hello("alice", password=GOOD)
-            return time.monotonic() - since
-
-        signing_in = asyncio.create_task(sign_in())
+        signing_in = asyncio.create_task(sign_in("203.0.113.201"))
         while not signing_in.done() or len(seconds) < 200:
             at = time.monotonic()
             await alice.call(Ping())
@@ -382,6 +382,8 @@ async def test_a_flood_of_wrong_passwords_delays_nobody(
         took = signing_in.result()
         answers = [each for peer in flood for each in peer.kept(ErrorFrame)]
         assert {each.code for each in answers} <= {"bad_password", "rate_limited"}
-        p99 = sorted(seconds)[int(len(seconds) * 0.99)]
-        assert took < 10, took
-        assert p99 < 1, p99
+    alone += [await sign_in(f"198.51.100.{number}") for number in range(3, 6)]
+    p99 = sorted(seconds)[int(len(seconds) * 0.99)]
+    # In units of a sign-in without a flood, not of seconds: the machine may be busy.
+    assert took < 8 * max(alone), (took, alone)
+    assert p99 < 4 * max(alone), (p99, alone)

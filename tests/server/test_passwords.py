@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -22,32 +22,48 @@ async def passwords() -> AsyncIterator[Passwords]:
     await asyncio.to_thread(made.close)
 
 
+async def verify(
+    passwords: Passwords,
+    stored: str | None,
+    password: str,
+    *,
+    account: str = "a",
+    address: str = "x",
+) -> bool:
+    attempt = passwords.attempt(account=account, address=address)
+    return await passwords.verify(attempt, stored, password)
+
+
+async def hashed(passwords: Passwords, password: str = GOOD) -> str:
+    return await passwords.hash(password, account="a", address="x")
+
+
 async def test_a_password_matches_its_hash_only(passwords: Passwords) -> None:
-    stored = await passwords.hash(GOOD, address="192.0.2.1")
+    stored = await hashed(passwords)
     assert stored.startswith("$argon2id$")
     assert GOOD not in stored
-    assert await passwords.verify(stored, GOOD, account="a", address="192.0.2.1")
-    assert not await passwords.verify(stored, GOOD + "x", account="a", address="192.0.2.1")
+    assert await verify(passwords, stored, GOOD)
+    assert not await verify(passwords, stored, GOOD + "x")
 
 
 async def test_forms_of_the_same_characters_match(passwords: Passwords) -> None:
-    stored = await passwords.hash("Ångström ﬁne", address="x")
-    assert await passwords.verify(stored, "A\u030angstro\u0308m fine", account="a", address="x")
+    stored = await hashed(passwords, "Ångström ﬁne")
+    assert await verify(passwords, stored, "A\u030angstro\u0308m fine")
 
 
 @pytest.mark.parametrize("stored", [None, "nonsense"])
 async def test_nothing_matches_where_there_is_no_password(
     passwords: Passwords, stored: str | None
 ) -> None:
-    assert not await passwords.verify(stored, "A" * 8, account="a", address="x")
+    assert not await verify(passwords, stored, "A" * 8)
 
 
 async def test_a_name_without_an_account_takes_as_long(passwords: Passwords) -> None:
-    stored = await passwords.hash(GOOD, address="x")
+    stored = await hashed(passwords)
 
     async def seconds(known: str | None, account: str) -> float:
         since = time.perf_counter()
-        await passwords.verify(known, "wrong", account=account, address="x")
+        await verify(passwords, known, "wrong", account=account, address=account)
         return time.perf_counter() - since
 
     pairs = [(await seconds(stored, "known"), await seconds(None, "unknown")) for _ in range(3)]
@@ -57,76 +73,149 @@ async def test_a_name_without_an_account_takes_as_long(passwords: Passwords) -> 
 
 async def test_attempts_are_limited_for_each_account_and_address(passwords: Passwords) -> None:
     for _ in range(3):
-        assert not await passwords.verify(None, "wrong", account="a", address="x")
+        assert not await verify(passwords, None, "wrong")
     with pytest.raises(CommandError) as refused:
-        await passwords.verify(None, "wrong", account="a", address="x")
+        passwords.attempt(account="a", address="x")
     assert refused.value.code is ErrorCode.RATE_LIMITED
     assert refused.value.retry_after
-    assert not await passwords.verify(None, "wrong", account="b", address="x")
-    assert not await passwords.verify(None, "wrong", account="a", address="y")
+    assert not await verify(passwords, None, "wrong", account="b")
+    assert not await verify(passwords, None, "wrong", address="y")  # nobody is locked out
 
 
-async def test_addresses_take_turns_and_waiting_is_bounded() -> None:
-    passwords = Passwords(asyncio.get_running_loop(), waiting_max=12, waiting_per_address=8)
-    done: list[str] = []
+class TestAddresses:
+    @pytest.fixture
+    async def strict(self) -> AsyncIterator[Passwords]:
+        made = Passwords(asyncio.get_running_loop(), address_tries=2, address_rate=0.001)
+        yield made
+        await asyncio.to_thread(made.close)
 
-    async def attempt(account: str, address: str) -> None:
-        await passwords.verify(None, "wrong", account=account, address=address)
-        done.append(address)
+    async def test_one_address_cannot_try_all_accounts(self, strict: Passwords) -> None:
+        for number in range(2):
+            assert not await verify(strict, None, "wrong", account=f"a{number}")
+        with pytest.raises(CommandError, match="too many attempts"):
+            strict.attempt(account="b", address="x")
+        assert not await verify(strict, None, "wrong", account="b", address="y")
 
-    flood = [asyncio.create_task(attempt(f"a{n}", "flood")) for n in range(50)]
+    async def test_right_passwords_do_not_count(self, strict: Passwords) -> None:
+        stored = await hashed(strict)
+        for number in range(4):
+            assert await verify(strict, stored, GOOD, account=f"a{number}")
+
+    async def test_an_account_that_signed_in_there_is_not_refused_for_others(
+        self, strict: Passwords
+    ) -> None:
+        strict.remember("a", "x")
+        for number in range(2):
+            assert not await verify(strict, None, "wrong", account=f"b{number}")
+        with pytest.raises(CommandError):
+            strict.attempt(account="b", address="x")
+        assert not await verify(strict, None, "wrong", account="a")
+
+
+class Queue:
+    """Attempts that wait, and the order in which they were decided."""
+
+    def __init__(self, **options: int) -> None:
+        self.passwords = Passwords(asyncio.get_running_loop(), **options)
+        self.decided: list[str] = []
+
+    def start(self, account: str, address: str) -> asyncio.Task[None]:
+        """Start an attempt with a wrong password."""
+        return asyncio.create_task(self._attempt(account, address))
+
+    async def _attempt(self, account: str, address: str) -> None:
+        await verify(self.passwords, None, "wrong", account=account, address=address)
+        self.decided.append(address)
+
+
+@pytest.fixture
+def queue() -> Iterator[Callable[..., Queue]]:
+    """Return a function that makes a queue."""
+    made: list[Queue] = []
+
+    def make(**options: int) -> Queue:
+        made.append(Queue(**options))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.passwords.close()
+
+
+async def refused(tasks: list[asyncio.Task[None]]) -> list[bool]:
+    """Wait for all attempts; return which ones were refused."""
+    results: list[Any] = await asyncio.gather(*tasks, return_exceptions=True)
+    errors = [each for each in results if isinstance(each, CommandError)]
+    assert {each.code for each in errors} <= {ErrorCode.RATE_LIMITED}
+    assert all(each.retry_after for each in errors)
+    return [each in errors for each in results]
+
+
+@pytest.mark.parametrize("addresses", [1, 40, 200])
+async def test_a_flood_delays_another_address_by_one_hash_per_thread(
+    queue: Callable[..., Queue], addresses: int
+) -> None:
+    many = queue()
+    flood = [many.start(f"a{n}", f"flood{n % addresses}") for n in range(200)]
     await asyncio.sleep(0)
-    honest = asyncio.create_task(attempt("b", "honest"))
-    results: list[Any] = await asyncio.gather(*flood, return_exceptions=True)
+    honest = many.start("a0", "honest")
     await honest
-    refused = [each for each in results if isinstance(each, CommandError)]
-    assert len(refused) == 50 - 2 - 8
-    assert {each.code for each in refused} == {ErrorCode.RATE_LIMITED}
-    assert done.index("honest") <= 4  # two were running, and addresses take turns
-    await asyncio.to_thread(passwords.close)
+    before = many.decided.index("honest")
+    assert before <= 6, before  # one was running; the other thread may be a little faster
+    waiting = [each for each in flood if not each.done()]
+    assert len(waiting) <= 2 * (1 + 24)
+    for each in waiting:
+        each.cancel()
+    assert set(await refused([each for each in flood if each not in waiting])) <= {True, False}
 
 
-async def test_a_full_queue_has_room_for_a_quiet_address() -> None:
-    passwords = Passwords(asyncio.get_running_loop(), waiting_max=4, waiting_per_address=4)
-
-    def attempt(account: str, address: str) -> asyncio.Task[bool]:
-        work = passwords.verify(None, "wrong", account=account, address=address)
-        return asyncio.create_task(work)
-
-    flood = [attempt(f"a{n}", "flood") for n in range(6)]  # two run, four wait
-    await asyncio.sleep(0)
-    honest = attempt("b", "honest")
-    assert not await honest
-    results: list[Any] = await asyncio.gather(*flood, return_exceptions=True)
-    assert [isinstance(each, CommandError) for each in results] == [False] * 5 + [True]
-    await asyncio.to_thread(passwords.close)
-
-
-async def test_one_address_cannot_try_all_accounts() -> None:
-    passwords = Passwords(asyncio.get_running_loop(), address_tries=2, address_rate=0.001)
+async def test_addresses_that_failed_wait_for_those_that_did_not(
+    queue: Callable[..., Queue],
+) -> None:
+    few = queue()
     for number in range(2):
-        assert not await passwords.verify(None, "wrong", account=f"a{number}", address="x")
+        await few.start(f"a{number}", "failed")
+    running = few.start("b", "running")
+    await asyncio.sleep(0)
+    later = [few.start("a2", "failed"), few.start("c", "mistyped"), few.start("d", "new")]
+    await asyncio.gather(running, *later)
+    assert few.decided[2:] == ["running", "new", "mistyped", "failed"]
+
+
+async def test_a_known_account_goes_before_new_addresses(queue: Callable[..., Queue]) -> None:
+    few = queue(waiting_max=4)
+    few.passwords.remember("alice", "home")
+    flood = [few.start(f"a{n}", f"flood{n}") for n in range(5)]  # one runs, four wait
+    await asyncio.sleep(0)
+    honest = few.start("alice", "home")
+    await asyncio.sleep(0)
+    flood += [few.start(f"b{n}", f"later{n}") for n in range(5)]
+    await honest
+    assert few.decided.index("home") <= 1
+    assert sum(await refused(flood)) == 6
+
+
+async def test_an_attempt_that_is_refused_for_a_full_queue_does_not_count(
+    queue: Callable[..., Queue],
+) -> None:
+    few = queue(waiting_max=1, tries=1)
+    first = [few.start("a", "running"), few.start("b", "older"), few.start("c", "newer")]
+    assert await refused(first) == [False, True, False]
+    await few.start("b", "older")
     with pytest.raises(CommandError, match="too many attempts"):
-        await passwords.verify(None, "wrong", account="b", address="x")
-    assert not await passwords.verify(None, "wrong", account="b", address="y")
-    await asyncio.to_thread(passwords.close)
+        await few.start("c", "newer")
 
 
-async def test_a_cancelled_attempt_gives_its_turn_away() -> None:
-    passwords = Passwords(asyncio.get_running_loop())
-
-    def attempt(number: int) -> asyncio.Task[bool]:
-        work = passwords.verify(None, "wrong", account=f"a{number}", address=f"{number % 3}")
-        return asyncio.create_task(work)
-
-    tasks = [attempt(number) for number in range(9)]
+async def test_a_cancelled_attempt_gives_its_turn_away(queue: Callable[..., Queue]) -> None:
+    some = queue()
+    tasks = [some.start(f"a{number}", f"{number % 3}") for number in range(9)]
     await asyncio.sleep(0)
     for task in tasks[::2]:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     for number in range(9, 12):
-        assert not await attempt(number)
-    await asyncio.to_thread(passwords.close)
+        await some.start(f"a{number}", f"{number % 3}")
+    assert len(some.decided) == 4 + 3
 
 
 def test_a_short_password_is_refused() -> None:

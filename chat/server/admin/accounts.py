@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 from chat.durations import duration_text
-from chat.errors import StartupError
+from chat.errors import CommandError, ErrorCode, StartupError
 from chat.program import tell
 from chat.server.config import (
     AuditSettings,
@@ -63,15 +64,20 @@ from chat.store.accounts import (
     network_of,
 )
 from chat.store.codes import hash_token
+from chat.store.operations import Operation
 from chat.store.read.reader import Reader
 from chat.store.store import erase_account, execute, look
 from chat.text import fold, printable_line
 
 __all__ = ["WORK"]
 
+T = TypeVar("T")
+
 ALL = 1_000_000_000
 ERASE_PATIENCE = 60.0
 """Seconds that `user erase` waits for the running server."""
+_ADDRESS = re.compile(r"[0-9.]+|.*[:/].*")
+"""Text that was meant as an address or a network; names have no `:` and no `/`."""
 ADDRESS_OF_SERVER = "ADDRESS-OF-YOUR-SERVER"
 
 
@@ -94,10 +100,11 @@ def _user_list(settings: DataSettings) -> int:
 
 def _user_show(settings: UserShowSettings) -> int:
     account, devices = _read_user(settings)
+    stopped = _stopped(settings, account)
     for title, value in (
         ("name", account.user.name),
         ("role", account.role),
-        ("state", _state(account)),
+        ("state", " and ".join(stopped) or "active"),
         ("created", _time(account.created)),
         ("last sign-in", _time(account.seen)),
         ("password", "yes" if account.has_password else "no"),
@@ -223,6 +230,7 @@ def _is_confirmed(name: str) -> bool:
 
 def _link(settings: LinkSettings) -> int:
     link = execute(settings.store_url, CreateLink(None, settings.name))
+    _warn_if_stopped(settings, "code")
     _print_link(settings, settings.name, link)
     return 0
 
@@ -230,9 +238,38 @@ def _link(settings: LinkSettings) -> int:
 def _token(settings: TokenSettings) -> int:
     token = secrets.token_urlsafe(32)
     execute(settings.store_url, AddDevice(None, settings.name, hash_token(token), settings.label))
+    _warn_if_stopped(settings, "token")
     tell(f"New token for {settings.name}. Keep it secret:")
     sys.stdout.write(token + "\n")
     return 0
+
+
+def _warn_if_stopped(settings: LinkSettings | TokenSettings, proof: str) -> None:
+    """Say that the account cannot sign in, and which commands let it."""
+    account = look(settings.store_url, lambda reader: reader.accounts.account(None, settings.name))
+    name, stopped = account.user.name, _stopped(settings, account)
+    if stopped:
+        remedies = [f"`chat-server unban {name}`"] if account.banned else []
+        remedies += [f"`chat-server user enable {name}`"] if account.disabled else []
+        tell(
+            f"Warning: {name} is {' and '.join(stopped)}: the {proof} works only after"
+            f" {' and '.join(remedies)}"
+        )
+
+
+def _stopped(settings: DataSettings, account: Account) -> list[str]:
+    """Return how the account is stopped: `disabled`, and the ban with its end and its reason."""
+    found = ["disabled"] if account.disabled else []
+    if account.banned:
+        bans, _ = look(
+            settings.store_url, lambda reader: reader.accounts.bans(None, cursor=None, limit=ALL)
+        )
+        found += [
+            "banned " + _terms(each)
+            for each in bans
+            if each.user is not None and each.user.id == account.user.id
+        ]
+    return found
 
 
 # Invitations
@@ -299,23 +336,24 @@ def _invite_revoke(settings: InviteRevokeSettings) -> int:
 
 
 def _ban(settings: BanSettings) -> int:
-    name, banned = _target(settings.target)
+    name, network = _target(settings.target)
     seconds = settings.for_.total_seconds() if settings.for_ else None
     until = None if seconds is None else time.time_ns() // 1_000_000 + int(seconds * 1_000)
-    execute(
-        settings.store_url,
-        AddBan(
-            None,
-            name,
-            banned,
-            until,
-            settings.reason,
-            settings.force,
-            protected=(*LOOPBACK, *settings.trusted_proxy),
-        ),
+    operation = AddBan(
+        None,
+        name,
+        network,
+        until,
+        settings.reason,
+        settings.force,
+        protected=(*LOOPBACK, *settings.trusted_proxy),
     )
+    replaced = _execute_ban(settings, operation)
     duration = "until it is lifted" if seconds is None else f"for {duration_text(seconds)}"
-    tell(f"{settings.target} is banned {duration}; sessions end within a second")
+    shown = settings.target if network is None else network_text(network)
+    tell(f"{shown} is banned {duration}; sessions end within a second")
+    if replaced is not None:
+        tell(f"This replaces the ban {_terms(replaced)}")
     if name is not None and _registration(settings) == "open":
         tell(
             "With `registration = open`, this person can sign up under a new name: ban their"
@@ -331,9 +369,25 @@ def _registration(settings: DataSettings) -> str:
 
 
 def _unban(settings: UnbanSettings) -> int:
-    execute(settings.store_url, LiftBan(None, *_target(settings.target)))
-    tell(f"Lifted the ban on {settings.target}")
+    name, network = _target(settings.target)
+    _execute_ban(settings, LiftBan(None, name, network))
+    shown = settings.target if network is None else network_text(network)
+    tell(f"Lifted the ban on {shown}")
     return 0
+
+
+def _execute_ban(settings: BanSettings | UnbanSettings, operation: Operation[T]) -> T:
+    """Run the operation; explain a name that was meant as an address."""
+    try:
+        return execute(settings.store_url, operation)
+    except CommandError as exc:
+        if exc.code is not ErrorCode.NO_SUCH_USER or not _ADDRESS.fullmatch(settings.target):
+            raise
+        raise CommandError(
+            exc.code,
+            f"{settings.target} is not an address or a network, such as 192.0.2.7 or"
+            " 2001:db8::/32, and there is no user of that name",
+        ) from None
 
 
 def _bans(settings: DataSettings) -> int:
@@ -413,9 +467,14 @@ def _address(public_url: Sequence[str]) -> str:
 
 
 def _state(account: Account) -> str:
-    if account.disabled:
-        return "disabled"
-    return "banned" if account.banned else "active"
+    stopped = ["disabled"] * account.disabled + ["banned"] * account.banned
+    return ",".join(stopped) or "active"
+
+
+def _terms(ban: Ban) -> str:
+    """Return the end and the reason of a ban."""
+    end = "until it is lifted" if ban.until is None else f"until {_time(ban.until)}"
+    return f"{end} ({ban.reason})" if ban.reason else end
 
 
 def _invitation_state(invitation: Invitation) -> str:

@@ -81,13 +81,13 @@ async def password(session: Session, command: commands.SetPassword) -> Ok:
     context, user = session.context, session.user
     if command.password is not None:
         check_new_password(command.password)
-    source = source_of(session.connection.address)
+    passwords, source = context.passwords, source_of(session.connection.address)
     account = await _read(session, lambda reader: reader.accounts.account_to_verify(user.name))
     expected = account.password_hash if account is not None else None
     if expected is not None and (
         command.current is None
-        or not await context.passwords.verify(
-            expected, command.current, account=fold(user.name), address=source
+        or not await passwords.verify(
+            passwords.attempt(account=fold(user.name), address=source), expected, command.current
         )
     ):
         raise CommandError(
@@ -97,7 +97,7 @@ async def password(session: Session, command: commands.SetPassword) -> Ok:
         )
     new = None
     if command.password is not None:
-        new = await context.passwords.hash(command.password, address=source)
+        new = await passwords.hash(command.password, account=fold(user.name), address=source)
     await context.writes.commit(store.SetPassword(user, user.name, expected, new))
     return Ok.known(id=command.id)
 
@@ -176,7 +176,7 @@ async def invitations(session: Session, command: commands.ListInvitations) -> fr
 # Bans and the audit log
 
 
-def ban(session: Session, command: commands.Ban) -> Write[None] | Write[Appended]:
+def ban(session: Session, command: commands.Ban) -> Write[store.Ban | None] | Write[Appended]:
     """Ban an account or a network from the server, as an admin; or a user from a channel."""
     if command.channel is not None:
         return moderation.ban(session, command, command.channel)
@@ -228,7 +228,7 @@ async def _read(session: Session, query: Callable[[Reader], T]) -> T:
 # Frames
 
 
-def _done(command: commands.BaseCommand, operation: Operation[None]) -> Write[None]:
+def _done(command: commands.BaseCommand, operation: Operation[T]) -> Write[T]:
     return Write(operation, lambda _: Ok.known(id=command.id))
 
 

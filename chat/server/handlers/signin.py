@@ -83,6 +83,7 @@ async def _sign_in(session: Session, command: Hello) -> None:
         welcome = _welcome(session, command.id, token, signed_in.role, memberships)
         session.subscriptions.welcomed(memberships, lambda: session.answer(welcome))
         session.finish_sign_in()
+        context.passwords.remember(fold(session.user.name), source_of(session.connection.address))
         await session.subscriptions.follow_all(command.resume or {}, backed_up=admit_next)
     except (CommandError, StoreUnavailable) as error:
         _refuse(session, command, as_refusal(error))
@@ -128,6 +129,10 @@ async def _verified(
         CommandError: bad_password, or rate_limited after too many attempts.
     """
     context, name = session.context, command.name
+    passwords, source = context.passwords, source_of(session.connection.address)
+    # A valid token makes the password needless; without one, nothing is read for an attempt that
+    # is refused.
+    attempt = passwords.attempt(account=fold(name), address=source) if token_hash is None else None
 
     def query(reader: Reader) -> tuple[Account | None, bool]:
         account = reader.accounts.account_to_verify(name)
@@ -138,9 +143,9 @@ async def _verified(
     account, has_token = await context.reads.welcome(query)
     if has_token:
         return None
+    attempt = attempt or passwords.attempt(account=fold(name), address=source)
     stored = account.password_hash if account is not None else None
-    source = source_of(session.connection.address)
-    if not await context.passwords.verify(stored, password, account=fold(name), address=source):
+    if not await passwords.verify(attempt, stored, password):
         raise CommandError(
             ErrorCode.BAD_PASSWORD,
             f"wrong name or password: try again, or sign in as {name} with a link code from another"
@@ -157,6 +162,9 @@ def _name_quota(session: Session) -> Quota | None:
 
 
 def _refuse(session: Session, command: Hello, error: CommandError) -> None:
+    session.context.failed_sign_ins.add(
+        source_of(session.connection.address), command.name, error.code
+    )
     if error.code is ErrorCode.INTERNAL:  # after an `error` frame, clients would not reconnect
         session.connection.end(CloseCode.INTERNAL, error.message)
         return

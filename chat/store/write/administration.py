@@ -83,7 +83,11 @@ _SET_DISABLED = Prepared(
     update(users).where(users.c.id == _of_user).values(disabled=bindparam("since"))
 )
 _is_of = or_(bans.c.user_id == _of_user, bans.c.network == bindparam("network"))
-_BAN = Prepared(select(bans.c.until, bans.c.reason).where(_is_of))
+_BAN = Prepared(
+    select(bans, users.c.name.label("by_name"))
+    .join_from(bans, users, users.c.id == bans.c.by_id, isouter=True)
+    .where(_is_of)
+)
 _BANS = Prepared(select(func.count()).select_from(bans))
 _REMOVE_BAN = Prepared(delete(bans).where(_is_of))
 _ADD_BAN = Prepared(insert(bans), columns=[each.name for each in bans.c if each.name != "id"])
@@ -265,8 +269,8 @@ def _revoke(transaction: Transaction, actor: User | None, invitation: int, now: 
 # Bans
 
 
-def add_ban(transaction: Transaction, operation: AddBan) -> None:
-    """Ban an account or a network, in place of the previous ban of the same."""
+def add_ban(transaction: Transaction, operation: AddBan) -> Ban | None:
+    """Ban an account or a network; return the ban in force that this one replaces."""
     actor, until, reason = operation.actor, operation.until, operation.reason
     _check_is_admin(transaction, actor)
     now = transaction.now()
@@ -280,8 +284,14 @@ def add_ban(transaction: Transaction, operation: AddBan) -> None:
     network = str(operation.network) if operation.network is not None else None
     whom = {"user": user.id if user is not None else None, "network": network}
     before = transaction.first(_BAN, **whom)
+    replaced = None
+    if before is not None and (before.until is None or before.until > now):
+        by = User(before.by_id, before.by_name) if before.by_id is not None else None
+        replaced = Ban(
+            before.id, user, operation.network, before.created, before.until, before.reason, by
+        )
     if before is not None and (before.until, before.reason) == (until, reason):
-        return
+        return replaced
     if before is None and (transaction.scalar(_BANS) or 0) >= BANS_MAX:
         raise CommandError(
             ErrorCode.LIMIT_REACHED, f"there are {BANS_MAX:,} bans, the maximum: lift one first"
@@ -306,6 +316,7 @@ def add_ban(transaction: Transaction, operation: AddBan) -> None:
     )
     if user is not None:
         revoke_invitations_of(transaction, actor, user, now)
+    return replaced
 
 
 def _check_needs_no_force(operation: AddBan, user: User | None) -> None:

@@ -137,6 +137,57 @@ def test_bans_are_listed_and_lifted(run: Run) -> None:
     assert "mallory" in refused.stderr
 
 
+def test_a_ban_says_what_is_stored_and_what_it_replaces(run: Run) -> None:
+    run("user", "add", "mallory")
+    assert "replaces" not in run("ban", "mallory", "--reason", "spam").stderr
+    again = run("ban", "mallory", "--for", "2h")
+    assert again.returncode == 0
+    assert "This replaces the ban until it is lifted (spam)\n" in again.stderr
+    third = run("ban", "mallory", "--reason", "lies")
+    assert re.search(r"This replaces the ban until \d{4}-\d\d-\d\d \d\d:\d\d\n", third.stderr)
+    run("unban", "mallory")
+    assert "replaces" not in run("ban", "mallory").stderr
+    stored = run("ban", "10.0.0.5/8")
+    assert "10.0.0.0/8 is banned until it is lifted" in stored.stderr
+    address = run("ban", "2001:db8::1:2:3")
+    assert "2001:db8::/64 is banned" in address.stderr
+    assert "Lifted the ban on 10.0.0.0/8" in run("unban", "10.0.0.9/8").stderr
+
+
+@pytest.mark.parametrize("target", ["300.1.1.1", "192.0.2.0/33", "10.0.0", "2001:db8:::1"])
+@pytest.mark.parametrize("command", ["ban", "unban"])
+def test_a_mistyped_address_is_not_taken_for_a_name(run: Run, command: str, target: str) -> None:
+    refused = run(command, target)
+    assert refused.returncode == 1
+    assert f"{target} is not an address or a network, such as 192.0.2.7" in refused.stderr
+
+
+def test_a_disabled_and_banned_account_shows_both(run: Run) -> None:
+    run("user", "add", "mallory")
+    assert "state         active\n" in run("user", "show", "mallory").stdout
+    run("user", "disable", "mallory")
+    run("ban", "mallory", "--reason", "spam")
+    assert rows(run("user", "list"))[0][2] == "disabled,banned"
+    shown = run("user", "show", "mallory").stdout
+    assert "state         disabled and banned until it is lifted (spam)\n" in shown
+
+
+@pytest.mark.parametrize("command", ["link", "token"])
+def test_codes_and_tokens_for_a_stopped_account_come_with_a_warning(run: Run, command: str) -> None:
+    run("user", "add", "mallory")
+    assert "Warning" not in run(command, "mallory").stderr
+    run("user", "disable", "mallory")
+    disabled = run(command, "Mallory")
+    assert disabled.returncode == 0
+    assert len(disabled.stdout.splitlines()) == 1
+    assert "Warning: mallory is disabled: " in disabled.stderr
+    assert "works only after `chat-server user enable mallory`" in disabled.stderr
+    run("ban", "mallory", "--reason", "spam")
+    both = run(command, "mallory").stderr
+    assert "mallory is disabled and banned until it is lifted (spam)" in both
+    assert "`chat-server unban mallory` and `chat-server user enable mallory`" in both
+
+
 def test_a_ban_of_loopback_needs_force(run: Run) -> None:
     refused = run("ban", "127.0.0.1")
     assert refused.returncode == 1

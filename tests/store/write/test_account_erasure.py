@@ -208,7 +208,22 @@ def test_command_erases_by_itself_if_no_server_runs(open_store: Callable[[], Ope
     assert store.problems() == []
 
 
-def test_command_leaves_an_erasure_to_the_server_that_ran_at_its_start(
+def test_server_can_be_restarted_while_a_command_waits_for_it(
+    open_store: Callable[[], OpenStore],
+) -> None:
+    store = open_store()
+    store.send(store.sign_in("mallory"), "hello")
+    with ThreadPoolExecutor(1) as thread:
+        command = thread.submit(erase_account, store.url, "mallory", PATIENCE)
+        eventually(lambda: rows(store, "SELECT 1 FROM jobs") != [], "the job is queued")
+        store.store.close()  # the next start must find the database unlocked
+        store = open_store()
+        finish(store)
+        assert command.result(PATIENCE)
+    assert rows(store, "SELECT count(result) FROM jobs") == [(1,)]
+
+
+def test_command_erases_by_itself_if_the_server_does_not_return(
     open_store: Callable[[], OpenStore],
 ) -> None:
     store = open_store()
@@ -216,10 +231,41 @@ def test_command_leaves_an_erasure_to_the_server_that_ran_at_its_start(
     with ThreadPoolExecutor(1) as thread:
         command = thread.submit(erase_account, store.url, "mallory", patience=1)
         eventually(lambda: rows(store, "SELECT 1 FROM jobs") != [], "the job is queued")
-        store.store.close()  # the next start must find the database unlocked
-        assert not command.result(PATIENCE)
+        store.store.close()
+        assert command.result(PATIENCE)
+    assert rows(store, "SELECT count(result) FROM jobs") == [(1,)]
+
+
+def test_concurrent_commands_without_a_server_erase_everything(
+    open_store: Callable[[], OpenStore],
+) -> None:
     store = open_store()
-    finish(store)
+    alice = store.sign_in("alice")
+    names = [f"mallory{number}" for number in range(6)]
+    for name in names:
+        store.send(store.sign_in(name), f"the-text-of-{name}")
+    store.store.close()
+    with ThreadPoolExecutor(len(names)) as threads:
+        commands = [threads.submit(erase_account, store.url, name, 1) for name in names]
+        assert all(command.result(PATIENCE) for command in commands)
+    assert files_contain(store, "the-text-of") == []
+    store = open_store()
+    assert not [item for item in store.log(alice) if item.text]
+    assert store.problems() == []
+
+
+def test_concurrent_commands_for_one_account_erase_it_once(
+    open_store: Callable[[], OpenStore],
+) -> None:
+    store = open_store()
+    store.send(store.sign_in("mallory"), "hello")
+    store.store.close()
+    with ThreadPoolExecutor(2) as threads:
+        commands = [threads.submit(erase_account, store.url, "mallory", 1) for _ in range(2)]
+        errors = [command.exception(PATIENCE) for command in commands]
+    (refused,) = filter(None, errors)
+    assert isinstance(refused, CommandError)
+    assert refused.code is ErrorCode.NO_SUCH_USER
     assert rows(store, "SELECT count(result) FROM jobs") == [(1,)]
 
 
