@@ -125,10 +125,15 @@ def rights_of(standing: Standing, settings: ChannelSettings = DEFAULT) -> frozen
 
 
 def standing_of(role: str, *, is_muted: bool) -> Standing:
-    """Return the standing of a member; a muted moderator has no rights of a moderator."""
+    """Return the standing of a member. An owner cannot be muted.
+
+    A role that this version does not know counts as member.
+    """
+    if role == OWNER:
+        return "owner"
     if is_muted:
         return "muted"
-    return "owner" if role == OWNER else "moderator" if role == MODERATOR else "member"
+    return "moderator" if role == MODERATOR else "member"
 
 
 def outranks(role: str, other: str | None) -> bool:

@@ -9,15 +9,26 @@ is false, and the client continues with `history after`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import Any, Protocol
 
-from chat.errors import CommandError, ErrorCode
+from chat import rights as rules
+from chat.errors import CommandError
 from chat.protocol.commands import ResumeFrom
-from chat.protocol.frames import Joined, Member, Preferences, Removed, ServerFrame
-from chat.protocol.values import Presence
-from chat.server.channels.live import LiveChannel
+from chat.protocol.frames import (
+    Ignored,
+    Joined,
+    Member,
+    Mute,
+    Preferences,
+    Removed,
+    ServerFrame,
+    ThreadState,
+)
+from chat.protocol.values import ChannelSettings, Presence
+from chat.rights import Right
+from chat.server.channels.live import NOBODY, LiveChannel
 from chat.server.channels.presence import typing_frame
 from chat.server.context import ServerContext
 from chat.server.refusals import error_frame
@@ -32,9 +43,9 @@ from chat.store.operations import (
 )
 from chat.store.read.reader import Reader
 from chat.store.rights import not_a_member
-from chat.text import fold
+from chat.text import fold, is_direct
 
-__all__ = ["Recipient", "Subscriptions"]
+__all__ = ["Recipient", "Subscriptions", "channel_fields"]
 
 JOIN_PAGE = 100
 """Items in one `joined` frame."""
@@ -80,6 +91,14 @@ class Subscriptions:
         """The seqs at which memberships ended, by folded name; older reads are void."""
         self._preferences: dict[str, Preferences] = {}
         """Preferences that have changed since a channel was read, by folded name."""
+        self._ignored: frozenset[str] = frozenset()
+        """The names of the users whom the user ignores."""
+        self._may_type: set[str] = set()
+        """The channels in which the user is known to have this right, by folded name."""
+        self._changes = 0
+        """Counter of what makes a check of this right void: changed rights, and stops."""
+        self.removals = 0
+        """Number of channels that were deleted or renamed; it makes reads void that have begun."""
         self._joining: list[str] = []
         """Folded names of channels with a pending `join` of this session."""
         self._deferred: list[Callable[[], None]] | None = []
@@ -96,9 +115,18 @@ class Subscriptions:
         """Whether `welcome` was sent."""
         return self._deferred is None
 
-    def welcomed(self, memberships: Sequence[Membership], welcome: Callable[[], None]) -> None:
-        """Enter the user's channels, send `welcome`, and run the deferred actions."""
+    def welcomed(
+        self,
+        memberships: Sequence[Membership],
+        ignored: Collection[str],
+        welcome: Callable[[], None],
+    ) -> None:
+        """Enter the user's channels, send `welcome`, and run the deferred actions.
+
+        `ignored` names the users whom the user ignores.
+        """
         deferred, self._deferred = self._deferred or [], None
+        self._ignored = frozenset(ignored)
         for membership in memberships:
             self.enter(membership.channel.name, membership.channel.head)
         self._context.presence.set(self, "online")
@@ -141,14 +169,15 @@ class Subscriptions:
             presence.changed(channel, self.name, presence.of(self.name))
         return channel
 
-    def listed(self, channel: str, head: int) -> None:
+    def listed(self, channel: str, head: int, by: frozenset[str] = NOBODY) -> None:
         """Enter and follow a channel that was added to the user's list.
 
         Sends `joined`, unless a `join` of this session is pending: its answer is the `joined`.
+        Messages of ignored users (`by`) open nothing.
         """
         if self._deferred is not None:
-            self._deferred.append(partial(self.listed, channel, head))
-        elif self.channel(channel) is None:
+            self._deferred.append(partial(self.listed, channel, head, by))
+        elif self.channel(channel) is None and not (by and by <= self._ignored):
             self.enter(channel, head)
             if fold(channel) not in self._joining:
                 self._session.run(self._follow_unrequested([(channel, None)]))
@@ -169,13 +198,33 @@ class Subscriptions:
         else:
             self._drop(channel, head, self._context.presence.of(self.name))
 
-    def removed(self, channel: str, head: int) -> None:
-        """Leave a channel that was renamed at its `head`."""
+    def removed(self, frame: Removed) -> None:
+        """Leave a channel that was renamed or deleted, and send the frame.
+
+        Another channel may get the name at once: its log begins at 1, so no seq says which reads
+        are older, and all reads that have begun are void.
+        """
         if self._deferred is not None:
-            self._deferred.append(partial(self.removed, channel, head))
+            self._deferred.append(partial(self.removed, frame))
+            return
+        self.removals += 1
+        if self.channel(frame.channel) is not None:
+            self.send(frame)
+            self._drop(frame.channel, 0, self._context.presence.of(self.name))
+
+    def rights_changed(self, channel: str) -> None:
+        """Hide that the user is typing, until they type again and have the right to be shown."""
+        self._may_type.discard(fold(channel))
+        if live := self.channel(channel):
+            self.stop_typing(live)
+
+    def ignored_changed(self, frame: Ignored) -> None:
+        """Send the changed list of ignored users, and apply it."""
+        if self._deferred is not None:
+            self._deferred.append(partial(self.ignored_changed, frame))
         else:
-            self.send(Removed(channel=channel))
-            self._drop(channel, head, self._context.presence.of(self.name))
+            self._ignored = frozenset(frame.names)
+            self.send(frame)
 
     def preferences_changed(self, frame: Preferences) -> None:
         """Send changed preferences, and use them in a `joined` that was read before the change."""
@@ -184,6 +233,8 @@ class Subscriptions:
 
     def _drop(self, name: str, seq: int, presence: Presence) -> None:
         self._left[fold(name)] = seq
+        self._changes += 1
+        self._may_type.discard(fold(name))
         if channel := self.channels.pop(fold(name), None):
             self._context.channels.leave(self, channel)
             channel.typing.stop(self.name)
@@ -197,9 +248,39 @@ class Subscriptions:
         """Return members with their current presence."""
         presence = self._context.presence
         return tuple(
-            Member.known(name=row.name, role=row.role, presence=presence.of(row.name))
+            Member.known(
+                name=row.name, role=row.role, presence=presence.of(row.name), muted=row.muted
+            )
             for row in rows
         )
+
+    # Typing
+
+    def typing(self, live: LiveChannel) -> None:
+        """Show the user as typing in a channel, if they have the right; it is read if unknown."""
+        if fold(live.name) in self._may_type:
+            if live.typing.start(self.name, self._context.loop.time()):
+                self._context.presence.typing_changed(live)
+        elif not self._context.presence.is_crowded(live):
+            self._session.run(self._check_typing(live))
+
+    def stop_typing(self, live: LiveChannel) -> None:
+        """Show the user as typing no longer."""
+        self._changes += 1
+        if live.typing.stop(self.name):
+            self._context.presence.typing_changed(live)
+
+    async def _check_typing(self, live: LiveChannel) -> None:
+        changes = self._changes
+        try:
+            membership = await self._context.reads.log(
+                self.connection, self.user, lambda reader: reader.membership(self.user, live.name)
+            )
+        except CommandError:
+            return
+        if changes == self._changes and "typing" in rights(membership):
+            self._may_type.add(fold(live.name))
+            self.typing(live)
 
     # Following
 
@@ -226,8 +307,9 @@ class Subscriptions:
         """
         is_sent = False
         while not is_sent:
+            removals = self.removals
             (view,) = await self._read([(channel, position)])
-            is_sent = await self._join(view, command_id, self._session.answer)
+            is_sent = await self._join(view, removals, command_id, self._session.answer)
 
     async def follow_all(
         self, positions: Mapping[str, ResumeFrom], backed_up: Callable[[], None]
@@ -243,6 +325,7 @@ class Subscriptions:
             await self._follow_unrequested(wanted[at : at + BATCH_MAX])
 
     async def _follow_unrequested(self, wanted: Sequence[tuple[str, ResumeFrom | None]]) -> None:
+        removals = self.removals
         try:
             views = await self._read(wanted)
         except CommandError as error:
@@ -252,11 +335,11 @@ class Subscriptions:
             if self.channel(channel) is None and not isinstance(view, CommandError):
                 continue  # a hidden channel
             try:
-                while not await self._join(view, None, self._session.send):
+                while not await self._join(view, removals, None, self._session.send):
+                    removals = self.removals
                     (view,) = await self._read([(channel, position)])
             except CommandError as error:
-                if error.code is not ErrorCode.NO_SUCH_CHANNEL:
-                    self._session.send(error_frame(error, None, channel))
+                self._session.send(error_frame(error, None, channel))
 
     async def _read(
         self, wanted: Sequence[tuple[str, ResumeFrom | None]]
@@ -290,15 +373,23 @@ class Subscriptions:
         )
 
     async def _join(
-        self, view: _View | CommandError, command_id: str | None, send: Callable[[Joined], None]
+        self,
+        view: _View | CommandError,
+        removals: int,
+        command_id: str | None,
+        send: Callable[[Joined], None],
     ) -> bool:
         """Send `joined`, and attach to live events if the log was read to its head.
+
+        `removals` is the number before the read: after another one, the read is void.
 
         Returns:
             Whether it was sent; if not, the log must be read again (see `attach`).
         """
         if isinstance(view, CommandError):
             raise view
+        if removals != self.removals:
+            return False
         resumed, members = view
         membership = resumed.membership
         state = membership.channel
@@ -323,6 +414,8 @@ class Subscriptions:
                     muted=preference.muted,
                     level=preference.level,
                     pins=resumed.pins,
+                    rights=rights(membership),
+                    **channel_fields(membership),
                     members=self.with_presence(members.rows),
                     member_count=members.total,
                     recovered=resumed.recovered,
@@ -411,3 +504,43 @@ class Subscriptions:
             self._session.send(self._context.presence.snapshot(live))
         if live.typing:
             self._session.send(typing_frame(live))
+
+
+def rights(membership: Membership) -> tuple[Right, ...]:
+    """Return what a member may do now, in the order of the table of rights."""
+    state = membership.channel
+    return _rights(
+        membership.role, membership.mute is not None, state.settings, is_direct(state.name)
+    )
+
+
+@lru_cache(maxsize=1_024)
+def _rights(
+    role: str, is_muted: bool, settings: rules.ChannelSettings, is_direct: bool
+) -> tuple[Right, ...]:
+    granted = rules.rights_of(rules.standing_of(role, is_muted=is_muted), settings)
+    if is_direct:
+        granted &= rules.DIRECT
+    return tuple(right for right in rules.RIGHTS["owner"] if right in granted)
+
+
+def channel_fields(membership: Membership) -> dict[str, Any]:
+    """Return fields that `welcome` and `joined` have if they are not the default."""
+    fields: dict[str, Any] = {}
+    if membership.channel.settings != rules.DEFAULT:
+        fields["settings"] = _settings(membership.channel.settings)
+    if mute := membership.mute:
+        fields["mute"] = Mute(by=mute.by, until=mute.until, reason=mute.reason or None)
+    if membership.threads:
+        fields["threads"] = tuple(
+            ThreadState.known(
+                thread=each.thread, read=each.read, unread=each.unread, mentions=each.mentions
+            )
+            for each in membership.threads
+        )
+    return fields
+
+
+@lru_cache(maxsize=1_024)
+def _settings(settings: rules.ChannelSettings) -> ChannelSettings:
+    return ChannelSettings(**settings._asdict())

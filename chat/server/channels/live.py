@@ -14,16 +14,23 @@ from typing import Protocol
 from pydantic import BaseModel
 
 from chat.protocol.codec import encode, encode_fields
-from chat.protocol.frames import Preferences, ServerFrame
+from chat.protocol.frames import (
+    ChannelInvitation,
+    Ignored,
+    Invited,
+    Preferences,
+    Removed,
+    ServerFrame,
+)
 from chat.protocol.items import EventFields
 from chat.protocol.values import Presence
 from chat.server.channels.typing import EXPIRY, TypingTracker
 from chat.server.transport.connection import Connection
 from chat.server.transport.outbound import Outlet, text_frame
-from chat.store.operations import Commit, User
+from chat.store.operations import Commit, OpenInvitation, User
 from chat.text import channel_names, is_direct
 
-__all__ = ["LiveChannel", "LiveChannels", "Member"]
+__all__ = ["LiveChannel", "LiveChannels", "Member", "invitation_frame"]
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +38,11 @@ MISSED_BYTES = 65_536
 """Maximum bytes of missed events that are sent when a session attaches."""
 RECENT = 256
 """Recent events of a channel that are kept encoded, for sessions that attach."""
+_ENDS = frozenset(("leave", "deleted"))
+"""Kinds of events that end memberships: former members must not get the events after them."""
+_EFFECTIVE = frozenset((*_ENDS, "join", "role", "mute", "settings"))
+"""Kinds of events that change who is a member, or their rights."""
+NOBODY: frozenset[str] = frozenset()
 
 
 class Member(Protocol):
@@ -43,8 +55,12 @@ class Member(Protocol):
     def name(self) -> str:
         """The user's name."""
 
-    def listed(self, channel: str, head: int) -> None:
-        """Enter a channel that was added to the user's list; `head` is its last delivered seq."""
+    def listed(self, channel: str, head: int, by: frozenset[str] = NOBODY) -> None:
+        """Enter a channel that was added to the user's list; `head` is its last delivered seq.
+
+        `by` names the authors whose messages opened a direct channel: if the user ignores all of
+        them, it stays closed.
+        """
 
     def left(self, channel: str, seq: int) -> None:
         """Leave a channel: the membership ended with the event `seq`."""
@@ -52,11 +68,17 @@ class Member(Protocol):
     def hidden(self, channel: str, head: int) -> None:
         """Leave a channel that the user, still a member, has hidden at its `head`."""
 
-    def removed(self, channel: str, head: int) -> None:
-        """Leave a channel that was renamed at its `head`."""
+    def removed(self, frame: Removed) -> None:
+        """Leave a channel that was renamed or deleted, and send the frame."""
+
+    def rights_changed(self, channel: str) -> None:
+        """Note that the user's rights in a channel may have changed."""
 
     def preferences_changed(self, frame: Preferences) -> None:
         """Send changed preferences, and use them in a `joined` that was read before the change."""
+
+    def ignored_changed(self, frame: Ignored) -> None:
+        """Send the changed list of ignored users, and apply it."""
 
     def send(self, frame: ServerFrame) -> None:
         """Send a frame to this session only."""
@@ -152,8 +174,8 @@ class LiveChannel:
 class LiveChannels:
     """The signed-in sessions and their live channels.
 
-    Sessions enter and leave channels when `join` and `leave` events are delivered. A direct channel
-    has no such events: its first message adds it to the lists of its participants.
+    Sessions enter and leave channels when `join`, `leave` and `deleted` events are delivered. A
+    direct channel has no such events: its first message adds it to the lists of its participants.
 
     Args:
         recent: recent events that each channel keeps encoded.
@@ -227,26 +249,38 @@ class LiveChannels:
         """Return the live direct channels of a user, hidden ones included."""
         return frozenset(self._direct.get(name, ()))
 
-    def add_to_lists(self, names: Iterable[str], channel: str, head: int) -> None:
-        """Notify all sessions of these users that a channel was added to their list."""
+    def add_to_lists(
+        self, names: Iterable[str], channel: str, head: int, by: frozenset[str] = NOBODY
+    ) -> None:
+        """Notify all sessions of these users that a channel was added to their list.
+
+        See `Member.listed` for `by`.
+        """
         for name in names:
             for session in self.sessions_of(name):
-                session.listed(channel, head)
+                session.listed(channel, head, by)
+
+    def send_to(self, name: str, frame: ServerFrame) -> None:
+        """Send a frame to all sessions of a user."""
+        for session in self.sessions_of(name):
+            session.send(frame)
 
     def renamed(self, old: str, new: str) -> None:
         """Move the sessions of a direct channel that was renamed, once its events are delivered."""
         head = self._delivered.pop(old, 0)
         if channel := self._channels.get(old):
             for session in tuple(channel.members):
-                session.removed(old, head)
+                session.removed(Removed(channel=old))
                 session.listed(new, self._delivered.get(new, head))
 
     # Events
 
     def committed(self, commit: Commit) -> None:
-        """Send the events of a commit, then the answers of its operations."""
+        """Send the events of a commit, ended invitations, then the answers of its operations."""
         if commit.events:
             self.deliver(commit.events)
+        for user, invitation in commit.uninvited:
+            self.send_to(user.name, Invited(invitation=invitation_frame(invitation), remove=True))
         for pending in commit.operations:
             try:
                 pending.settle()
@@ -257,38 +291,81 @@ class LiveChannels:
     def deliver(self, events: Sequence[EventFields]) -> None:
         """Deliver committed events of any channels, in the order of their commits."""
         by_channel: dict[str, list[EventFields]] = {}
-        joined: set[str] = set()  # channels with a `join`
+        effective: set[str] = set()  # channels with such an event
         for event in events:
             name, kind = event["channel"], event["kind"]
             by_channel.setdefault(name, []).append(event)
-            if kind == "join":
-                joined.add(name)
-            elif kind == "leave":  # the former member must not get the events after it
-                self._deliver(name, by_channel.pop(name), is_all=False, has_moves=True)
+            if kind in _EFFECTIVE:
+                effective.add(name)
+                if kind in _ENDS:
+                    self._deliver(name, by_channel.pop(name), is_all=False, has_effects=True)
         is_all = len(by_channel) == 1
         for name, channel_events in by_channel.items():
-            self._deliver(name, channel_events, is_all=is_all, has_moves=name in joined)
+            self._deliver(name, channel_events, is_all=is_all, has_effects=name in effective)
 
     def _deliver(
-        self, name: str, events: Sequence[EventFields], *, is_all: bool, has_moves: bool
+        self, name: str, events: Sequence[EventFields], *, is_all: bool, has_effects: bool
     ) -> None:
         before, last = self._delivered.get(name, 0), events[-1]["seq"]
         if last > before:
             self._delivered[name] = last
         if channel := self._channels.get(name):
             channel.deliver(events, is_all=is_all)
-        if has_moves:
+        if has_effects:
             for event in events:
                 if event["seq"] > before:  # a repeated event may be outdated
-                    self._move(event)
-        if is_direct(name) and any(event["kind"] == "message" for event in events):
-            self.add_to_lists(channel_names(name), name, last)
+                    self._apply(event)
+        if is_direct(name):
+            authors = frozenset(event["author"] for event in events if event["kind"] == "message")
+            if authors:
+                self.add_to_lists(channel_names(name), name, last, authors)
 
-    def _move(self, event: EventFields) -> None:
-        """Notify the author's sessions of a `join` or `leave` event."""
+    def _apply(self, event: EventFields) -> None:
+        """Notify the sessions of those whose membership or rights an event changes."""
         name, seq, author = event["channel"], event["seq"], event["author"]
-        if event["kind"] == "join":
-            self.add_to_lists((author,), name, seq)
-        elif event["kind"] == "leave":
-            for session in self.sessions_of(author):
-                session.left(name, seq)
+        match event["kind"]:
+            case "join":
+                self.add_to_lists((author,), name, seq)
+            case "leave":
+                for session in self.sessions_of(author):
+                    session.left(name, seq)
+                if "act" in event:
+                    self.send_to(author, _removed(event))
+            case "deleted":
+                self._deleted(name, by=author)
+            case "role" | "mute" | "settings":
+                channel = self._channels.get(name)
+                user = event.get("user")  # of `settings`, all members
+                for session in tuple(channel.members) if channel else ():
+                    if user in (None, session.name):
+                        session.rights_changed(name)
+
+    def _deleted(self, name: str, by: str) -> None:
+        self._delivered.pop(name, None)  # the next channel of this name begins at 1
+        frame = Removed(channel=name, act="deleted", by=by)
+        # Sessions outside the live channel may have read it before the deletion.
+        for sessions in tuple(self._sessions.values()):
+            for session in tuple(sessions):
+                session.removed(frame)
+
+
+def _removed(event: EventFields) -> Removed:
+    """Return the frame for the former member of a `leave` event with an act."""
+    return Removed(
+        channel=event["channel"],
+        act=event["act"],
+        by=event.get("by"),
+        until=event.get("until"),
+        reason=event.get("reason"),
+    )
+
+
+def invitation_frame(invitation: OpenInvitation) -> ChannelInvitation:
+    """Return an invitation as the protocol has it."""
+    return ChannelInvitation.known(
+        channel=invitation.channel,
+        by=invitation.by,
+        ts=invitation.ts,
+        topic=invitation.topic,
+        private=invitation.private,
+    )

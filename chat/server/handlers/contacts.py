@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chat.protocol import commands
-from chat.protocol.frames import ChannelInvitation, Ignored, Invited, Ok
+from chat.protocol.frames import Ignored, Invited, Ok
+from chat.server.channels.live import invitation_frame
 from chat.server.handlers import builtin
 from chat.server.writes import Write
 from chat.store import channels as store
-from chat.store.operations import OpenInvitation
 
 if TYPE_CHECKING:
     from chat.server.session import Session
 
-__all__ = ["decline", "ignore", "invitation_frame", "invite", "unignore", "uninvite"]
+__all__ = ["decline", "ignore", "invite", "unignore", "uninvite"]
 
 
 def invite(session: Session, command: commands.Invite) -> Write[store.Invited]:
@@ -25,8 +25,7 @@ def invite(session: Session, command: commands.Invite) -> Write[store.Invited]:
     def answer(invited: store.Invited) -> Ok:
         if invited.invitation is not None:
             frame = Invited(invitation=invitation_frame(invited.invitation))
-            for each in channels.sessions_of(invited.user.name):
-                each.send(frame)
+            channels.send_to(invited.user.name, frame)
         return Ok.known(id=command.id)
 
     operation = store.InviteToChannel(session.user, command.channel, command.name)
@@ -67,18 +66,7 @@ def _ignored(
         if ignored.changed:
             frame = Ignored(names=ignored.names)
             for each in channels.sessions_of(name):
-                each.send(frame)
+                each.ignored_changed(frame)
         return Ok.known(id=command.id)
 
     return Write(operation, answer)
-
-
-def invitation_frame(invitation: OpenInvitation) -> ChannelInvitation:
-    """Return an invitation as the protocol has it."""
-    return ChannelInvitation.known(
-        channel=invitation.channel,
-        by=invitation.by,
-        ts=invitation.ts,
-        topic=invitation.topic,
-        private=invitation.private,
-    )

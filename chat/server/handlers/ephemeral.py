@@ -23,13 +23,10 @@ def typing(session: Session, command: Typing) -> Ok:
     if live is None:
         code = ErrorCode.NO_SUCH_CHANNEL if is_direct(command.channel) else ErrorCode.NOT_A_MEMBER
         raise CommandError(code, f"you are not a member of {command.channel}", field="channel")
-    now = session.context.loop.time()
     if command.state == "start":
-        has_changed = live.typing.start(session.user.name, now)
+        session.subscriptions.typing(live)
     else:
-        has_changed = live.typing.stop(session.user.name)
-    if has_changed:
-        session.context.presence.typing_changed(live)
+        session.subscriptions.stop_typing(live)
     return Ok.known(id=command.id)
 
 

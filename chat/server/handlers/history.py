@@ -40,7 +40,10 @@ async def history(session: Session, command: History) -> Page | None:
 
     is_sent = False
     while not is_sent:
+        removals = subscriptions.removals
         page = await session.context.reads.log(session.connection, user, query)
+        if removals != subscriptions.removals:
+            continue  # another channel may have the name
         state = page.channel
         live = subscriptions.channel(state.name)
         is_following = live is not None and session.connection in live.followers
@@ -89,7 +92,7 @@ def mark(session: Session, command: Mark) -> Write[Marked] | Write[MarkedThread]
                 mentions=marked.mentions,
                 head=marked.channel.head,
             )
-            _send_to_sessions(session, frame)
+            session.context.channels.send_to(user.name, frame)
         return Ok.known(id=command.id, seq=marked.read or None)
 
     return Write(MarkRead(user, command.channel, command.seq), answer)
@@ -118,12 +121,7 @@ def _thread_changed(
                 thread=state.thread,
                 following=marked.following,
             )
-            _send_to_sessions(session, frame)
+            session.context.channels.send_to(session.user.name, frame)
         return Ok.known(id=command.id, seq=state.read or None)
 
     return Write(operation, answer)
-
-
-def _send_to_sessions(session: Session, frame: Read) -> None:
-    for each in session.context.channels.sessions_of(session.user.name):
-        each.send(frame)

@@ -41,8 +41,8 @@ def send(session: Session, command: Send) -> Write[Appended] | Ok:
         thread_only=command.thread_only,
     )
     live = session.subscriptions.channel(command.channel)
-    if live is not None and live.typing.stop(session.user.name):
-        session.context.presence.typing_changed(live)
+    if live is not None:
+        session.subscriptions.stop_typing(live)
     return appended(command, operation)
 
 

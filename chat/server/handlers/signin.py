@@ -5,18 +5,20 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chat import __version__
 from chat.errors import CloseCode, CommandError, ErrorCode, StoreUnavailable
 from chat.protocol import FEATURES, PROTOCOL_VERSION, frames
 from chat.protocol.commands import Hello
 from chat.protocol.frames import ServerInfo, Welcome
+from chat.server.channels.live import invitation_frame
 from chat.server.refusals import as_refusal, close_code, close_reason
+from chat.server.subscriptions import channel_fields
 from chat.server.transport.limits import source_of
 from chat.store.accounts import Account, Quota, SignIn
 from chat.store.codes import hash_token
-from chat.store.operations import Membership
+from chat.store.operations import Membership, OpenInvitation, User
 from chat.store.read.reader import Reader
 from chat.text import fold
 
@@ -26,6 +28,18 @@ if TYPE_CHECKING:
 __all__ = ["hello"]
 
 BUSY = "too many sign-ins at this moment; try again later"
+
+
+class _Found(NamedTuple):
+    """What `welcome` tells users of themselves; a new account has only memberships."""
+
+    memberships: tuple[Membership, ...]
+    invited: tuple[OpenInvitation, ...] = ()
+    ignored: tuple[str, ...] = ()
+
+
+def _found(reader: Reader, user: User) -> _Found:
+    return _Found(reader.memberships(user), reader.channel_invitations(user), reader.ignored(user))
 
 
 def hello(session: Session, command: Hello) -> Coroutine[Any, Any, None] | None:
@@ -73,15 +87,16 @@ async def _sign_in(session: Session, command: Hello) -> None:
             )
             return
         session.signed_in(signed_in.user)
-        memberships = signed_in.memberships
         # A ban that was applied before the session was registered has not ended it.
-        if memberships is None or context.administration.ended != ended:
-            memberships = await context.reads.welcome(
-                lambda reader: reader.memberships(signed_in.user)
-            )
+        if signed_in.memberships is None or context.administration.ended != ended:
+            found = await context.reads.welcome(lambda reader: _found(reader, signed_in.user))
+        else:
+            found = _Found(signed_in.memberships)
         token = issued if signed_in.claimed or signed_in.is_new_device else None
-        welcome = _welcome(session, command.id, token, signed_in.role, memberships)
-        session.subscriptions.welcomed(memberships, lambda: session.answer(welcome))
+        welcome = _welcome(session, command.id, token, signed_in.role, found)
+        session.subscriptions.welcomed(
+            found.memberships, found.ignored, lambda: session.answer(welcome)
+        )
         session.finish_sign_in()
         context.passwords.remember(fold(session.user.name), source_of(session.connection.address))
         await session.subscriptions.follow_all(command.resume or {}, backed_up=admit_next)
@@ -180,7 +195,7 @@ def _welcome(
     command_id: str | None,
     token: str | None,
     role: str,
-    memberships: tuple[Membership, ...],
+    found: _Found,
 ) -> Welcome:
     context = session.context
     settings = context.settings
@@ -195,9 +210,11 @@ def _welcome(
         ),
         limits=settings.limits,
         heartbeat=settings.heartbeat,
-        channels=tuple(map(_listed, memberships)),
+        channels=tuple(map(_listed, found.memberships)),
         features=FEATURES,
         role=role,
+        invited=tuple(map(invitation_frame, found.invited)),
+        ignored=found.ignored,
     )
 
 
@@ -215,4 +232,5 @@ def _listed(membership: Membership) -> frames.Membership:
         pinned=preference.pinned,
         muted=preference.muted,
         level=preference.level,
+        **channel_fields(membership),
     )

@@ -76,7 +76,7 @@ class Session:
             settings=SimpleNamespace(limits=None, resume_window=0),
         )
         self.subscriptions = Subscriptions(self, User(1, "alice"), cast("Any", context))
-        self.subscriptions.welcomed([], lambda: None)
+        self.subscriptions.welcomed([], (), lambda: None)
 
     def send(self, frame: object) -> None:
         """Take a `joined` or an error."""
