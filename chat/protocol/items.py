@@ -77,7 +77,7 @@ class _Body(Wire):
       (`kick` or `ban`), `reason`, `until`
     - erased_user: nothing; `author` is the name that remains
     - role: `user`, `role`; `author` is the user themselves if an ownership passed on
-    - settings: `settings`, all of them
+    - settings: `settings`, all of them, and the names of those that `changed`
     - ban: `user`, `reason`, `until`: a ban of somebody who is no member; with `remove`, its end
     - mute: `user`, `reason`, `until`; with `remove`, its end
     - expire: `up_to`: the texts of all messages up to this seq are erased
@@ -114,6 +114,7 @@ class _Body(Wire):
     reason: Line | None = None
     until: Time | None = None
     settings: ChannelSettings | None = None
+    changed: tuple[Word, ...] = Field(default=(), max_length=20, exclude_if=_is_empty)
     up_to: Seq | None = None
 
 
@@ -174,6 +175,7 @@ class _Fields(_Start, total=False):
     reason: str
     until: int
     settings: dict[str, str | bool | int]
+    changed: tuple[str, ...]
     up_to: int
 
 

@@ -41,6 +41,8 @@ class Details:
     role: str | None = None
     until: int | None = None
     settings: ChannelSettings | None = None
+    changed: tuple[str, ...] | None = None
+    """The names of the settings that changed."""
     up_to: int | None = None
     reason: str = ""
 
@@ -92,6 +94,8 @@ def decode(stored: str, names: Mapping[int, str]) -> Details:
             known[name] = User(known[name], names[known[name]])
     if "settings" in known:
         known["settings"] = DEFAULT._replace(**known["settings"])
+    if "changed" in known:
+        known["changed"] = tuple(known["changed"])
     return Details(**known)
 
 

@@ -53,6 +53,15 @@ class FakeLog:
                 fields |= {"text": None, "emoji": None, "mentions": (), "erased": True}
         if event.kind != "message":
             return Item(**fields, rev=seq)
+        erasing = [
+            e
+            for e in self.events[:head]
+            if (e.kind == "expire" and (e.up_to or 0) >= seq)
+            or (e.kind == "delete" and e.target == seq)
+        ]
+        if erasing:
+            fields |= {"text": None, "erased": True, "mentions": (), "me": False, "reply_to": None}
+            return Item(**fields, rev=erasing[0].seq)
         return Item(**{**fields, **self._folded(event, about)})
 
     def _folded(self, event: Event, about: list[Event]) -> dict[str, Any]:
@@ -129,7 +138,14 @@ class FakeLog:
         """Return unread messages and mentions above `read`."""
         top = self.head if head is None else head
         items = [self.item(seq, top) for seq in range(read + 1, top + 1)]
-        unread = [i for i in items if i.kind == "message" and i.author != name and not i.erased]
+        unread = [
+            item
+            for item in items
+            if item.kind == "message"
+            and item.author != name
+            and not item.erased
+            and not item.thread_only
+        ]
         return len(unread), sum(name in item.mentions for item in unread)
 
     def _page(self, items: tuple[Item, ...], complete: bool, head: int | None) -> Page:

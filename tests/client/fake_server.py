@@ -64,6 +64,12 @@ _NEW_COMMANDS = {
     *("ban", "unban", "bans", "audit"),
 }
 """What came with accounts."""
+_NEW_WITH_ROOMS = {
+    *("create", "kick", "mute", "unmute", "role", "invite", "uninvite", "decline", "channel"),
+    *("archive", "delete_channel", "ignore", "unignore", "follow"),
+}
+_NEW_FIELDS = {"send": "thread_only", "mark": "thread", "ban": "channel", "bans": "channel"}
+"""What came with rooms: commands, and a field of others."""
 
 
 class FakeServer:
@@ -92,6 +98,10 @@ class FakeServer:
         self.features: tuple[str, ...] = ()
         """Supported features; without one, its fields and commands are refused."""
         self.role = "member"
+        self.joined: dict[str, dict[str, Any]] = {}
+        """More fields of `joined`, and of the channel in `welcome`, by channel."""
+        self.welcome: dict[str, Any] = {}
+        """More fields of `welcome`."""
         self.port = port
         self._stored: dict[tuple[str, str], Event] = {}
         self._sockets: dict[ServerConnection, str] = {}
@@ -249,10 +259,13 @@ class FakeServer:
 
     def _unknown(self, data: bytes | str) -> ErrorFrame | None:
         """Return the refusal of what the first release does not know, if this server is one."""
-        if "accounts" in self.features:
-            return None
         frame = json.loads(data)
-        if frame["type"] in _NEW_COMMANDS:
+        is_room = frame["type"] in _NEW_WITH_ROOMS or _NEW_FIELDS.get(frame["type"], "-") in frame
+        if is_room and "rooms" not in self.features:
+            code = ErrorCode.UNKNOWN_TYPE
+        elif "accounts" in self.features:
+            return None
+        elif frame["type"] in _NEW_COMMANDS:
             code = ErrorCode.UNKNOWN_TYPE
         elif frame["type"] == "hello" and not _NEW_IN_HELLO.isdisjoint(frame):
             code = ErrorCode.INVALID
@@ -302,6 +315,8 @@ class FakeServer:
 
     def _mark(self, socket: ServerConnection, name: str, command: Mark) -> None:
         log = self.logs[command.channel]
+        if command.thread is not None:
+            return
         seq = log.read[name] = max(log.read.get(name, 0), command.seq)
         unread, mentions = log.counts(name, seq)
         frame = Read(
@@ -335,6 +350,7 @@ class FakeServer:
             ),
             features=self.features,
             role=self.role,
+            **self.welcome,
         )
 
     def _membership(self, log: FakeLog, name: str) -> Membership:
@@ -348,7 +364,7 @@ class FakeServer:
             read=joined.read,
             unread=joined.unread,
             mentions=joined.mentions,
-        )
+        ).model_copy(update=self.joined.get(log.channel, {}))
 
     def _resume(self, socket: ServerConnection, hello: Hello) -> None:
         for channel, position in (hello.resume or {}).items():
@@ -365,6 +381,7 @@ class FakeServer:
             stored = log.events[resume.after - 1].mid if resume.after else None
             after = resume.after if resume.mid in (None, stored) else None
         joined = log.joined(name, after, members=self._people(channel))
+        joined = joined.model_copy(update=self.joined.get(channel, {}))
         if joined.complete:
             self._attached[socket].add(channel)
         return joined

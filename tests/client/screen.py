@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 
 from chat.client.config.settings import ClientSettings
+from chat.client.model.fold import erased
+from chat.client.model.membership import Invitation
 from chat.client.model.state import (
     ChannelChanged,
     ChannelInfo,
@@ -14,8 +16,11 @@ from chat.client.model.state import (
     ChannelsChanged,
     ConnectionChanged,
     Delivery,
+    IgnoredChanged,
+    InvitationsChanged,
     Link,
     MembersChanged,
+    MembershipEnded,
     Message,
     Notice,
     NotificationDue,
@@ -40,6 +45,8 @@ class Timeline:
         """Lines without a seq by cid, in order of arrival."""
         self._seqs: dict[str, int] = {}
         """The seq of a line by its cid."""
+        self.replies: dict[int, Message] = {}
+        """Replies that are only in their threads."""
         self.gaps: tuple[int, ...] = ()
         self.is_complete = False
         self.resets = 0
@@ -54,6 +61,7 @@ class Timeline:
             self._numbered.clear()
             self._others.clear()
             self._seqs.clear()
+            self.replies.clear()
             self.resets += 1
         for cid in update.removed:
             self._drop(cid)
@@ -66,6 +74,11 @@ class Timeline:
             else:
                 self._drop(cid)
                 self._others[new.cid or f"{len(self._others)} without"] = new
+        self.replies |= {line.seq or 0: line for line in update.replies}
+        for lines in (self._numbered, self.replies):
+            for seq, line in lines.items():
+                if seq <= update.expired and line.kind == "message":
+                    lines[seq] = erased(line, line.rev)
         self.gaps = self.gaps if update.gap_before is None else update.gap_before
         self.is_complete = self.is_complete if update.complete is None else update.complete
 
@@ -94,6 +107,10 @@ class Screen:
         self.has_no_thread = False
         self.members: dict[str, MembersChanged] = {}
         self.typing: dict[str, tuple[str, ...]] = {}
+        self.invitations: tuple[Invitation, ...] = ()
+        self.new_invitations: list[Invitation] = []
+        self.ignored: tuple[str, ...] = ()
+        self.ended: list[MembershipEnded] = []
         self.called: list[NotificationDue] = []
         self.notices: list[Notice] = []
 
@@ -181,6 +198,18 @@ class Screen:
                 self.members[update.channel] = update
             case TypingChanged():
                 self.typing[update.channel] = update.names
+            case _:
+                self._apply_to_person(update)
+
+    def _apply_to_person(self, update: Update) -> None:
+        match update:
+            case InvitationsChanged():
+                self.invitations = update.invitations
+                self.new_invitations += [update.new] if update.new is not None else []
+            case IgnoredChanged():
+                self.ignored = update.names
+            case MembershipEnded():
+                self.ended.append(update)
             case NotificationDue():
                 self.called.append(update)
             case Notice():

@@ -24,7 +24,7 @@ EVERY = (
     Details(user=BOB, until=0, reason="later"),
     Details(user=BOB),
     Details(settings=DEFAULT),
-    Details(settings=DEFAULT._replace(private=True, retention=86_400)),
+    Details(settings=DEFAULT._replace(private=True, retention=86_400), changed=("private",)),
     Details(up_to=7),
 )
 

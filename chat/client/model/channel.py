@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from chat.client.model.coverage import Coverage
 from chat.client.model.log_view import LogView
+from chat.client.model.membership import FollowedThreads, Mute, settings_from
 from chat.client.model.preferences import (
     DEFAULT_PREFERENCE,
     NO_CHANGE,
@@ -19,10 +20,11 @@ from chat.client.model.preferences import (
 from chat.client.model.records import ChannelRecord
 from chat.client.model.state import ChannelInfo, MembersChanged, Message
 from chat.protocol.limits import LIST_MAX
+from chat.rights import DEFAULT, ChannelSettings
 from chat.text import channel_names, fold, is_builtin
 
 if TYPE_CHECKING:
-    from chat.protocol.frames import Joined, PresenceFrame, Tick, TypingFrame
+    from chat.protocol.frames import Joined, Membership, PresenceFrame, Tick, TypingFrame
     from chat.protocol.items import Event, Item
 
 __all__ = ["Channel"]
@@ -36,6 +38,7 @@ class _Member(NamedTuple):
     name: str
     role: str
     presence: str
+    muted: bool = False
 
 
 @dataclass(slots=True)
@@ -51,11 +54,14 @@ class Channel:
         preference: the preferences that the server has.
         preference_change: changes of them that the server has not confirmed.
         pins: seqs of the pinned messages.
+        mute: the user's mute; it may have ended by itself.
     """
 
     view: LogView
     topic: str = ""
     role: str = "member"
+    settings: ChannelSettings = DEFAULT
+    mute: Mute | None = None
     is_member: bool = False
     is_attached: bool = False
     shown_from: int | None = None
@@ -123,6 +129,9 @@ class Channel:
             level=preference.level,
             pins=len(self.pins),
             is_member=self.is_member,
+            settings=self.settings,
+            mute=self.mute,
+            threads=view.threads.waiting,
         )
 
     # On disk
@@ -144,6 +153,9 @@ class Channel:
             marked=self.server_read,
             preference=self.preference,
             pins=tuple(sorted(self.pins)),
+            settings=self.settings,
+            mute=self.mute,
+            threads=tuple(view.threads),
         )
 
     def restore(self, record: ChannelRecord) -> None:
@@ -151,6 +163,8 @@ class Channel:
         self.topic, self.role, self.server_read = record.topic, record.role, record.marked
         self.preference, self.is_member = record.preference, True
         self.pins = frozenset(record.pins)
+        self.settings, self.mute = record.settings, record.mute
+        self.view.threads = FollowedThreads(record.threads)
         self.view.apply_mark(record.read, record.unread, record.mentions)
         self.restore_log(record)
 
@@ -162,12 +176,21 @@ class Channel:
 
     # Members
 
+    def listed(self, frame: Membership | Joined) -> None:
+        """Apply the user's membership: topic, role, settings, mute, and followed threads."""
+        self.is_member = True
+        self.topic, self.role = frame.topic, frame.role
+        self.settings, self.mute = settings_from(frame.settings), Mute.from_frame(frame.mute)
+        self.view.threads.take(frame.threads, frame.head)
+
     def joined(self, frame: Joined) -> None:
         """Apply members, topic, role and pins from `joined`."""
-        self.topic, self.role, self.pins = frame.topic, frame.role, frozenset(frame.pins)
-        self.is_member = self.is_attached = True
+        self.listed(frame)
+        self.pins = frozenset(frame.pins)
+        self.is_attached = True
         self._members = {
-            fold(each.name): _Member(each.name, each.role, each.presence) for each in frame.members
+            fold(each.name): _Member(each.name, each.role, each.presence, each.muted)
+            for each in frame.members
         }
         self._members_as_of = frame.head
         self.member_total = frame.member_count
@@ -188,10 +211,15 @@ class Channel:
             return True
         if entry.seq <= self._members_as_of:
             return False
-        if entry.kind in ("pin", "delete") and entry.target is not None:
-            self._apply_pin(entry.target, is_removed=entry.kind == "delete" or entry.remove)
-        if entry.kind not in ("join", "leave", "role"):
+        self._apply_to_pins(entry)
+        if entry.kind == "settings":
+            self.settings = settings_from(entry.settings)
+        if entry.kind not in ("join", "leave", "role", "mute"):
             return False
+        self._apply_to_members(entry)
+        return True
+
+    def _apply_to_members(self, entry: Item | Event) -> None:
         who = fold(entry.user or entry.author)
         if entry.kind == "join":
             if who not in self._members:
@@ -200,25 +228,37 @@ class Channel:
         elif entry.kind == "leave":
             self._members.pop(who, None)
             self.member_total = max(0, self.member_total - 1)
+        elif entry.kind == "mute":
+            self._set_mute(who, entry)
         elif entry.role is not None:
             self._set_role(who, entry.role)
-        return True
 
     def _add_member(self, who: str, member: _Member) -> None:
         if len(self._members) < LIST_MAX:
             self._members[who] = member
 
-    def _apply_pin(self, target: int, *, is_removed: bool) -> None:
-        if is_removed:
-            self.pins -= {target}
+    def _apply_to_pins(self, entry: Item | Event) -> None:
+        if entry.kind == "expire" and entry.up_to is not None:
+            self.pins = frozenset(seq for seq in self.pins if seq > entry.up_to)
+        elif entry.target is None or entry.kind not in ("pin", "delete"):
+            return
+        elif entry.kind == "delete" or entry.remove:
+            self.pins -= {entry.target}
         elif len(self.pins) < LIST_MAX:
-            self.pins |= {target}
+            self.pins |= {entry.target}
 
     def _set_role(self, who: str, role: str) -> None:
         if who == fold(self.view.me):
             self.role = role
         if member := self._members.get(who):
             self._members[who] = member._replace(role=role)
+
+    def _set_mute(self, who: str, entry: Item | Event) -> None:
+        if who == fold(self.view.me):
+            mute = Mute(entry.author, entry.until, entry.reason or "")
+            self.mute = None if entry.remove else mute
+        if member := self._members.get(who):
+            self._members[who] = member._replace(muted=not entry.remove)
 
     def apply_presence(self, frame: PresenceFrame) -> bool:
         """Apply a presence frame; return whether it was newer."""
@@ -244,8 +284,10 @@ class Channel:
 
     def members(self) -> MembersChanged:
         """Return the member list for the screens."""
-        rows = ((member.name, member.role, member.presence) for member in self._members.values())
-        return MembersChanged(self.name, tuple(rows), self.member_total)
+        members = self._members.values()
+        rows = ((member.name, member.role, member.presence) for member in members)
+        muted = frozenset(member.name for member in members if member.muted)
+        return MembersChanged(self.name, tuple(rows), self.member_total, muted)
 
     def tick(self, frame: Tick) -> Message:
         """Return the line of a tick in a built-in channel; it has no seq."""

@@ -5,19 +5,34 @@ All text goes through `chat.text.printable`, because it may be printed on a term
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from chat.client.model.fold import SHOWN_KINDS, message_of
-from chat.client.model.state import Message, counted_reactions
-from chat.protocol.items import Event, Item
+from chat.client.model.state import Message, Moderation, counted_reactions
+from chat.durations import duration_text
 from chat.text import printable, printable_line
 
-__all__ = ["describe", "describe_entry", "people"]
+if TYPE_CHECKING:
+    from chat.protocol.items import Event, Item
+
+__all__ = [
+    "Moment",
+    "describe",
+    "describe_entry",
+    "folded_ignored",
+    "happening",
+    "people",
+    "setting_words",
+]
 
 _INDENT = "\n    "
+Moment = Callable[[int], str]
+"""Returns a time in milliseconds since 1970 as text, such as `Tue 14:05`."""
 
 
-def describe(message: Message) -> str:
+def describe(message: Message, moment: Moment) -> str:
     """Return a line of a timeline; further lines of its text are indented."""
     author = printable_line(message.author)
     text = _set_in(message.text)
@@ -29,19 +44,101 @@ def describe(message: Message) -> str:
             return line + _notes(message)
         case "topic":
             return f"{author} set the topic: {text}" if text else f"{author} cleared the topic"
-        case "join" | "leave" as kind:
-            return f"{author} {'joined' if kind == 'join' else 'left'}"
-        case "role":
-            return f"{author} changed {printable_line(message.user or '')}'s role to {text}"
         case "tick":
             return text
+    return happening(message, moment)
+
+
+def happening(message: Message, moment: Moment) -> str:
+    """Return what happened to members and settings, as a sentence without a full stop."""
+    author, user = printable_line(message.author), printable_line(message.user or "?")
+    if message.moderation is not None:
+        return _moderated(message, message.moderation, moment)
+    match message.kind:
+        case "join":
+            return f"{author} joined"
+        case "leave":
+            return f"{author} left"
+        case "role":
+            return _new_role(author, user, printable_line(message.text))
+        case "settings":
+            return f"{author} {_settings(message.text)}"
     return f"{author}: {printable_line(message.kind)}"
 
 
-def describe_entry(channel: str, entry: Item | Event) -> str:
+_MODERATED = {"kick": "kicked", "ban": "banned", "mute": "muted"}
+
+
+def _moderated(message: Message, done: Moderation, moment: Moment) -> str:
+    by = printable_line(done.by)
+    user = printable_line(message.author if message.kind == "leave" else message.user or "?")
+    if done.act == "lifted":
+        return f"{by} lifted the {message.kind} of {user}"
+    act = _MODERATED.get(done.act, "removed")
+    until = f" until {moment(done.until)}" if done.until is not None else ""
+    reason = f": {printable_line(done.reason)}" if done.reason else ""
+    return f"{user} was {act} by {by}{until}{reason}"
+
+
+def _new_role(author: str, user: str, role: str) -> str:
+    if author == user:  # the former owner is gone
+        return f"{user} is now the {role} of the channel"
+    article = "the" if role == "owner" else "a"
+    return f"{author} made {user} {article} {role}"
+
+
+_SETTINGS: dict[str, dict[object, str]] = {
+    "private": {True: "made the channel private"},
+    "archived": {True: "archived the channel", False: "unarchived the channel"},
+    "posting": {
+        "moderators": "allowed only moderators to post",
+        "everyone": "allowed everyone to post",
+    },
+    "invites": {
+        "moderators": "allowed only moderators to invite people",
+        "members": "allowed all members to invite people",
+    },
+    "topic": {
+        "moderators": "allowed only moderators to set the topic",
+        "members": "allowed all members to set the topic",
+    },
+    "pins": {
+        "moderators": "allowed only moderators to pin messages",
+        "members": "allowed all members to pin messages",
+    },
+}
+"""What somebody did who changed a setting, by its name and new value."""
+
+
+def _settings(text: str) -> str:
+    """Return what somebody did who changed these settings, which are JSON."""
+    try:
+        changed = json.loads(text)
+    except (ValueError, RecursionError):
+        changed = {}
+    words = setting_words(changed.items() if isinstance(changed, dict) else ())
+    return ", ".join(words) or "changed the settings of the channel"
+
+
+def setting_words(changed: Iterable[tuple[str, Any]]) -> list[str]:
+    """Return what somebody did who changed these settings, in words."""
+    words = []
+    for name, value in changed:
+        if name == "retention" and isinstance(value, int):
+            words.append(
+                f"set the retention to {duration_text(value)}: older messages are deleted"
+                if value
+                else "set the retention to the server's"
+            )
+        elif isinstance(value, str | bool) and value in _SETTINGS.get(name, {}):
+            words.append(_SETTINGS[name][value])
+    return words
+
+
+def describe_entry(channel: str, entry: Item | Event, moment: Moment) -> str:
     """Return a log entry as a line; edits, deletions, reactions and pins are lines of their own."""
     if entry.kind in SHOWN_KINDS:
-        return describe(message_of(channel, entry))
+        return describe(message_of(channel, entry), moment)
     author = printable_line(entry.author)
     match entry.kind:
         case "edit":
@@ -56,7 +153,18 @@ def describe_entry(channel: str, entry: Item | Event) -> str:
             return f"{author} reacted with {emoji} to message {entry.target}"
         case "pin":
             return f"{author} {'unpinned' if entry.remove else 'pinned'} message {entry.target}"
+        case "expire":
+            return f"The texts of all messages up to {entry.up_to} have expired"
+        case "deleted":
+            return f"{author} deleted the channel"
     return f"{author}: {printable_line(entry.kind)}"
+
+
+def folded_ignored(messages: Sequence[Message]) -> str:
+    """Return the line for consecutive messages of ignored users."""
+    count = "1 message" if len(messages) == 1 else f"{len(messages):,} messages"
+    names = dict.fromkeys(message.author for message in messages)
+    return f"{count} from {people(list(names)[:3], len(names))} (ignored)"
 
 
 def people(names: Sequence[str], count: int) -> str:
@@ -76,7 +184,8 @@ def _set_in(text: str) -> str:
 def _notes(message: Message) -> str:
     notes = []
     if message.reply_to is not None:
-        notes.append(f"reply to message {message.reply_to}")
+        where = ", only in its thread" if message.thread_only else ""
+        notes.append(f"reply to message {message.reply_to}{where}")
     if message.edited:
         notes.append("edited")
     if message.pinned:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from chat.client.model.state import Message
+from chat.client.model.state import Message, Moderation
 from chat.protocol.limits import REACTIONS_MAX
 from chat.text import emoji_form
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SHOWN_KINDS",
     "PendingChange",
+    "erased",
     "fold",
     "matching_emoji",
     "merge_reactions",
@@ -25,7 +27,9 @@ __all__ = [
 Reactions = tuple[tuple[str, tuple[str, ...]], ...]
 """Emoji with the names of the people who reacted; oldest emoji first."""
 
-SHOWN_KINDS: frozenset[str] = frozenset({"message", "topic", "join", "leave", "role"})
+SHOWN_KINDS: frozenset[str] = frozenset(
+    {"message", "topic", "join", "leave", "role", "settings", "ban", "mute"}
+)
 """Kinds that appear as timeline lines; all others only advance the position."""
 
 NAMES_KEPT = 20
@@ -65,9 +69,13 @@ def message_of(channel: str, entry: Item | Event) -> Message:
         rev=entry.seq if rev == entry.seq else rev,
     )
     if entry.kind == "message" and entry.text is None:
-        return replace(common, deleted=True)
+        return replace(common, deleted=True, thread_only=entry.thread_only)
     if entry.kind != "message":
-        return replace(common, text=entry.topic or entry.role or "")
+        return replace(
+            common,
+            text=_settings_text(entry) or entry.topic or entry.role or "",
+            moderation=_moderation_of(entry),
+        )
     reactions = merge_reactions(getattr(entry, "reactions", {}).items())
     counts: dict[str, int] = getattr(entry, "reaction_counts", {})
     known = dict(reactions)
@@ -76,12 +84,33 @@ def message_of(channel: str, entry: Item | Event) -> Message:
         text=entry.text or "",
         me=entry.me,
         reply_to=entry.reply_to,
+        thread_only=entry.thread_only,
         mentions=entry.mentions,
         edited=getattr(entry, "edited", False),
         pinned=getattr(entry, "pinned", False),
         reactions=reactions,
         reaction_counts=tuple((emoji, count) for emoji, count in counts.items() if emoji in known),
     )
+
+
+def _moderation_of(entry: Item | Event) -> Moderation | None:
+    """Return the details of a kick, a ban, a mute, or the end of one."""
+    if entry.kind in ("ban", "mute"):
+        act, by = ("lifted" if entry.remove else entry.kind), entry.author
+    elif entry.kind == "leave" and entry.by is not None:
+        act, by = entry.act or "kick", entry.by
+    else:
+        return None
+    return Moderation(act, by, entry.until, entry.reason or "")
+
+
+def _settings_text(entry: Item | Event) -> str:
+    """Return the changed settings as JSON; if they are not known, those without their default."""
+    if entry.settings is None:
+        return ""
+    settings = entry.settings
+    changed = {name: getattr(settings, name, None) for name in entry.changed}
+    return json.dumps(changed or settings.model_dump(mode="json"), separators=(",", ":"))
 
 
 def merge_reactions(reactions: Iterable[tuple[str, tuple[str, ...]]]) -> Reactions:
@@ -115,19 +144,7 @@ def fold(message: Message, change: Item | Event | PendingChange, me: str) -> Mes
     if change.seq <= message.rev:
         return message
     if change.kind == "delete":
-        return replace(
-            message,
-            text="",
-            me=False,
-            reply_to=None,
-            mentions=(),
-            reactions=(),
-            reaction_counts=(),
-            edited=False,
-            pinned=False,
-            deleted=True,
-            rev=change.seq,
-        )
+        return erased(message, change.seq)
     if message.deleted or change.erased:
         # A deleted message does not change again; a change without a body was superseded by a
         # later edit or deletion.
@@ -143,6 +160,23 @@ def fold(message: Message, change: Item | Event | PendingChange, me: str) -> Mes
     if change.kind == "pin":
         return replace(message, pinned=not change.remove, rev=change.seq)
     return _react(message, change, me)
+
+
+def erased(message: Message, rev: int) -> Message:
+    """Return a message without its text and all that belongs to it, as of the seq `rev`."""
+    return replace(
+        message,
+        text="",
+        me=False,
+        reply_to=None,
+        mentions=(),
+        reactions=(),
+        reaction_counts=(),
+        edited=False,
+        pinned=False,
+        deleted=True,
+        rev=rev,
+    )
 
 
 def _react(message: Message, change: Item | Event | PendingChange, me: str) -> Message:

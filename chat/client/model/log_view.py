@@ -9,6 +9,9 @@ The rules:
 - Changes that arrive while a page is pending are applied to the page's lines again, because the
   page may be older than they are.
 - If the server does not know the client's position, the client forgets every line.
+- `expire` erases the texts up to a seq; a page that is older than it gets its texts erased, too.
+- Replies that are only in their thread, and messages of ignored users, do not count as unread in
+  the channel. The former count in their thread, if the user follows it.
 """
 
 from __future__ import annotations
@@ -18,7 +21,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from chat.client.model.coverage import Coverage
-from chat.client.model.fold import SHOWN_KINDS, fold, message_of
+from chat.client.model.fold import SHOWN_KINDS, erased, fold, message_of
+from chat.client.model.membership import FollowedThreads
 from chat.client.model.state import Message
 from chat.errors import ChatError
 from chat.protocol.limits import FOLDED_KINDS
@@ -57,11 +61,13 @@ class Change:
         lines: new or changed lines, in timeline order.
         entries: entries applied for the first time, in order.
         reset: whether `lines` replace all earlier lines.
+        expired: the texts of all messages up to this seq were erased.
     """
 
     lines: tuple[Message, ...] = ()
     entries: tuple[Item | Event, ...] = ()
     reset: bool = False
+    expired: int = 0
 
 
 class LogView:
@@ -74,6 +80,9 @@ class LogView:
         me: the user's name.
         load_line: returns a stored line by its seq.
         on_forget: called when all stored lines belong to another log and must not be returned.
+        on_expire: called with a seq and the seq of its `expire`: the texts of all stored messages
+            up to it must be erased.
+        is_ignored: whether the user ignores somebody.
     """
 
     def __init__(
@@ -82,11 +91,17 @@ class LogView:
         me: str,
         load_line: Callable[[int], Message | None] = lambda _: None,
         on_forget: Callable[[], None] = lambda: None,
+        on_expire: Callable[[int, int], None] = lambda _, __: None,
+        is_ignored: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self.channel = channel
         self.me = me
         self._load_line = load_line
         self._on_forget = on_forget
+        self._on_expire = on_expire
+        self._is_ignored = is_ignored
+        self.threads = FollowedThreads()
+        """The threads that the user follows."""
         self.changed: dict[int, Message] = {}
         self.coverage = Coverage()
         self.epoch = ""
@@ -101,6 +116,7 @@ class LogView:
         self.needs_recount = False
         """Whether the two counts may be wrong: a change of an unknown line was not counted."""
         self._counted = 0  # the two counts include events up to this seq
+        self._expired = (0, 0)  # texts up to the first seq were erased by the event of the second
         self._buffered: dict[int, Event] = {}
         self._pages_pending = 0
         self._recent_weight = 0
@@ -138,7 +154,7 @@ class LogView:
         """Apply a live event."""
         self.head = max(self.head, event.seq)
         if event.seq <= self.position:
-            return Change(lines=self._apply_entry(event))
+            return Change(lines=self._apply_entry(event), expired=_expiry_of([event]))
         if event.seq > self.position + 1:
             if len(self._buffered) < _BUFFER_MAX:
                 weight = sum(map(_weight_of, self._buffered.values())) + _weight_of(event)
@@ -227,6 +243,7 @@ class LogView:
         if is_other:
             self.forget()
             self.apply_mark(0, 0, 0)
+            self.threads.clear()
 
     def apply_counts(self, read: int, unread: int, mentions: int, head: int) -> None:
         """Apply the server's read marker and the counts above it, as of `head`.
@@ -290,6 +307,7 @@ class LogView:
         self.coverage = Coverage()
         self.epoch, self.position, self.mid, self.head = "", 0, None, 0
         self._counted = 0
+        self._expired = (0, 0)
         self._buffered.clear()
         self._recent.clear()
         self._recent_weight = 0
@@ -308,7 +326,8 @@ class LogView:
                 f"{self.channel}: the server sent an empty page before the end of the log"
             )
         again = tuple(line for item in known for line in self._apply_entry(item))
-        return replace(change, lines=_in_order((*again, *change.lines)))
+        expired = max(change.expired, _expiry_of(known))
+        return replace(change, lines=_in_order((*again, *change.lines)), expired=expired)
 
     def _advance(self, entries: Sequence[Item | Event]) -> Change:
         """Apply the entries after the position, then the buffered events that follow."""
@@ -329,7 +348,7 @@ class LogView:
         self.head = max(self.head, self.position)
         for seq in [seq for seq in self._buffered if seq <= self.position]:
             del self._buffered[seq]
-        return Change(lines=_in_order(lines), entries=tuple(applied))
+        return Change(_in_order(lines), tuple(applied), expired=_expiry_of(applied))
 
     def _apply_entry(self, entry: Item | Event) -> tuple[Message, ...]:
         """Apply one entry; return the line that it added or changed."""
@@ -340,16 +359,22 @@ class LogView:
                 if len(self._recent) > _RECENT_MAX or self._recent_weight > _RECENT_WEIGHT:
                     raise BrokenLog(f"{self.channel}: too many changes while a page was loading")
             return self._fold(entry)
+        if entry.kind == "expire" and entry.up_to is not None:
+            self._expire(entry.up_to, entry.seq)
         if entry.kind not in SHOWN_KINDS:
             return ()
         new, old = message_of(self.channel, entry), self.line(entry.seq)
+        up_to, expiry = self._expired
+        if entry.seq <= up_to and new.rev < expiry:  # the page was read before
+            new = _without_text(new, expiry)
+        self._follow_thread(new)
         if old is not None and entry.seq > self.position:
             # Read with a thread, or stored by another client on this file: now counted here.
             self.needs_recount |= entry.seq > self._counted
             new = max(new, old, key=lambda line: line.rev)
         elif old is not None and old.rev >= new.rev:
             return ()
-        self._put(entry.seq, old, new, counts=entry.seq > self._counted)
+        self._put(entry.seq, old, new, since=entry.seq)
         return (new,)
 
     def _fold(self, change: Item | Event) -> tuple[Message, ...]:
@@ -361,23 +386,53 @@ class LogView:
         if new is old or old is None or new is None:
             self.needs_recount |= counts and _counts(change) and change.target > self.read
             return ()
-        self._put(change.target, old, new, counts=counts)
+        self._put(change.target, old, new, since=change.seq)
         return (new,)
 
-    def _put(self, seq: int, old: Message | None, new: Message, *, counts: bool) -> None:
+    def _expire(self, up_to: int, seq: int) -> None:
+        """Erase the texts of all messages up to `up_to`; `seq` is the event's."""
+        if up_to <= self._expired[0]:
+            return
+        self._expired = (up_to, seq)
+        for at, line in self.changed.items():
+            if at <= up_to:
+                self.changed[at] = _without_text(line, seq)
+        self._on_expire(up_to, seq)
+        self.needs_recount |= up_to > self.read
+
+    def _follow_thread(self, line: Message) -> None:
+        """Follow the thread of a reply that the user wrote or that mentions them."""
+        if line.thread is None or line.deleted:
+            return
+        me = fold_name(self.me)
+        if fold_name(line.author) == me:
+            self.threads.follow(line.thread)
+        elif not self.threads.is_known(line.thread) and not self._is_ignored(line.author):
+            root = self.line(line.thread)
+            is_mine = root is not None and fold_name(root.author) == me
+            if is_mine or any(fold_name(name) == me for name in line.mentions):
+                self.threads.follow(line.thread)
+
+    def _put(self, seq: int, old: Message | None, new: Message, *, since: int) -> None:
+        """Store a line that the event `since` added or changed, and count it."""
         self.changed[seq] = new
-        if counts:
-            was, mentioned = self._weight(old)
-            now, mentions = self._weight(new)
+        if new.thread_only and new.thread is not None:
+            read = self.threads.get(new.thread).read
+            was, mentioned = self.weight(old, read)
+            now, mentions = self.weight(new, read)
+            self.threads.count(new.thread, since, now - was, mentions - mentioned)
+        elif since > self._counted:
+            was, mentioned = self.weight(old, self.read)
+            now, mentions = self.weight(new, self.read)
             self.unread = max(0, self.unread + now - was)
             self.mentions = max(0, self.mentions + mentions - mentioned)
 
-    def _weight(self, line: Message | None) -> tuple[int, int]:
-        """Return what `line` adds to the unread and mention counts."""
-        if line is None or line.kind != "message" or line.deleted or (line.seq or 0) <= self.read:
+    def weight(self, line: Message | None, read: int) -> tuple[int, int]:
+        """Return what `line` adds to the unread and mention counts above the marker `read`."""
+        if line is None or line.kind != "message" or line.deleted or (line.seq or 0) <= read:
             return 0, 0
         me = fold_name(self.me)
-        if fold_name(line.author) == me:
+        if fold_name(line.author) == me or self._is_ignored(line.author):
             return 0, 0
         return 1, int(any(fold_name(name) == me for name in line.mentions))
 
@@ -397,6 +452,16 @@ def _weight_of(entry: Item | Event) -> int:
 def _counts(change: Item | Event) -> bool:
     """Whether a change can affect the unread counts."""
     return change.kind in ("edit", "delete")
+
+
+def _expiry_of(entries: Iterable[Item | Event]) -> int:
+    """Return the seq up to which `entries` erase texts; 0 for none."""
+    return max((entry.up_to or 0 for entry in entries if entry.kind == "expire"), default=0)
+
+
+def _without_text(line: Message, seq: int) -> Message:
+    """Return a line as the `expire` event `seq` leaves it."""
+    return erased(line, seq) if line.kind == "message" and not line.deleted else line
 
 
 def _in_order(lines: Iterable[Message]) -> tuple[Message, ...]:

@@ -46,8 +46,20 @@ class NotificationRules:
         words = "|".join(_alone(_folded(word)) for word in keywords if word)
         self._keywords = re.compile(words) if words else None
 
-    def notifies(self, channel: str, entry: Item | Event, me: str, preference: Preference) -> bool:
-        """Whether an entry of `channel` notifies `me`, given the channel's preferences."""
+    def notifies(
+        self,
+        channel: str,
+        entry: Item | Event,
+        me: str,
+        preference: Preference,
+        *,
+        follows: bool = False,
+    ) -> bool:
+        """Whether an entry of `channel` notifies `me`, given the channel's preferences.
+
+        `follows`: whether the user follows its thread; a reply that is only in a thread notifies
+        its followers as a mention does, and nobody else.
+        """
         is_text = entry.kind == "message" and entry.text is not None
         if not is_text or fold(entry.author) == fold(me) or preference.level == "none":
             return False
@@ -55,6 +67,8 @@ class NotificationRules:
             return "mention" in self._reasons or preference.level == "all"
         if preference.muted:
             return False
+        if entry.thread_only:
+            return follows and ("mention" in self._reasons or preference.level == "all")
         if preference.level == "all" or (is_direct(channel) and "direct" in self._reasons):
             return True
         return "keyword" in self._reasons and self._is_named(entry.text or "")

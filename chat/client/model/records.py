@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from chat.client.model.membership import FollowedThread, Mute
 from chat.client.model.preferences import DEFAULT_PREFERENCE, Preference
 from chat.client.model.state import Delivery, Message
 from chat.errors import ChatError
+from chat.rights import DEFAULT, ChannelSettings
 
 __all__ = ["ChannelRecord", "DamagedFile", "DiskError", "OutboxRow"]
 
@@ -71,6 +73,7 @@ class OutboxRow:
             text=fields["text"],
             me=fields.get("me", False),
             reply_to=fields.get("reply_to"),
+            thread_only=fields.get("thread_only", False),
             delivery=Delivery.FAILED if self.is_failed else Delivery.PENDING,
             reason=self.reason,
         )
@@ -99,3 +102,6 @@ class ChannelRecord:
     marked: int
     preference: Preference = DEFAULT_PREFERENCE
     pins: tuple[int, ...] = ()
+    settings: ChannelSettings = DEFAULT
+    mute: Mute | None = None
+    threads: tuple[FollowedThread, ...] = ()

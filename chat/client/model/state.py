@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from chat.client.model.membership import FollowedThread, Invitation, Mute, rights_in
 from chat.client.model.sign_in import SignInWay
 from chat.protocol.limits import USUAL_LEVEL
+from chat.rights import DEFAULT, ChannelSettings, Right
 from chat.text import GENERAL, fold, is_direct
 
 __all__ = [
@@ -20,9 +22,13 @@ __all__ = [
     "ConnectionChanged",
     "Delivery",
     "DeviceAdded",
+    "IgnoredChanged",
+    "InvitationsChanged",
     "Link",
     "MembersChanged",
+    "MembershipEnded",
     "Message",
+    "Moderation",
     "Notice",
     "NotificationDue",
     "SavedChanged",
@@ -63,8 +69,22 @@ class Link(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Moderation:
+    """The details of a kick, a ban or a mute.
+
+    `act` is `kick`, `ban`, `mute` or `lifted` (the end of a ban or a mute); `until` is in
+    milliseconds since 1970, None: until it is lifted.
+    """
+
+    act: str
+    by: str = ""
+    until: int | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """A timeline line: a message, or another shown event (topic, join, leave, role).
+    """A timeline line: a message, or another shown event (see `fold.SHOWN_KINDS`).
 
     Args:
         channel: the channel's name.
@@ -72,9 +92,13 @@ class Message:
         cid: the client's id of the send; identifies a pending line.
         author: the author's name as the server spells it.
         ts: milliseconds since 1970 UTC (of a pending line: when it was typed).
-        kind: `message`, `topic`, `join`, `leave`, `role`, or `tick`.
-        text: the message's text, the topic, or the new role; not escaped for a terminal.
+        kind: `message`, `topic`, `join`, `leave`, `role`, `settings`, `ban`, `mute`, or `tick`.
+        text: the message's text, the topic, the new role, or the changed settings as JSON; not
+            escaped for a terminal.
         thread: the root of its thread, once the server has sent it; None for a root.
+        thread_only: whether the reply belongs to its thread, not to the channel's timeline.
+        user: the other person that an event is about.
+        moderation: the details of a kick, a ban or a mute.
         reactions: emoji with the names of the people who reacted, oldest emoji first; long lists
             hold the first names and the user's own.
         reaction_counts: emoji with the number of people, where not all of them are named.
@@ -101,6 +125,13 @@ class Message:
     rev: int = 0
     delivery: Delivery = Delivery.SENT
     reason: str = ""
+    thread_only: bool = False
+    moderation: Moderation | None = None
+
+    @property
+    def is_in_channel(self) -> bool:
+        """Whether the channel's timeline shows the line; it also shows what was rejected."""
+        return not self.thread_only or self.delivery is Delivery.FAILED
 
 
 def counted_reactions(message: Message) -> list[tuple[str, tuple[str, ...], int]]:
@@ -130,7 +161,8 @@ class ChannelInfo:
     rejected messages. `pinned`, `muted` and `level` are the user's preferences, see
     `protocol.commands.Prefer`. `pins` counts pinned messages. `has_draft` includes drafts in
     threads. Without `is_member`, the channel is listed because it has unsent messages or drafts,
-    or because the client has never connected.
+    or because the client has never connected. `threads` are the followed threads with unread
+    replies, newest first; `unread` and `mentions` do not include them.
     """
 
     name: str
@@ -149,6 +181,18 @@ class ChannelInfo:
     level: str = USUAL_LEVEL
     pins: int = 0
     is_member: bool = True
+    settings: ChannelSettings = DEFAULT
+    mute: Mute | None = None
+    threads: tuple[FollowedThread, ...] = ()
+
+    def rights(self, now: int) -> frozenset[Right]:
+        """Return what the user may do at the time `now`, in milliseconds: a mute may have ended."""
+        return rights_in(self.name, self.role, self.settings, self.mute, now)
+
+    @property
+    def unread_replies(self) -> int:
+        """Number of unread replies in followed threads."""
+        return sum(thread.unread for thread in self.threads)
 
 
 def listing_order(name: str, pinned: int) -> tuple[bool, int, bool, bool, str]:
@@ -164,7 +208,7 @@ class ConnectionChanged:
     message length in characters (0: unknown). `ways` are what `Core.sign_in` can try after a
     refused sign-in, and `reason` says why it was refused, without the advice for the command line
     that `detail` has. `role` is the user's role on the server; `has_accounts` means that the server
-    knows devices, invitations and bans.
+    knows devices, invitations and bans, `has_rooms` that it knows roles and moderation in channels.
     """
 
     link: Link
@@ -177,6 +221,7 @@ class ConnectionChanged:
     reason: str = ""
     role: str = "member"
     has_accounts: bool = False
+    has_rooms: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +257,9 @@ class TimelineChanged:
         gap_before: seqs with missing lines before them; None: unchanged.
         complete: whether the first line of the log is loaded; None: unchanged.
         missed: whether some lines arrived later than they were sent.
+        replies: new or changed replies that are only in their threads; a channel's log only counts
+            them.
+        expired: the texts of all messages up to this seq were erased.
     """
 
     channel: str
@@ -221,6 +269,8 @@ class TimelineChanged:
     gap_before: tuple[int, ...] | None = None
     complete: bool | None = None
     missed: bool = False
+    replies: tuple[Message, ...] = ()
+    expired: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,11 +291,15 @@ class ThreadChanged:
 
 @dataclass(frozen=True, slots=True)
 class MembersChanged:
-    """Members of a channel: name, role, presence (`online`, `away`, `busy`, `offline`)."""
+    """Members of a channel: name, role, presence (`online`, `away`, `busy`, `offline`).
+
+    `muted` are the names of those whom a moderator muted.
+    """
 
     channel: str
     members: tuple[tuple[str, str, str], ...]
     total: int
+    muted: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,14 +324,50 @@ class DeviceAdded:
 
 
 @dataclass(frozen=True, slots=True)
+class InvitationsChanged:
+    """The user's open invitations to channels, newest first; replaces the previous list.
+
+    `new` is the one that has just arrived.
+    """
+
+    invitations: tuple[Invitation, ...]
+    new: Invitation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoredChanged:
+    """The users whom the user ignores; replaces the previous list."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MembershipEnded:
+    """Somebody else ended the user's membership of a channel: `act` is `kick`, `ban` or `deleted`.
+
+    `until` is in milliseconds since 1970; None: until the ban is lifted.
+    """
+
+    channel: str
+    act: str
+    by: str = ""
+    until: int | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class NotificationDue:
-    """A message that notifies `user`; `thread` is the root of its thread."""
+    """A message that notifies `user`; `thread` is the root of its thread.
+
+    With `thread_only`, the channel's timeline does not show it.
+    """
 
     channel: str
     author: str
     text: str
     user: str = ""
     thread: int | None = None
+    thread_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,5 +394,8 @@ Update = (
     | MembersChanged
     | TypingChanged
     | DeviceAdded
+    | InvitationsChanged
+    | IgnoredChanged
+    | MembershipEnded
     | Notice
 )

@@ -26,7 +26,7 @@ from chat.client.model.state import (
 from chat.client.plain.terminal import Lines
 from chat.client.platform import desktop
 from chat.client.platform.desktop import can_open
-from chat.client.platform.local_time import local_time
+from chat.client.platform.local_time import local_time, moment
 from chat.client.presenter.composer.draft import Aim
 from chat.client.presenter.conversation import Conversation
 from chat.client.presenter.log import Log, Splices
@@ -61,6 +61,10 @@ _MEANINGS = {
 """Help of the commands that do something else on the screens."""
 _REFUSED_COMMANDS = ("theme", "unread")
 """Commands of the screens that plain mode refuses."""
+
+
+def _describe(line: Message) -> str:
+    return describe(line, moment)
 
 
 class Announcer:
@@ -187,7 +191,7 @@ def _new_lines(place: str, new: list[Message]) -> list[str]:
 def _entry(line: Message) -> str:
     """Return a message with its number, without its channel."""
     number = "Not sent yet" if line.seq is None else str(line.seq)
-    return f"{number}. {describe(line)}"
+    return f"{number}. {_describe(line)}"
 
 
 def _numbered(place: str, line: Message) -> str:
@@ -198,8 +202,8 @@ def _numbered(place: str, line: Message) -> str:
 
 def _said(place: str, line: Message) -> str:
     if line.kind == "tick":
-        return f"{place}: {describe(line)}"
-    text = describe(line)
+        return f"{place}: {_describe(line)}"
+    text = _describe(line)
     author = printable_line(line.author)
     if text.startswith(f"{author}:"):
         return f"{author} in {place}{text.removeprefix(author)}"
@@ -409,7 +413,7 @@ class PlainView:
             self._tell_lines(done)
         else:  # the thread as of its opening; later replies are printed as they arrive
             self._say(
-                f"{line.seq}. {describe(line)}"
+                f"{line.seq}. {_describe(line)}"
                 for line in done.change.upserts
                 if line.seq is not None
                 and line.seq <= self._thread_head

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-__all__ = ["local_time", "local_zone", "time_or_day"]
+__all__ = ["local_time", "local_zone", "moment", "time_or_day"]
 
 
 _FILE = Path("/etc/localtime")
@@ -58,12 +58,24 @@ def _read(file: Path, *_version: int) -> tzinfo:
         return _SYSTEM
 
 
+_WEEK = 7
 _LAST_TS = 32_503_680_000_000  # the year 3000: the limit of `datetime` on some systems
 
 
 def local_time(ts: int) -> datetime:
     """Return the local time of a timestamp in milliseconds; out-of-range values are clamped."""
     return datetime.fromtimestamp(min(max(ts, 86_400_000), _LAST_TS) // 1000, local_zone())
+
+
+def moment(ts: int) -> str:
+    """Return a moment in the past or the future, to the minute: `Tue 14:05` within six days."""
+    when, today = local_time(ts), datetime.now(local_zone())
+    if when.date() == today.date():
+        return f"{when:%H:%M}"
+    if abs((when.date() - today.date()).days) < _WEEK:
+        return f"{when:%a %H:%M}"
+    year = "" if when.year == today.year else f" {when.year}"
+    return f"{when.day} {when:%b}{year} {when:%H:%M}"
 
 
 def time_or_day(ts: int, now: datetime) -> str:

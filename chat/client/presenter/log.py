@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from chat.client.model.fold import erased
 from chat.client.model.state import Delivery, Message, TimelineChanged, is_for
 from chat.text import fold
 
@@ -168,7 +169,10 @@ class Log:
     # Changes
 
     def apply(self, change: TimelineChanged) -> Splices:
-        """Apply an update; return its changes."""
+        """Apply an update; return its changes.
+
+        Replies that are only in their threads have no line here; their roots count them.
+        """
         done = Splices(self, change, self.first_seq)
         if not self._are_next(change.upserts):
             for message in change.upserts:
@@ -184,7 +188,9 @@ class Log:
             self._drop(cid, done)
         self.speakers.update(line.author for line in change.upserts if line.kind == "message")
         self._take(change.upserts, done)
-        self._count_replies(change.upserts, done)
+        self._count_replies((*change.upserts, *change.replies), done)
+        if change.expired:
+            self._expire(change.expired, done)
         done.has_new_speakers = len(self.speakers) != spoken
         done.touched |= gaps ^ self.gaps
         if was_complete != self.complete and len(self):
@@ -225,6 +231,20 @@ class Log:
                 (thread.discard if message.deleted else thread.add)(message.seq)
                 if len(thread) != before:
                     done.touched.add(message.thread)
+
+    def _expire(self, up_to: int, done: Splices) -> None:
+        """Erase the texts of all messages up to `up_to`."""
+        for index in range(self.index_from(up_to + 1)):
+            line = self._messages[index]
+            if line.kind == "message" and not line.deleted:
+                self._messages[index] = gone = erased(line, line.rev)
+                done.steps.append(("replace", index, (gone,)))
+                done.touched.add(self.key(index))
+        for root in [root for root in self._threads if self._threads[root]]:
+            kept = {seq for seq in self._threads[root] if seq > up_to}
+            if len(kept) < len(self._threads[root]):
+                self._threads[root] = kept
+                done.touched.add(root)
 
     def _take(self, upserts: tuple[Message, ...], done: Splices) -> None:
         """Insert new lines, adjacent ones together, and replace known ones."""

@@ -10,7 +10,7 @@ from chat.client.model.describe import describe_entry
 from chat.client.platform.local_time import local_time
 from chat.protocol.items import Event, Item
 
-__all__ = ["Render", "as_json", "as_text", "write"]
+__all__ = ["Render", "as_json", "as_text", "full_moment", "write"]
 
 Render = Callable[[str, Item | Event], str]
 """Formats an entry of a channel as one record without its line break."""
@@ -18,8 +18,12 @@ Render = Callable[[str, Item | Event], str]
 
 def as_text(channel: str, entry: Item | Event) -> str:
     """Return `[41 2026-11-24 09:30] alice: text`; further lines of the text are indented."""
-    when = local_time(entry.ts)
-    return f"[{entry.seq} {when:%Y-%m-%d %H:%M}] {describe_entry(channel, entry)}"
+    return f"[{entry.seq} {full_moment(entry.ts)}] {describe_entry(channel, entry, full_moment)}"
+
+
+def full_moment(ts: int) -> str:
+    """Return a moment as `2026-11-24 09:30`."""
+    return f"{local_time(ts):%Y-%m-%d %H:%M}"
 
 
 def as_json(channel: str, entry: Item | Event) -> str:

@@ -7,20 +7,23 @@ so a line is stored before its row goes. A damaged cache is deleted; its lines a
 
 from __future__ import annotations
 
+import json
 import logging
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from chat.client.model.channel import Channel
 from chat.client.model.log_view import LogView
+from chat.client.model.membership import Invitation
 from chat.client.model.preferences import PreferenceChange
 from chat.client.model.records import ChannelRecord, DamagedFile, DiskError, OutboxRow
 from chat.client.model.state import LAST_CHANNEL, SERVER_NAME, Message
 from chat.client.storage.cache_db import CacheDb
 from chat.client.storage.database import delete_database
+from chat.client.storage.json_values import list_of, text
 from chat.client.storage.outbox import CACHE, OPENING, OUTBOX, Outbox
 from chat.client.storage.outbox_db import (
     OutboxDb,
@@ -30,7 +33,7 @@ from chat.client.storage.outbox_db import (
 )
 from chat.client.storage.recovery import one_file
 from chat.errors import StartupError
-from chat.text import is_direct
+from chat.text import fold, is_direct
 
 if TYPE_CHECKING:
     from chat.protocol.commands import ResumeFrom
@@ -48,6 +51,8 @@ _COUNTED_MAX = 1_000
 _THREAD_MAX = 500
 _HELLO_LIMITS = "hello-limits"
 """The preference that stores `limits.frame` and the number of positions allowed in `hello`."""
+_IGNORED = "ignored"
+"""The preference that stores the ignored users, as JSON."""
 _HELLO_USUAL = (65_536, 500)
 
 
@@ -90,9 +95,12 @@ class Account:
         self._dirty: set[str] = set()
         self.channels: dict[str, Channel] = {}
         self.outbox = Outbox(path, adopted=adopt, report=report)
+        self._ignored = frozenset(map(fold, self.ignored))
         if self.outbox.unwritable:
             self._report_disk_error(self.outbox.unwritable)
         self._cache, records = self._open_cache(0.0 if self.is_unwritable else OPENING)
+        self.invitations: dict[str, Invitation] = {}
+        """The user's open invitations by channel, newest first; only in memory."""
         self.has_signed_in = False
         """Whether this name has ever signed in; until then only `#general` is listed."""
         self._load(records)
@@ -167,6 +175,8 @@ class Account:
                 self.me,
                 lambda seq: self._read(lambda: self._cache.line(name, seq), None),
                 lambda: self._cache.discard(name),
+                lambda up_to, seq: self._cache.expire(name, up_to, seq),
+                self.ignores,
             )
             found = self.channels[name] = Channel(view)
             found.preference_change = self._stored_preference_change(name)
@@ -202,7 +212,8 @@ class Account:
         """Return up to `limit` lines before seq `before`, without a gap.
 
         Returns:
-            The lines, and the lowest seq from which on nothing is missing.
+            The lines of the channel's timeline, and the lowest seq from which on nothing is
+            missing.
         """
         view = channel.view
         span = view.coverage.around(before - 1)
@@ -212,10 +223,24 @@ class Account:
             lambda: self._cache.lines_before(channel.name, before, span[0], limit), []
         )
         found = {line.seq or 0: line for line in stored}
-        found |= {seq: line for seq, line in view.changed.items() if span[0] <= seq < before}
+        found |= {
+            seq: line
+            for seq, line in view.changed.items()
+            if span[0] <= seq < before and not line.thread_only
+        }
         chosen = sorted(found)[-limit:]
         lowest = chosen[0] if len(chosen) == limit else span[0]
         return [found[seq] for seq in chosen], lowest
+
+    def thread_only(self, channel: Channel, before: int, lowest: int) -> list[Message]:
+        """Return the known replies in a range that are only in their threads, in order."""
+        stored: list[Message] = self._read(
+            lambda: self._cache.thread_only(channel.name, before, lowest, _COUNTED_MAX), []
+        )
+        found = {line.seq or 0: line for line in stored}
+        changed = channel.view.changed.items()
+        found |= {seq: line for seq, line in changed if lowest <= seq < before and line.thread_only}
+        return [found[seq] for seq in sorted(found)]
 
     def lines_with(self, channel: Channel, seqs: range, raw: tuple[str, str]) -> list[Message]:
         """Return the lines in `seqs` that may contain one of `raw`, in order.
@@ -248,19 +273,50 @@ class Account:
         channel.view.apply_mark(seq, *self._count_above(channel, seq))
         self.touch(channel)
 
+    def mark_thread(self, channel: Channel, root: int, seq: int) -> None:
+        """Move the user's marker in a thread to `seq`, and count the unread replies above it."""
+        above = [line for line in self.thread(channel, root) if line.thread_only]
+        channel.view.threads.mark(root, seq, *_weight(channel, above, seq))
+        self.touch(channel)
+
     def _count_above(self, channel: Channel, seq: int) -> tuple[int, int]:
         """Count the stored messages above `seq`, and the mentions among them."""
-        last = channel.view.position
+        name, last = channel.name, channel.view.position
         if seq >= last:
             return 0, 0
-        return self._read(
-            lambda: self._cache.count_above(channel.name, seq, self.me, _COUNTED_MAX, last), (0, 0)
+        stored: list[Message] = self._read(  # another client may have stored lines above `last`
+            lambda: self._cache.lines_before(name, last + 1, seq + 1, _COUNTED_MAX), []
         )
+        return _weight(channel, stored, seq)
 
     def recount(self, channel: Channel) -> None:
         """Count the unread messages if the counts may be wrong and all lines above are known."""
         if channel.view.needs_recount and channel.view.is_countable:
             self.mark(channel, channel.view.read)
+
+    # Ignored users
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """The names of the users whom the user ignores, as the server last sent them."""
+        try:
+            return tuple(list_of(text)(json.loads(self.outbox.prefs.get(_IGNORED) or "[]")))
+        except ValueError:
+            return ()
+
+    def ignores(self, name: str) -> bool:
+        """Whether the user ignores somebody."""
+        return bool(self._ignored) and fold(name) in self._ignored
+
+    def set_ignored(self, names: Sequence[str]) -> None:
+        """Store whom the user ignores, and count the unread messages again."""
+        if list(names) == list(self.ignored):
+            return
+        self.set_pref(_IGNORED, json.dumps(list(names)) if names else "")
+        self._ignored = frozenset(map(fold, names))
+        for channel in self.channels.values():
+            channel.view.needs_recount = True
+            self.recount(channel)
 
     def positions(self) -> dict[str, ResumeFrom]:
         """Return the position to resume each channel from, most important channels first."""
@@ -469,6 +525,12 @@ class Account:
                 self._cache_damage = exc
                 self._tell_changed()
             return otherwise
+
+
+def _weight(channel: Channel, lines: Iterable[Message], read: int) -> tuple[int, int]:
+    """Return the number of unread messages above `read` in `lines`, and of mentions."""
+    weights = [channel.view.weight(line, read) for line in lines]
+    return sum(unread for unread, _ in weights), sum(mentions for _, mentions in weights)
 
 
 def _marker_of(channel: Channel) -> ReadMarker | None:

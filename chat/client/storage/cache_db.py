@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from chat.client.model.fold import erased
 from chat.client.model.records import ChannelRecord, DamagedFile
 from chat.client.model.state import Message
-from chat.client.storage.codec import channel_from, channel_json, line_from, line_json
+from chat.client.storage.codec import THREAD_ONLY, channel_from, channel_json, line_from, line_json
 from chat.client.storage.database import BUSY, Database, Tables
 from chat.errors import StartupError
-from chat.text import fold
 
 __all__ = ["CACHE_TABLES", "CHANNELS", "CacheDb"]
 
@@ -47,6 +47,18 @@ CREATE INDEX lines_by_thread ON lines (channel, thread, seq) WHERE thread IS NOT
     "NORMAL",
 )
 
+_IN_CHANNEL = f"(instr(body, '{THREAD_ONLY}') = 0)"
+_EXPIRE = """
+UPDATE lines SET rev = :rev, body = json_object(
+    'channel', channel, 'seq', seq, 'cid', json_extract(body, '$.cid'),
+    'author', json_extract(body, '$.author'), 'ts', json_extract(body, '$.ts'),
+    'thread', json_extract(body, '$.thread'),
+    'thread_only', json(CASE WHEN instr(body, :thread_only) THEN 'true' ELSE 'false' END),
+    'erased', json('true'), 'rev', :rev
+) WHERE channel = :channel AND seq <= :up_to AND rev < :rev
+    AND json_extract(body, '$.kind') IS NULL"""
+"""Erases the texts of all messages up to a seq; the kind of other lines is stored."""
+
 
 class CacheDb:
     """The cache of one account; the file is created at the first save.
@@ -64,6 +76,8 @@ class CacheDb:
         """The row of each channel that this client knows."""
         self._discarded: set[str] = set()
         """Channels whose lines are deleted at the next save."""
+        self._expired: dict[str, tuple[int, int]] = {}
+        """By channel: the seq up to which texts are erased at the next save, and the event's."""
         exists = unwritable or path.exists() or path.is_symlink()
         self._file = self._open() if exists else None
 
@@ -104,9 +118,19 @@ class CacheDb:
         return found[0] if found else None
 
     def lines_before(self, channel: str, before: int, lowest: int, limit: int) -> list[Message]:
-        """Return the last `limit` lines with `lowest <= seq < before`, in order."""
-        clause = "seq >= ? AND seq < ? ORDER BY seq DESC LIMIT ?"
+        """Return the last `limit` lines with `lowest <= seq < before`, in order.
+
+        Replies that are only in their threads are left out; `thread_only` returns them.
+        """
+        clause = f"seq >= ? AND seq < ? AND {_IN_CHANNEL} ORDER BY seq DESC LIMIT ?"
         return self._lines(channel, clause, lowest, before, limit)[::-1]
+
+    def thread_only(self, channel: str, before: int, lowest: int, limit: int) -> list[Message]:
+        """Return the last `limit` replies that are only in their threads, in order."""
+        clause = f"seq >= ? AND seq < ? AND thread > 0 AND NOT {_IN_CHANNEL}"
+        return self._lines(channel, f"{clause} ORDER BY seq DESC LIMIT ?", lowest, before, limit)[
+            ::-1
+        ]
 
     def lines_with(self, channel: str, seqs: range, raw: tuple[str, str]) -> list[Message]:
         """Return the lines in `seqs` whose JSON contains one of `raw`, in order.
@@ -128,21 +152,19 @@ class CacheDb:
         # `clause` is a constant of this class; every value from outside is a parameter.
         query = f"SELECT body FROM lines WHERE channel = ? AND {clause}"  # noqa: S608
         with self._file.reading():
-            return [line_from(body) for (body,) in self._file.rows(query, channel, *values)]
+            found = [line_from(body) for (body,) in self._file.rows(query, channel, *values)]
+        up_to, rev = self._expired.get(channel, (0, 0))
+        return [
+            erased(line, rev)
+            if (line.seq or 0) <= up_to and line.rev < rev and line.kind == "message"
+            else line
+            for line in found
+        ]
 
-    def count_above(
-        self, channel: str, seq: int, me: str, limit: int, last: int = 2**62
-    ) -> tuple[int, int]:
-        """Return the number of other users' messages above `seq`, and of mentions of `me`.
-
-        Lines above `last` are not counted: another client may have stored more.
-        """
-        unread = mentions = 0
-        for line in self.lines_before(channel, last + 1, seq + 1, limit):
-            if line.kind == "message" and not line.deleted and fold(line.author) != fold(me):
-                unread += 1
-                mentions += any(fold(name) == fold(me) for name in line.mentions)
-        return unread, mentions
+    def expire(self, channel: str, up_to: int, rev: int) -> None:
+        """Erase the texts of all messages up to `up_to`, from the disk at the next save."""
+        if channel in self._rows:
+            self._expired[channel] = (up_to, rev)
 
     @property
     def has_discarded(self) -> bool:
@@ -164,6 +186,9 @@ class CacheDb:
                 db.execute("DELETE FROM channels WHERE name = ?", (name,))
             for record in channels:
                 rows[record.name] = self._put(record)
+            for name, (up_to, rev) in self._expired.items():
+                given = {"channel": name, "up_to": up_to, "rev": rev}
+                db.execute(_EXPIRE, {**given, "thread_only": THREAD_ONLY})
             db.executemany(
                 "INSERT INTO lines (channel, seq, rev, body, thread) VALUES (?, ?, ?, ?, ?)"
                 " ON CONFLICT (channel, seq) DO UPDATE SET rev = excluded.rev, body = excluded.body"
@@ -175,6 +200,7 @@ class CacheDb:
                 ],
             )
         self._discarded.clear()
+        self._expired.clear()
         self._rows |= {name: row for name, row in rows.items() if row is not None}
         lost = {name for name, row in rows.items() if row is None}
         for name in lost:
@@ -209,6 +235,7 @@ class CacheDb:
 
     def discard(self, channel: str) -> None:
         """Hide a channel's lines; they are deleted at the next save."""
+        self._expired.pop(channel, None)
         if self._rows.pop(channel, None) is not None:
             self._discarded.add(channel)
 

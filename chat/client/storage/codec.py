@@ -10,9 +10,10 @@ from dataclasses import MISSING, asdict, fields
 from typing import Any
 
 from chat.client.model.fold import Reactions, merge_reactions
+from chat.client.model.membership import FollowedThread, Mute, settings_from
 from chat.client.model.preferences import Preference
 from chat.client.model.records import ChannelRecord
-from chat.client.model.state import Delivery, Message
+from chat.client.model.state import Delivery, Message, Moderation
 from chat.client.storage.json_values import (
     InvalidValue,
     flag,
@@ -25,11 +26,14 @@ from chat.client.storage.json_values import (
     word,
 )
 from chat.protocol.limits import LIST_MAX, REACTIONS_MAX, REACTORS_MAX, TEXT_MAX, TIME_MAX
+from chat.rights import DEFAULT, ChannelSettings
 
-__all__ = ["channel_from", "channel_json", "line_from", "line_json"]
+__all__ = ["THREAD_ONLY", "channel_from", "channel_json", "line_from", "line_json"]
 
 _DELETED = "erased"
 """The key of `Message.deleted` on disk, as in the protocol."""
+THREAD_ONLY = ',"thread_only":true'
+"""Occurs in the JSON of a line if and only if the line is `thread_only`."""
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _DEFAULTS = {each.name: each.default for each in fields(Message) if each.default is not MISSING}
 _NEEDED = [each.name for each in fields(Message) if each.default is MISSING]
@@ -84,6 +88,16 @@ def _count(value: Any) -> tuple[str, int]:
     return word(emoji), _bounded(count)
 
 
+def _settings(value: Any) -> ChannelSettings:
+    """Decode a channel's settings; those with their default are not stored."""
+    if type(value) is not dict:
+        raise InvalidValue(f"{value!r} is not an object")
+    for name, default in DEFAULT._asdict().items():
+        if type(value.get(name, default)) is not type(default):
+            raise InvalidValue(f"{value!r} are not settings of a channel")
+    return settings_from(value)
+
+
 _MESSAGE = record(
     Message,
     channel=word,
@@ -106,6 +120,10 @@ _MESSAGE = record(
     rev=number,
     delivery=Delivery,
     reason=text,
+    thread_only=flag,
+    moderation=optional(
+        record(Moderation, act=word, by=word, until=optional(_time), reason=_text),
+    ),
 )
 _RECORD = record(
     ChannelRecord,
@@ -122,6 +140,19 @@ _RECORD = record(
     marked=_bounded,
     preference=record(Preference, pinned=_bounded, muted=flag, level=text),
     pins=tuple_of(number),
+    settings=_settings,
+    mute=optional(record(Mute, by=text, until=optional(_time), reason=text)),
+    threads=tuple_of(
+        record(
+            FollowedThread,
+            root=_bounded,
+            read=_bounded,
+            unread=_bounded,
+            mentions=_bounded,
+            following=flag,
+            marked=_bounded,
+        )
+    ),
 )
 
 
@@ -139,6 +170,8 @@ def line_json(line: Message) -> str:
         value = getattr(line, name)
         if value != default:
             values[name] = value
+    if line.moderation is not None:
+        values["moderation"] = asdict(line.moderation)
     if line.deleted:
         values[_DELETED] = values.pop("deleted")
     if line.rev == line.seq:
@@ -163,7 +196,9 @@ def line_from(body: str | bytes) -> Message:
 
 def channel_json(channel: ChannelRecord) -> str:
     """Encode a channel."""
-    return _encode(asdict(channel))
+    settings = channel.settings._asdict()
+    changed = {name: each for name, each in settings.items() if each != getattr(DEFAULT, name)}
+    return _encode({**asdict(channel), "settings": changed})
 
 
 def channel_from(body: str | bytes) -> ChannelRecord:

@@ -8,14 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from chat.client.model.channel import Channel
 from chat.client.model.fold import message_of
 from chat.client.model.log_view import EMPTY_PAGE_PAUSE, PAGE_PAUSE, Change
+from chat.client.model.membership import Invitation
 from chat.client.model.notifications import NotificationRules
-from chat.client.model.state import Message, Notice, NotificationDue, Update
+from chat.client.model.state import (
+    MembershipEnded,
+    Message,
+    Notice,
+    NotificationDue,
+    Update,
+)
 from chat.client.network.backoff import PAUSE_MAX, Backoff
 from chat.client.network.session import Session, ask_with_retries, refusal_of
 from chat.client.storage.account import Account
@@ -27,6 +34,8 @@ from chat.protocol.commands import AnsweredBy, History, Join
 from chat.protocol.frames import (
     ErrorFrame,
     Heads,
+    Ignored,
+    Invited,
     Joined,
     Preferences,
     PresenceFrame,
@@ -39,7 +48,8 @@ from chat.protocol.frames import (
 )
 from chat.protocol.items import Event, Item
 from chat.protocol.values import CHANNELS_MAX
-from chat.text import fold, is_direct
+from chat.rights import MEMBER, OWNER
+from chat.text import GENERAL, fold, is_direct
 
 __all__ = ["ChannelSync"]
 
@@ -61,6 +71,7 @@ class ChannelSync:
         put: takes notices.
         tasks: run the requests; end with the session.
         rules: which messages notify the user.
+        has_rooms: whether the server knows roles, moderation and followed threads.
     """
 
     def __init__(
@@ -71,6 +82,8 @@ class ChannelSync:
         put: Callable[[Update], None],
         tasks: Tasks,
         rules: NotificationRules,
+        *,
+        has_rooms: bool,
     ) -> None:
         self._account = account
         self._rules = rules
@@ -78,13 +91,14 @@ class ChannelSync:
         self._publisher = publisher
         self._put = put
         self._tasks = tasks
+        self._has_rooms = has_rooms
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._repairing: set[str] = set()
         self._outdated: set[str] = set()
         """Channels to read from the beginning, because an erased person's lines are cached."""
         self._awaiting_join: set[str] = set()
         self._to_join: dict[str, None] = {}
-        self.markers = MarkerSync(account, self.ask, tasks)
+        self.markers = MarkerSync(account, self.ask, tasks, has_rooms=has_rooms)
         self.preferences = PreferenceSync(account, self.ask, publisher, put, tasks)
 
     # Start
@@ -104,10 +118,9 @@ class ChannelSync:
                 self._forget(channel)
         for membership in welcome.channels:
             channel = self._account.ensure_channel(membership.channel)
-            channel.is_member = True
-            channel.topic, channel.role = membership.topic, membership.role
             channel.server_read = membership.read
             channel.view.check_log(membership.epoch, membership.head)
+            channel.listed(membership)
             channel.view.apply_counts(
                 membership.read, membership.unread, membership.mentions, membership.head
             )
@@ -116,6 +129,10 @@ class ChannelSync:
                 self._to_join[channel.name] = None
             self.markers.schedule(channel)
         self._to_join.update(dict.fromkeys(again))
+        self._set_ignored(welcome.ignored)
+        invitations = map(Invitation.from_frame, welcome.invited)
+        self._account.invitations = {each.channel: each for each in invitations}
+        self._publisher.invitations_changed()
         self._publisher.publish_list()
         if self._to_join:
             self._tasks.start(self._join_all())
@@ -174,7 +191,12 @@ class ChannelSync:
             case Heads():
                 self._heads(frame)
             case Removed():
-                self.forget(frame.channel)
+                self._removed(frame)
+            case Invited():
+                self._invited(frame)
+            case Ignored():
+                self._set_ignored(frame.names)
+                self._publisher.publish_list()
             case ErrorFrame(channel=str(name), retryable=True):
                 channel = self._account.channels.get(name)
                 if channel is not None and name not in self._awaiting_join:
@@ -194,12 +216,7 @@ class ChannelSync:
                 self._changed(channel, channel.view.apply_event(frame), missed=False)
                 self._repair_if_needed(channel)
             case Read():
-                channel.server_read = max(channel.server_read, frame.seq)
-                head = frame.head or channel.view.head  # older servers do not send `head`
-                channel.view.apply_counts(frame.seq, frame.unread, frame.mentions, head)
-                self._account.recount(channel)
-                self._account.touch(channel)
-                self._publisher.channel_changed(channel.name)
+                self._read(channel, frame)
             case Preferences(hidden=True):
                 self._forget(channel)
             case Preferences():
@@ -212,6 +229,18 @@ class ChannelSync:
                     self._publisher.typing_changed(channel)
             case Tick():
                 self._publisher.tick(channel, channel.tick(frame))
+
+    def _read(self, channel: Channel, frame: Read) -> None:
+        """Apply a read marker that was moved on any device."""
+        if frame.thread is not None:
+            channel.view.threads.apply_read(frame)
+        else:
+            channel.server_read = max(channel.server_read, frame.seq)
+            head = frame.head or channel.view.head  # older servers do not send `head`
+            channel.view.apply_counts(frame.seq, frame.unread, frame.mentions, head)
+            self._account.recount(channel)
+        self._account.touch(channel)
+        self._publisher.channel_changed(channel.name)
 
     def _heads(self, frame: Heads) -> None:
         for channel in list(self._account.channels.values()):
@@ -266,6 +295,7 @@ class ChannelSync:
                 self._forget(channel)
                 return
         self._publisher.lines_changed(channel, change.lines, missed=missed)
+        self._publisher.expired(channel, change.expired)
         if not change.reset and any(entry.kind == "erased_user" for entry in change.entries):
             self._outdated.add(channel.name)
             self._repair(channel)
@@ -275,12 +305,56 @@ class ChannelSync:
             self._publisher.channel_changed(channel.name)
 
     def _notify(self, channel: Channel, entry: Item | Event) -> None:
-        is_new = entry.kind == "message" and entry.seq > channel.view.read
-        if is_new and self._rules.notifies(
-            channel.name, entry, self._account.me, channel.effective_preference
-        ):
-            text, me = entry.text or "", channel.view.me
-            self._put(NotificationDue(channel.name, entry.author, text, me, entry.thread))
+        view, read, follows = channel.view, channel.view.read, False
+        if entry.thread_only and entry.thread is not None:
+            thread = view.threads.get(entry.thread)
+            read, follows = thread.read, thread.following
+        is_new = entry.kind == "message" and entry.seq > read
+        if not is_new or self._account.ignores(entry.author):
+            return
+        preference = channel.effective_preference
+        if self._rules.notifies(channel.name, entry, self._account.me, preference, follows=follows):
+            self._put(
+                NotificationDue(
+                    channel.name,
+                    entry.author,
+                    entry.text or "",
+                    view.me,
+                    entry.thread,
+                    entry.thread_only,
+                )
+            )
+
+    def _removed(self, frame: Removed) -> None:
+        """Forget a channel that somebody else removed the user from; say who and why."""
+        self.forget(frame.channel)
+        if frame.act in ("kick", "ban", "deleted"):
+            self._put(
+                MembershipEnded(
+                    frame.channel, frame.act, frame.by or "", frame.until, frame.reason or ""
+                )
+            )
+
+    def _invited(self, frame: Invited) -> None:
+        invitation = Invitation.from_frame(frame.invitation)
+        known = self._account.invitations
+        is_known = known.pop(invitation.channel, None) is not None
+        if not frame.remove:  # the newest comes first
+            self._account.invitations = {invitation.channel: invitation, **known}
+        is_new = not frame.remove and not is_known
+        self._publisher.invitations_changed(invitation if is_new else None)
+
+    def _set_ignored(self, names: Sequence[str]) -> None:
+        self._account.set_ignored(names)
+        self._publisher.ignored_changed()
+
+    def role_changed(self, role: str) -> None:
+        """Apply the user's role on the server: its administrators own `#general`."""
+        channel = self._account.channels.get(GENERAL)
+        if channel is not None and self._has_rooms:
+            channel.role = OWNER if role == "admin" else MEMBER
+            self._account.touch(channel)
+            self._publisher.channel_changed(GENERAL)
 
     def _forget(self, channel: Channel) -> None:
         self._account.forget(channel)

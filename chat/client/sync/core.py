@@ -153,13 +153,30 @@ class Core:
 
     # Writing
 
-    def send(self, channel: str, text: str, me: bool = False, reply_to: int | None = None) -> str:
+    def send(
+        self,
+        channel: str,
+        text: str,
+        me: bool = False,
+        reply_to: int | None = None,
+        thread_only: bool = False,
+    ) -> str:
         """Add a message to the outbox, with emoji names replaced; return its cid.
+
+        A reply with `thread_only` does not appear in the channel's timeline; servers that do not
+        know this get an ordinary reply.
 
         Raises:
             Offline: the core has failed, so the text would be lost; `edit` does the same.
         """
-        return self._write("send", channel, text=with_emoji(text), me=me or None, reply_to=reply_to)
+        return self._write(
+            "send",
+            channel,
+            text=with_emoji(text),
+            me=me or None,
+            reply_to=reply_to,
+            thread_only=thread_only or None,
+        )
 
     def edit(self, channel: str, seq: int, text: str) -> str:
         """Replace the text of the user's own message; return the cid."""
@@ -224,6 +241,10 @@ class Core:
         """Load a message and its surroundings, also from the server; return whether it exists."""
         return self._run_async(lambda engine: engine.reach(channel, seq))
 
+    def thread_with(self, channel: str, seq: int) -> Future[int | None]:
+        """Return the root of a known reply that is only in its thread; otherwise None."""
+        return self._query(lambda engine: engine.thread_with(channel, seq))
+
     def near(self, channel: str, seq: int) -> Future[list[Message]]:
         """Return some lines around a message, in order, without showing them."""
         return self._run_async(lambda engine: engine.near(channel, seq))
@@ -255,6 +276,10 @@ class Core:
     def mark(self, channel: str, seq: int) -> None:
         """Move the read marker forward to `seq`; if offline, the server gets it later."""
         self._post(lambda engine: engine.mark(channel, seq))
+
+    def mark_thread(self, channel: str, root: int, seq: int) -> None:
+        """Move the user's marker in a thread forward to `seq`."""
+        self._post(lambda engine: engine.mark_thread(channel, root, seq))
 
     def prefer(self, channel: str, change: PreferenceChange) -> None:
         """Change a channel's preferences; if offline, the server gets them later."""

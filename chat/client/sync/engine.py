@@ -201,8 +201,9 @@ class Engine:
             return
         lines, lowest = self.account.lines_before(channel, channel.shown_from, PAGE)
         if lowest < channel.shown_from:
+            replies = self.account.thread_only(channel, channel.shown_from, lowest)
             channel.shown_from = lowest
-            self.publisher.lines_changed(channel, lines, missed=True)
+            self.publisher.lines_changed(channel, [*lines, *replies], missed=True)
         elif not channel.is_complete and self._live is not None and channel.view.epoch:
             self._live.channel_sync.load_before(channel, channel.shown_from)
             return
@@ -238,6 +239,8 @@ class Engine:
         if channel is None:
             return []
         lines: list[Message] = []
+        if root := self.thread_with(name, seq):
+            return [line for line in self.account.thread(channel, root) if line.seq][-2 * NEAR :]
         if span := channel.view.coverage.around(seq):
             before = min(seq + NEAR, span[1]) + 1
             lines, _ = self.account.lines_before(channel, before, 2 * NEAR)
@@ -265,6 +268,24 @@ class Engine:
         self.publisher.channel_changed(name)
         if self._live is not None:
             self._live.channel_sync.markers.schedule(channel)
+
+    def thread_with(self, name: str, seq: int) -> int | None:
+        """Return the root of a known reply that is only in its thread; otherwise None."""
+        channel = self.account.channels.get(name)
+        line = channel.view.line(seq) if channel is not None else None
+        return line.thread if line is not None and line.thread_only else None
+
+    def mark_thread(self, name: str, root: int, seq: int) -> None:
+        """Move the user's marker in a thread, and send it."""
+        channel = self.account.channels.get(name)
+        if channel is None or not self._local.connection.has_rooms:
+            return
+        thread = channel.view.threads.get(root)
+        if thread.following and seq > thread.read:
+            self.account.mark_thread(channel, root, seq)
+            self.publisher.channel_changed(name)
+            if self._live is not None:
+                self._live.channel_sync.markers.schedule(channel)
 
     def prefer(self, name: str, change: PreferenceChange) -> None:
         """Change a channel's preferences, and send the change."""

@@ -12,9 +12,15 @@ from chat.text import fold, is_direct
 
 __all__ = ["Unread", "Waiting", "Why", "unread_of", "urgency"]
 
-Why = Literal["mention", "reply", "direct", "message"]
+Why = Literal["mention", "reply", "thread", "direct", "message"]
 _MOST = 300  # per channel: the rest is read in the channel itself
-_WEIGHT: dict[Why, int] = {"mention": 0, "reply": 0, "direct": 1, "message": 2}
+_WEIGHT: dict[Why, int] = {
+    "mention": 0,
+    "reply": 0,
+    "thread": 1,
+    "direct": 1,
+    "message": 2,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +59,25 @@ def _order(channel: Channel) -> tuple[bool, int, bool, bool, str]:
 
 def _is_listed(channel: Channel) -> bool:
     """Whether the inbox lists the channel; a muted one only for mentions."""
-    return (
-        channel.view.mentions if channel.effective_preference.muted else channel.view.unread
-    ) > 0
+    view = channel.view
+    if channel.effective_preference.muted:
+        return view.mentions > 0 or any(thread.mentions for thread in view.threads.waiting)
+    return view.unread > 0 or bool(view.threads.waiting)
 
 
 def _unread_in(account: Account, channel: Channel) -> Unread:
-    view, me = channel.view, fold(account.me)
+    view = channel.view
     lines, _ = account.lines_before(channel, view.position + 1, _MOST)
-    unread = [
+    unread = [line for line in lines if view.weight(line, view.read)[0]]
+    replies = [
         line
-        for line in lines
-        if line.kind == "message"
-        and not line.deleted
-        and (line.seq or 0) > view.read
-        and fold(line.author) != me
+        for thread in view.threads.waiting
+        for line in account.thread(channel, thread.root)
+        if line.thread_only and view.weight(line, thread.read)[0]
     ]
-    waiting = tuple(Waiting(line, _reason(channel, line, account.me)) for line in unread)
-    return Unread(channel.name, waiting, max(0, view.unread - len(waiting)))
+    found = sorted([*unread, *replies], key=lambda line: line.seq or 0)
+    waiting = tuple(Waiting(line, _reason(channel, line, account.me)) for line in found)
+    return Unread(channel.name, waiting, max(0, view.unread - len(unread)))
 
 
 def _reason(channel: Channel, line: Message, me: str) -> Why:
@@ -79,4 +86,6 @@ def _reason(channel: Channel, line: Message, me: str) -> Why:
         return "reply"
     if is_for(line, me):  # also a reply to a message that is not cached
         return "mention"
+    if line.thread_only:
+        return "thread"
     return "direct" if is_direct(channel.name) else "message"

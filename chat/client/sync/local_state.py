@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from chat.client.config.paths import ClientPaths
 from chat.client.config.settings import ClientSettings
+from chat.client.model.membership import ROOMS
 from chat.client.model.sign_in import ACCOUNTS, Refusal
 from chat.client.model.state import ConnectionChanged, Link, Notice, SavedChanged, Update
 from chat.client.storage.account import Account
@@ -161,6 +162,7 @@ class LocalState:
             text_limit=welcome.limits.text,
             role=welcome.role,
             has_accounts=ACCOUNTS in welcome.features,
+            has_rooms=ROOMS in welcome.features,
         )
         self.account.signed_in(server)
         self.publish_saved()

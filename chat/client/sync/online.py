@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeGuard, TypeVar, cast
 
+from chat.client.model.membership import ROOMS
 from chat.client.model.notifications import NotificationRules
 from chat.client.model.sign_in import ACCOUNTS, Credential
 from chat.client.model.state import DeviceAdded, Link, Notice
@@ -29,23 +30,38 @@ from chat.protocol.codec import encode
 from chat.protocol.commands import (
     AccountCommand,
     AnsweredBy,
+    Archive,
     Ban,
+    BaseCommand,
+    ChangeChannel,
+    Create,
     CreateInvitation,
     CreateLink,
+    Decline,
+    DeleteChannel,
+    Follow,
     Hello,
+    Ignore,
+    Invite,
     Join,
+    Kick,
     Leave,
     ListBans,
     ListDevices,
     ListInvitations,
     ListUsers,
+    MuteUser,
     Prefer,
     ReadAudit,
     ResumeFrom,
     Revoke,
     SetPassword,
+    SetRole,
     SetStatus,
     Unban,
+    Unignore,
+    Uninvite,
+    Unmute,
 )
 from chat.protocol.frames import Account, ServerFrame, Welcome
 from chat.text import is_builtin, printable_line
@@ -133,10 +149,13 @@ class Online:
         account.renamed(welcome.user)
         account.note_hello_limits(welcome.limits.frame, welcome.limits.channels)
         again = [c.name for c in account.channels.values() if is_builtin(c.name) and c.is_member]
-        channel_sync = ChannelSync(account, session, publisher, put, tasks, self._rules)
-        self.live = LiveSession(session, channel_sync, frozenset(welcome.features))
+        features = frozenset(welcome.features)
+        channel_sync = ChannelSync(
+            account, session, publisher, put, tasks, self._rules, has_rooms=ROOMS in features
+        )
+        self.live = LiveSession(session, channel_sync, features)
         channel_sync.start(welcome, self._resumed, again)
-        self._sender.begin(session, channel_sync)
+        self._sender.begin(session, channel_sync, has_rooms=ROOMS in features)
         if local.status != "online":
             self.send_status()
         local.signed_in(welcome)
@@ -155,6 +174,8 @@ class Online:
             return  # an answer
         if frame.account.role != self._local.connection.role:
             self._local.role_changed(frame.account.role)
+            if self.live is not None:
+                self.live.channel_sync.role_changed(frame.account.role)
             self._local.put(Notice(f"Your role on this server is now {frame.account.role}."))
         if frame.device is not None and not frame.device.current:
             self._local.put(DeviceAdded())
@@ -228,7 +249,13 @@ class Online:
         """
         if _hides(command) and "hidden" not in features:
             raise CommandError(ErrorCode.FORBIDDEN, "this server is too old to hide channels")
-        if not isinstance(command, _OF_ACCOUNTS):
+        if (what := _of_rooms(command)) and ROOMS not in features:
+            raise CommandError(
+                ErrorCode.FORBIDDEN,
+                f"This server is too old for {what}: it does not support private channels, roles, "
+                "moderation and followed threads.",
+            )
+        if what or not isinstance(command, _OF_ACCOUNTS):
             return
         if ACCOUNTS not in features:
             raise CommandError(
@@ -277,6 +304,35 @@ _OF_ACCOUNTS = (
     ListBans,
     ReadAudit,
 )
+
+
+_OF_ROOMS: dict[type[BaseCommand], str] = {
+    Create: "/create",
+    Kick: "/kick",
+    MuteUser: "/mute @NAME",
+    Unmute: "/unmute @NAME",
+    SetRole: "roles in channels",
+    Invite: "/invite",
+    Uninvite: "/uninvite",
+    Decline: "/decline",
+    ChangeChannel: "/channel",
+    Archive: "/archive",
+    DeleteChannel: "/delete-channel",
+    Ignore: "/ignore",
+    Unignore: "/unignore",
+    Follow: "/follow",
+    Ban: "bans from channels",
+    Unban: "bans from channels",
+    ListBans: "bans from channels",
+}
+"""What the user did, by the command that it needs; bans only with a channel."""
+
+
+def _of_rooms(command: object) -> str:
+    """Return what the user did, if the command needs a server with rooms; else an empty text."""
+    if isinstance(command, Ban | Unban | ListBans) and command.channel is None:
+        return ""
+    return next((what for kind, what in _OF_ROOMS.items() if isinstance(command, kind)), "")
 
 
 def _hides(command: object) -> TypeGuard[Prefer]:

@@ -13,12 +13,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from chat.client.model.channel import Channel
+from chat.client.model.membership import Invitation
 from chat.client.model.records import OutboxRow
 from chat.client.model.state import (
     ChannelChanged,
     ChannelInfo,
     ChannelRemoved,
     ChannelsChanged,
+    IgnoredChanged,
+    InvitationsChanged,
     Message,
     ThreadChanged,
     TimelineChanged,
@@ -101,7 +104,10 @@ class _Changes:
 
     lines: dict[int | str, Message] = field(default_factory=dict)
     """By seq, or by cid without one."""
+    replies: dict[int, Message] = field(default_factory=dict)
+    """Replies that are only in their threads, by seq."""
     removed: list[str] = field(default_factory=list)
+    expired: int = 0
     is_missed: bool = False
     has_edges: bool = False
     has_members: bool = False
@@ -193,15 +199,23 @@ class ThreadPublisher:
         if self.shows(channel):
             self._changes.remove(cid)
 
+    def expired(self, channel: Channel, up_to: int) -> None:
+        """Collect that all texts up to `up_to` were erased."""
+        if self.shows(channel):
+            self._changes.expired = max(self._changes.expired, up_to)
+
     def flush(self) -> None:
         """Publish the collected changes."""
         channel = self._account.channels.get(self._channel)
         changes, self._changes = self._changes, _Changes()
         if channel is not None and changes != _Changes():
-            removed = tuple(changes.removed)
-            self._publish(
-                channel, TimelineChanged(channel.name, tuple(changes.in_order()), removed)
+            update = TimelineChanged(
+                channel.name,
+                tuple(changes.in_order()),
+                tuple(changes.removed),
+                expired=changes.expired,
             )
+            self._publish(channel, update)
 
     # Loading from the server
 
@@ -259,6 +273,7 @@ class ThreadPublisher:
             reset=change.reset,
             gap_before=(self._whole_from,) if is_torn and self._whole_from else (),
             complete=has_root,
+            expired=change.expired,
         )
         self._put(ThreadChanged(channel.name, self._asked, self._root, update))
 
@@ -305,7 +320,8 @@ class Publisher:
     ) -> None:
         """Collect new or changed lines; lines that the screens do not hold are ignored.
 
-        `missed`: they were read after they happened.
+        Replies that are only in their threads are published apart. `missed`: the lines were read
+        after they happened.
         """
         if channel.shown_from is None:
             return
@@ -314,10 +330,21 @@ class Publisher:
         changes = self._changes_of(channel)
         changes.is_missed |= missed and bool(lines)
         for line in lines:
-            if line.seq is None or (
+            if not line.is_in_channel:
+                changes.remove(line.cid or "")  # it may have been shown as rejected
+                if line.seq is not None:
+                    changes.replies[line.seq] = line
+            elif line.seq is None or (
                 line.seq >= channel.shown_from and channel.view.is_contiguous(line.seq)
             ):
                 changes.put(line)
+
+    def expired(self, channel: Channel, up_to: int) -> None:
+        """Collect that all texts of a channel up to `up_to` were erased."""
+        if up_to and channel.shown_from is not None:
+            changes = self._changes_of(channel)
+            changes.expired = max(changes.expired, up_to)
+            self.threads.expired(channel, up_to)
 
     def tick(self, channel: Channel, line: Message) -> None:
         """Add a line to a built-in channel; the oldest lines may be dropped."""
@@ -374,6 +401,14 @@ class Publisher:
         self._relisted.add(name)
         self._flush_soon()
 
+    def invitations_changed(self, new: Invitation | None = None) -> None:
+        """Publish the open invitations; `new` has just arrived."""
+        self._put(InvitationsChanged(tuple(self._account.invitations.values()), new))
+
+    def ignored_changed(self) -> None:
+        """Publish whom the user ignores."""
+        self._put(IgnoredChanged(self._account.ignored))
+
     def publish_list(self) -> None:
         """Publish the complete list."""
         self._listed = None
@@ -393,7 +428,8 @@ class Publisher:
         waiting = [row.line(view.me) for row in rows]
         self._changes.pop(channel.name, None)
         gaps, is_complete = self._edges[channel.name] = self._edges_of(channel)
-        shown = [*lines, *channel.ticks, *(line for line in waiting if line is not None)]
+        unsent = (line for line in waiting if line is not None and line.is_in_channel)
+        shown = [*lines, *channel.ticks, *unsent]
         self._put(
             TimelineChanged(
                 channel.name,
@@ -401,6 +437,7 @@ class Publisher:
                 reset=True,
                 gap_before=gaps,
                 complete=is_complete,
+                replies=tuple(self._account.thread_only(channel, view.position + 1, lowest)),
             )
         )
         self._put(channel.members())
@@ -420,6 +457,8 @@ class Publisher:
             if channel.shown_from is not None:
                 self.open(channel)
         self.publish_list()
+        self.ignored_changed()
+        self.invitations_changed()
 
     # Within
 
@@ -454,6 +493,8 @@ class Publisher:
             gap_before=None if edges == known else edges[0],
             complete=None if edges == known else edges[1],
             missed=bool(changes.lines) and changes.is_missed,
+            replies=tuple(changes.replies.values()),
+            expired=changes.expired,
         )
         self._edges[channel.name] = edges
         if update != TimelineChanged(channel.name):

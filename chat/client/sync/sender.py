@@ -6,6 +6,7 @@ Rows are stored and shown without a connection too; each channel sends one row a
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,8 @@ class Sender:
         self._local = local
         self._tasks = tasks
         self._session: Session | None = None
+        self._has_rooms = False
+        """Whether the server of the session knows replies that are only in their threads."""
         self._busy: set[str] = set()
 
     @property
@@ -104,9 +107,10 @@ class Sender:
 
     # Sending
 
-    def begin(self, session: Session, channel_sync: ChannelSync) -> None:
+    def begin(self, session: Session, channel_sync: ChannelSync, *, has_rooms: bool) -> None:
         """Send all rows through a session, and new ones from now on."""
         self._session, self._channel_sync = session, channel_sync
+        self._has_rooms = has_rooms
         self.save_again()
         for name in self._outbox.channels():
             self.send(name)
@@ -138,7 +142,7 @@ class Sender:
         if not self._is_waiting(row):
             return 0.0
         try:
-            command = session.command_of(row)
+            command = session.command_of(row if self._has_rooms else _for_old_servers(row))
             await self._channel_sync.join_direct(row.channel)
             answer = await session.ask(command)
         except ValueError as error:
@@ -199,3 +203,11 @@ class Sender:
         else:
             title = channel_title(row.channel, account.me)
             self._local.put(Notice(f"{title}: {reason}", "error"))
+
+
+def _for_old_servers(row: OutboxRow) -> OutboxRow:
+    """Return a row without the fields that servers without rooms do not know."""
+    if not row.fields.get("thread_only"):
+        return row
+    fields = {name: value for name, value in row.fields.items() if name != "thread_only"}
+    return replace(row, command=json.dumps(fields))

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from chat.client.model.channel import Channel
+from chat.client.model.membership import FollowedThread
 from chat.client.model.preferences import Preference, PreferenceChange
 from chat.client.model.state import Notice, Update
 from chat.client.storage.account import Account
@@ -25,12 +26,13 @@ MARK_DELAY = 0.2
 
 
 class MarkerSync:
-    """Sends the read markers of one account through one session.
+    """Sends the read markers of one account, those of threads too, through one session.
 
     Args:
         account: the account.
         ask: sends a command until it is answered.
         tasks: run the requests; end with the session.
+        has_rooms: whether the server knows markers of threads.
     """
 
     def __init__(
@@ -38,16 +40,19 @@ class MarkerSync:
         account: Account,
         ask: Callable[[AnsweredBy[Ok]], Awaitable[Ok]],
         tasks: Tasks,
+        *,
+        has_rooms: bool,
     ) -> None:
         self._account = account
         self._ask = ask
         self._tasks = tasks
+        self._has_rooms = has_rooms
         self._busy: set[str] = set()
 
     def schedule(self, channel: Channel) -> None:
         """Send the read marker if it is further than the server's."""
-        wanted = self._marker_to_send(channel) > channel.server_read and channel.is_stored
-        if wanted and channel.is_attached and channel.name not in self._busy:
+        wanted = self._marker_to_send(channel) > channel.server_read or self._threads_of(channel)
+        if wanted and channel.is_stored and channel.is_attached and channel.name not in self._busy:
             self._busy.add(channel.name)
             self._tasks.start(self._send(channel))
 
@@ -56,21 +61,40 @@ class MarkerSync:
         """Return the marker to send: never above the head of the server's log."""
         return min(channel.view.read, channel.view.head)
 
+    def _threads_of(self, channel: Channel) -> list[FollowedThread]:
+        """Return the threads whose marker the server does not have."""
+        return channel.view.threads.unsent if self._has_rooms else []
+
     async def _send(self, channel: Channel) -> None:
         try:
-            while self._marker_to_send(channel) > channel.server_read:
+            await self._send_marker(channel)
+            while threads := self._threads_of(channel):
                 await asyncio.sleep(MARK_DELAY)
-                seq, epoch = self._marker_to_send(channel), channel.view.epoch
-                if seq <= channel.server_read:  # sent by another client, or the log was replaced
-                    continue
-                await self._ask(Mark(channel=channel.name, seq=seq))
-                if channel.view.epoch == epoch:
-                    channel.server_read = max(channel.server_read, seq)
-                self._account.touch(channel)
+                await self._send_thread(channel, threads[0].root)
         except CommandError as error:
             _log.warning("a read marker was refused: %s", error.code)
         finally:
             self._busy.discard(channel.name)
+
+    async def _send_thread(self, channel: Channel, root: int) -> None:
+        read = channel.view.threads.get(root).read
+        try:
+            await self._ask(Mark(channel=channel.name, seq=read, thread=root))
+        except CommandError as error:  # not sent again
+            _log.warning("a thread's read marker was refused: %s", error.code)
+        channel.view.threads.marked(root, read)
+        self._account.touch(channel)
+
+    async def _send_marker(self, channel: Channel) -> None:
+        while self._marker_to_send(channel) > channel.server_read:
+            await asyncio.sleep(MARK_DELAY)
+            seq, epoch = self._marker_to_send(channel), channel.view.epoch
+            if seq <= channel.server_read:  # sent by another client, or the log was replaced
+                continue
+            await self._ask(Mark(channel=channel.name, seq=seq))
+            if channel.view.epoch == epoch:
+                channel.server_read = max(channel.server_read, seq)
+            self._account.touch(channel)
 
 
 class PreferenceSync:

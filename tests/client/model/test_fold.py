@@ -138,7 +138,7 @@ def test_a_line_stored_by_an_older_client_keeps_all_names() -> None:
 
 def test_reactions_list_names_and_the_number_of_others() -> None:
     message = crowded("bob", "carol")
-    assert describe(message).endswith("(+1 bob, carol and 1,202 others; heart bob)")
+    assert describe(message, str).endswith("(+1 bob, carol and 1,202 others; heart bob)")
     announcer, log = Announcer(), Log()
     first = TimelineChanged("#general", upserts=(message,), reset=True)
     announcer.announce(log.apply(first))

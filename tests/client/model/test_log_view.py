@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chat.client.model.fold import SHOWN_KINDS, message_of
+from chat.client.model.fold import SHOWN_KINDS, erased, message_of
 from chat.client.model.log_view import BrokenLog, LogView
 from chat.client.model.state import Message
 from chat.protocol.frames import Page
@@ -24,7 +26,12 @@ class Follower:
 
     def __init__(self) -> None:
         self.stored: dict[int, Message] = {}
-        self.view = LogView("#c", ME, self.stored.get, self.stored.clear)
+        self.view = LogView("#c", ME, self.stored.get, self.stored.clear, self.expire)
+
+    def expire(self, up_to: int, seq: int) -> None:
+        for at, line in self.stored.items():
+            if at <= up_to and line.kind == "message" and not line.deleted:
+                self.stored[at] = erased(line, seq)
 
     def flush(self) -> None:
         self.stored.update(self.view.changed)
@@ -54,21 +61,32 @@ def fetched_anew(log: FakeLog) -> dict[int, Message]:
     return {i.seq: message_of(log.channel, i) for i in items if i.kind in SHOWN_KINDS}
 
 
+def as_shown(lines: dict[int, Message]) -> dict[int, Message]:
+    """Return the lines without the `rev` of erased ones, which never change again."""
+    return {seq: replace(line, rev=0) if line.deleted else line for seq, line in lines.items()}
+
+
 def grow(log: FakeLog, dice: random.Random) -> None:
     """Append one event that a server would accept."""
     messages = [e.seq for e in log.events if e.kind == "message"]
     alive = [seq for seq in messages if not log.item(seq).erased]
     kind = dice.choice(
-        ["message", "message", "edit", "delete", "react", "react", "pin", "topic", "new"]
+        ["message", "message", "edit", "delete", "react", "react", "pin", "topic", "new", "expire"]
     )
+    up_to = max((e.up_to or 0 for e in log.events), default=0)
     author = dice.choice(NAMES)
     mentions = tuple(name for name in NAMES if dice.random() < 0.3)
     if kind == "new":
         log.append(author, "poll")
     elif kind == "topic":
         log.append(author, "topic", topic=f"t{log.head}")
-    elif kind == "message" or not alive:
-        log.append(author, text=f"m{log.head}", mentions=mentions, me=dice.random() < 0.2)
+    elif kind == "expire" and up_to < log.head:
+        log.append("server", "expire", up_to=dice.randrange(up_to, log.head) + 1)
+    elif kind in ("message", "expire") or not alive:
+        is_reply = bool(alive) and dice.random() < 0.2
+        root = dice.choice(alive) if is_reply else None
+        thread: dict[str, Any] = {"reply_to": root, "thread": root, "thread_only": is_reply}
+        log.append(author, text=f"m{log.head}", mentions=mentions, me=dice.random() < 0.2, **thread)
     elif kind == "edit":
         target = dice.choice(alive)
         log.append(
@@ -152,7 +170,7 @@ def test_state_with_events_equals_freshly_fetched_state(seed: int) -> None:
         follower.read_on(log)
     follower.read_back(log)
     assert follower.view.position == log.head
-    assert follower.lines() == fetched_anew(log)
+    assert as_shown(follower.lines()) == as_shown(fetched_anew(log))
     assert follower.view.is_countable
     if not follower.view.needs_recount:
         assert (follower.view.unread, follower.view.mentions) == log.counts(ME, 0)

@@ -135,13 +135,21 @@ class FakeCore(Core):
     def close_thread(self) -> None:
         self._note("close_thread")
 
-    def send(self, channel: str, text: str, me: bool = False, reply_to: int | None = None) -> str:
-        self._note("send", channel, text, me, reply_to)
+    def send(
+        self,
+        channel: str,
+        text: str,
+        me: bool = False,
+        reply_to: int | None = None,
+        thread_only: bool = False,
+    ) -> str:
+        self._note("send", channel, text, me, reply_to, *(["thread_only"] if thread_only else []))
         cid = f"mine-{next(self._cids)}"
         pending = said(
             None, "me", text, channel, cid=cid, delivery=Delivery.PENDING, me=me, reply_to=reply_to
         )
-        self.tell(TimelineChanged(channel, upserts=(pending,)))
+        if not thread_only:
+            self.tell(TimelineChanged(channel, upserts=(pending,)))
         return cid
 
     def edit(self, channel: str, seq: int, text: str) -> str:
@@ -187,6 +195,14 @@ class FakeCore(Core):
 
     def mark(self, channel: str, seq: int) -> None:
         self._note("mark", channel, seq)
+
+    def mark_thread(self, channel: str, root: int, seq: int) -> None:
+        self._note("mark_thread", channel, root, seq)
+
+    def thread_with(self, channel: str, seq: int) -> Future[int | None]:
+        future = Future[int | None]()
+        future.set_result(None)
+        return future
 
     def prefer(self, channel: str, wish: PreferenceChange) -> None:
         self._note("prefer", channel, wish)

@@ -77,19 +77,36 @@ def test_lines_are_found_by_the_content_of_their_json(cache: CacheDb) -> None:
     assert [m.text for m in found] == ["Tea", "é"]
 
 
-def test_unread_lines_are_counted(cache: CacheDb) -> None:
-    cache.save(
-        [
-            line(1, mentions=("Alice",)),
-            line(2, author="ALICE"),
-            line(3, deleted=True),
-            line(4, kind="join"),
-            line(5),
-        ],
-        [RECORD],
-    )
-    assert cache.count_above("#c", 0, "alice", 100) == (2, 1)
-    assert cache.count_above("#c", 1, "alice", 100) == (1, 0)
+def test_replies_in_threads_are_read_apart_from_the_timeline(cache: CacheDb) -> None:
+    quoted = line(3, thread=1, text=',"thread_only":true')
+    cache.save([line(1), line(2, thread=1, thread_only=True), quoted], [RECORD])
+    assert [m.seq for m in cache.lines_before("#c", 9, 1, 9)] == [1, 3]
+    assert [m.seq for m in cache.thread_only("#c", 9, 1, 9)] == [2]
+    assert [m.seq for m in cache.thread("#c", 1, 9)] == [1, 2, 3]
+
+
+def test_expired_texts_leave_the_file_at_the_next_save(cache: CacheDb) -> None:
+    lines = [
+        line(1, text="old words", pinned=True, reactions=(("👍", ("bob",)),)),
+        line(2, text="old words", thread=1, thread_only=True),
+        line(3, kind="topic", text="a topic"),
+        line(4, text="new words"),
+    ]
+    cache.save(lines, [RECORD])
+    cache.expire("#c", 3, 5)
+
+    def texts() -> list[tuple[str, bool]]:
+        found = filter(None, (cache.line("#c", seq) for seq in range(1, 5)))
+        return [(each.text, each.deleted) for each in found]
+
+    expected = [("", True), ("", True), ("a topic", False), ("new words", False)]
+    assert texts() == expected  # before the save
+    cache.save([], [RECORD])
+    assert texts() == expected
+    assert [m.seq for m in cache.thread_only("#c", 9, 1, 9)] == [2]
+    assert cache.line("#c", 1) == line(1, text="", deleted=True, rev=5)
+    cache.close()
+    assert all(b"old words" not in file.read_bytes() for file in cache.path.parent.iterdir())
 
 
 def test_a_write_that_fails_changes_nothing(cache: CacheDb) -> None:

@@ -26,7 +26,7 @@ from chat.client.tui.screens.confirm import Confirm
 
 __all__ = ["Inbox"]
 
-_SIGNS = {"mention": "@", "reply": "↳", "direct": "", "message": ""}
+_SIGNS = {"mention": "@", "reply": "↳", "thread": "↳", "direct": "", "message": ""}
 _AUTHOR = 12
 _LOW = 16
 """Rows of the terminal below which blank lines are left out."""

@@ -10,8 +10,9 @@ from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 
+from chat.client.model.describe import happening
 from chat.client.model.state import Delivery, Message, counted_reactions
-from chat.client.platform.local_time import local_time
+from chat.client.platform.local_time import local_time, moment
 from chat.client.presenter.markdown import SHOWN_MAX, blocks, gist, inline
 from chat.client.presenter.markdown import Block as Markup
 from chat.client.tui.timeline.graphemes import TAB, sanitize, truncate
@@ -39,8 +40,8 @@ def event_sentence(message: Message) -> str:
     who, text = truncate(message.author, _NAME), message.text.replace("\n", " ")
     if message.kind == "topic":
         return f"{who} set the topic: {text}" if text else f"{who} cleared the topic"
-    if message.kind == "role":
-        return f"{who} changed {truncate(message.user or '?', _NAME)}'s role to {text}"
+    if message.moderation is not None or message.kind in ("role", "settings"):
+        return happening(message, moment)
     if message.kind in ("join", "leave"):
         return joins_line([message])
     return " ".join(part for part in (who, truncate(message.kind, _NAME), text) if part)

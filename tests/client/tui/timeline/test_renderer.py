@@ -88,7 +88,7 @@ def test_actions_and_events_take_one_line() -> None:
     assert waves.lines[0].gutter == "12:01"
     assert look(event(1, "topic", text="tea")) == ["alice set the topic: tea"]
     assert look(event(1, "topic")) == ["alice cleared the topic"]
-    assert look(event(1, "role", text="owner", user="bob")) == ["alice changed bob's role to owner"]
+    assert look(event(1, "role", text="owner", user="bob")) == ["alice made bob the owner"]
     assert look(event(1, "join")) == ["alice joined"]
     assert look(event(1, "somersault", text="!")) == ["alice somersault !"]
     assert look(event(1, "tick", text="41 *42*")) == ["41 *42*"]
