@@ -182,14 +182,19 @@ class Subscriptions:
             if fold(channel) not in self._joining:
                 self._session.run(self._follow_unrequested([(channel, None)]))
 
-    def left(self, channel: str, seq: int) -> None:
-        """Leave a channel: the membership ended with the event `seq`."""
+    def left(self, channel: str, seq: int, frame: Removed | None) -> None:
+        """Leave a channel: the membership ended with the event `seq`.
+
+        `frame` is sent if somebody else ended it.
+        """
         if self._deferred is not None:
-            self._deferred.append(partial(self.left, channel, seq))
+            self._deferred.append(partial(self.left, channel, seq, frame))
             return
         live = self.channel(channel)
         if live is None or live.members[self] < seq:
             self._drop(channel, seq, "offline")
+            if frame is not None:
+                self.send(frame)
 
     def hidden(self, channel: str, head: int) -> None:
         """Leave a channel that the user, still a member, has hidden at its `head`."""
@@ -211,6 +216,7 @@ class Subscriptions:
         if self.channel(frame.channel) is not None:
             self.send(frame)
             self._drop(frame.channel, 0, self._context.presence.of(self.name))
+        self._left.pop(fold(frame.channel), None)
 
     def rights_changed(self, channel: str) -> None:
         """Hide that the user is typing, until they type again and have the right to be shown."""

@@ -62,8 +62,11 @@ class Member(Protocol):
         them, it stays closed.
         """
 
-    def left(self, channel: str, seq: int) -> None:
-        """Leave a channel: the membership ended with the event `seq`."""
+    def left(self, channel: str, seq: int, frame: Removed | None) -> None:
+        """Leave a channel: the membership ended with the event `seq`.
+
+        `frame` is sent if somebody else ended it.
+        """
 
     def hidden(self, channel: str, head: int) -> None:
         """Leave a channel that the user, still a member, has hidden at its `head`."""
@@ -327,10 +330,9 @@ class LiveChannels:
             case "join":
                 self.add_to_lists((author,), name, seq)
             case "leave":
+                frame = _removed(event) if "act" in event else None
                 for session in self.sessions_of(author):
-                    session.left(name, seq)
-                if "act" in event:
-                    self.send_to(author, _removed(event))
+                    session.left(name, seq, frame)
             case "deleted":
                 self._deleted(name, by=author)
             case "role" | "mute" | "settings":

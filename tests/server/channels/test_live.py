@@ -7,17 +7,28 @@ from collections.abc import Coroutine
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.protocol.frames import ErrorFrame, Joined
+from chat.protocol.frames import ChannelInvitation, ErrorFrame, Ignored, Invited, Joined, Removed
 from chat.protocol.items import EventFields
 from chat.server.channels.live import LiveChannel, LiveChannels
 from chat.server.channels.presence import PresenceBroadcaster
 from chat.server.subscriptions import Subscriptions
-from chat.store.operations import ChannelState, MemberPage, Membership, Preference, Resumed, User
+from chat.store.operations import (
+    ChannelState,
+    Commit,
+    MemberPage,
+    Membership,
+    OpenInvitation,
+    Preference,
+    Resumed,
+    User,
+)
 
 RECENT = 20
+CAROL = User(3, "carol")
 
 
 class Sink:
@@ -43,9 +54,9 @@ class Sink:
         return [int(part.split(b",")[0]) for part in b"".join(self.frames).split(b'"seq":')[1:]]
 
 
-def event(seq: int, kind: str = "message") -> EventFields:
-    """Return an event of alice's in #room."""
-    return {
+def event(seq: int, kind: str = "message", **more: Any) -> EventFields:
+    """Return an event of alice's in #room; `more` are its other fields."""
+    fields: Any = {
         "type": "event",
         "channel": "#room",
         "seq": seq,
@@ -53,7 +64,9 @@ def event(seq: int, kind: str = "message") -> EventFields:
         "ts": 0,
         "author": "alice",
         "kind": kind,
+        **more,
     }
+    return cast("EventFields", fields)
 
 
 class Session:
@@ -61,22 +74,27 @@ class Session:
 
     id = "session"
 
-    def __init__(self, channels: LiveChannels) -> None:
+    def __init__(self, channels: LiveChannels, *, is_welcomed: bool = True) -> None:
         self.sink = Sink()
         self.connection = cast("Any", self.sink)
         self.pages: list[tuple[int, bool]] = []
         self.refused: list[str] = []
+        self.told: list[tuple[object, list[int]]] = []
+        """Frames without an answer, each with the events that came before it."""
         self.heads: list[int] = []
         """Heads as of which the log will be read, without items; the last one again and again."""
+        self.is_slow = False
         self._tasks: set[asyncio.Task[None]] = set()
         context = SimpleNamespace(
+            loop=asyncio.get_running_loop(),
             channels=channels,
             presence=PresenceBroadcaster(asyncio.get_running_loop(), channels),
             reads=self,
             settings=SimpleNamespace(limits=None, resume_window=0),
         )
         self.subscriptions = Subscriptions(self, User(1, "alice"), cast("Any", context))
-        self.subscriptions.welcomed([], (), lambda: None)
+        if is_welcomed:
+            self.subscriptions.welcomed([], (), lambda: None)
 
     def send(self, frame: object) -> None:
         """Take a `joined` or an error."""
@@ -84,6 +102,8 @@ class Session:
             self.pages.append((frame.head, frame.complete))
         elif isinstance(frame, ErrorFrame):
             self.refused.append(frame.code)
+        elif isinstance(frame, Removed | Ignored | Invited):
+            self.told.append((frame, self.sink.seqs()))
 
     answer = send
 
@@ -93,11 +113,14 @@ class Session:
         self._tasks.add(task)
 
     async def log(self, _connection: object, _user: object, _query: object) -> list[Any]:
-        """Read the log."""
+        """Read the log or the membership."""
+        if not self.heads:  # a check of the right to be shown as typing
+            return cast("list[Any]", membership(0))
         head = self.heads.pop(0) if len(self.heads) > 1 else self.heads[0]
-        state, preference = ChannelState(1, "#room", "e", head, ""), Preference(0, False, "")
-        membership = Membership(state, "member", 0, 0, 0, preference)
-        return [(Resumed(membership, (), True, (), True), MemberPage("#room", (), None, 0))]
+        if self.is_slow:
+            await asyncio.sleep(0)
+        view = Resumed(membership(head), (), True, (), True)
+        return [(view, MemberPage("#room", (), None, 0))]
 
     def attach(self, head: int, *, is_read: bool = True) -> None:
         """Begin to attach with what was read up to `head`."""
@@ -113,6 +136,12 @@ class Session:
             )
 
         self.run(attach())
+
+
+def membership(head: int) -> Membership:
+    """Return alice's membership of #room."""
+    state, preference = ChannelState(1, "#room", "e", head, ""), Preference(0, False, "")
+    return Membership(state, "member", 0, 0, 0, preference)
 
 
 async def attached(channels: LiveChannels, head: int) -> Session:
@@ -265,6 +294,97 @@ async def test_repeated_leave_is_ignored() -> None:
     channels.deliver([event(2, "leave")])
     await deliver(channels, 4, 4)
     assert session.sink.seqs() == [4]
+
+
+async def test_kicked_user_gets_a_frame_right_after_the_event() -> None:
+    channels = LiveChannels()
+    session = await attached(channels, 0)
+    kick = event(2, "leave", by="bob", act="kick", reason="spam")
+    channels.deliver([event(1), kick, event(3)])
+    frame = Removed(channel="#room", act="kick", by="bob", reason="spam")
+    assert session.told == [(frame, [1, 2])]
+    assert session.sink.seqs() == [1, 2]
+
+
+async def test_kick_before_a_later_join_ends_nothing() -> None:
+    channels = LiveChannels()
+    session = await attached(channels, 5)  # after a kick and another join
+    channels.deliver([event(4, "leave", by="bob", act="kick"), event(5, "join"), event(6)])
+    assert session.told == []
+    assert session.sink.seqs() == [6]
+
+
+async def test_deleted_channel_is_left_by_all_and_its_name_begins_anew() -> None:
+    channels = LiveChannels()
+    session = await attached(channels, 7)
+    session.heads = [2]
+    channels.deliver([event(8, "deleted", author="bob"), event(1, "join"), event(2)])
+    await deliver(channels, 3, 3)
+    frame = Removed(channel="#room", act="deleted", by="bob")
+    assert session.told == [(frame, [8])]
+    assert session.pages == [(7, True), (2, True)]
+    assert session.sink.seqs() == [8, 3]
+
+
+async def test_read_that_began_before_the_deletion_is_repeated() -> None:
+    channels = LiveChannels()
+    session = Session(channels)
+    session.heads, session.is_slow = [7, 1], True
+    session.subscriptions.listed("#room", 7)
+    await asyncio.sleep(0)
+    channels.deliver([event(8, "deleted"), event(1, "join")])
+    await deliver(channels, 2, 2)
+    assert (7, True) not in session.pages
+    assert session.pages[-1] == (1, True)
+    assert set(session.sink.seqs()) == {2}
+
+
+async def test_messages_of_ignored_users_open_no_direct_channel() -> None:
+    channels = LiveChannels()
+    session = Session(channels)
+    session.heads = [1]
+    session.subscriptions.ignored_changed(Ignored(names=("bob",)))
+    direct = "@alice,bob,carol"
+    channels.deliver([event(1, channel=direct, author="bob")])
+    assert channels.channel(direct) is None
+    channels.deliver([event(2, channel=direct, author="carol")])
+    assert channels.channel(direct) is not None
+
+
+async def test_frames_before_the_welcome_are_applied_after_it_in_order() -> None:
+    channels = LiveChannels()
+    session = Session(channels, is_welcomed=False)
+    session.heads = [1]
+    channels.deliver([event(7, "leave", by="bob", act="ban"), event(8, "deleted", author="bob")])
+    channels.deliver([event(1, "join")])
+    assert session.told == []
+    session.subscriptions.welcomed([membership(5)], (), lambda: None)
+    await settled()
+    assert [frame.act for frame, _ in session.told if isinstance(frame, Removed)] == ["ban"]
+    assert session.pages == [(1, True)]
+
+
+@pytest.mark.parametrize("kind", ["mute", "role", "settings"])
+async def test_changed_rights_hide_who_is_typing(kind: str) -> None:
+    channels = LiveChannels()
+    session = await attached(channels, 0)
+    session.subscriptions.typing(channels.enter(session.subscriptions, "#room", 0))
+    await settled()
+    live = channels.channel("#room")
+    assert live is not None
+    assert live.typing.names(5) == ("alice",)
+    more = {} if kind == "settings" else {"user": "alice"}
+    channels.deliver([event(1, kind, author="bob", **more)])
+    assert live.typing.names(5) == ()
+
+
+async def test_ended_invitations_are_sent_to_the_invited_user() -> None:
+    channels = LiveChannels()
+    session = Session(channels)
+    ended = OpenInvitation("#room", "bob", 7, "", private=True)
+    channels.committed(Commit((), (), uninvited=((User(1, "alice"), ended), (CAROL, ended))))
+    invitation = ChannelInvitation(channel="#room", by="bob", ts=7, private=True)
+    assert session.told == [(Invited(invitation=invitation, remove=True), [])]
 
 
 @given(st.data())
