@@ -19,6 +19,7 @@ from chat.store.operations import User
 __all__ = [
     "DETAILED_KINDS",
     "Details",
+    "actor_in",
     "decode",
     "decode_settings",
     "encode_settings",
@@ -84,6 +85,12 @@ def ids_in(stored: str) -> set[int]:
     """Return the ids of the users in stored details."""
     known = json.loads(stored)
     return {known[name] for name in _USERS if name in known}
+
+
+def actor_in(stored: str) -> int | None:
+    """Return the id of the user who ended a membership, in the stored details of a `leave`."""
+    actor: int | None = json.loads(stored).get("by")
+    return actor
 
 
 def decode(stored: str, names: Mapping[int, str]) -> Details:

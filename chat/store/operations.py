@@ -189,6 +189,9 @@ class Commit:
 
     `uninvited` has the invitations to channels that ended, each with the invited user: accepted,
     declined, withdrawn, or void after a ban or with the channel. Silent ones are left out.
+
+    `kept_hidden` has the direct channels with new messages that stay hidden from some participants,
+    who ignore their author: the names of these participants by channel.
     """
 
     events: Sequence[EventFields]
@@ -196,6 +199,7 @@ class Commit:
     audit: Sequence[AuditEntry] = ()
     has_jobs: bool = False
     uninvited: Sequence[tuple[User, OpenInvitation]] = ()
+    kept_hidden: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

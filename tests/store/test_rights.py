@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from chat.errors import CommandError, ErrorCode
+from chat.rights import DEFAULT, Right
 from chat.store import rights
 
 
@@ -62,14 +63,34 @@ def test_only_the_author_can_edit() -> None:
     assert refusal(rights.check_can_edit, 1, 2) is ErrorCode.FORBIDDEN
 
 
-def test_only_the_author_and_owners_can_delete() -> None:
-    assert refusal(rights.check_can_delete, 1, 1, rights.MEMBER) is None
-    assert refusal(rights.check_can_delete, 1, 2, rights.OWNER) is None
-    assert refusal(rights.check_can_delete, 1, 2, rights.MEMBER) is ErrorCode.FORBIDDEN
+def test_refusals_say_why() -> None:
+    muted = rights.muted_in("#dev", "mod", 0, "noise")
+    assert muted.message == "mod has muted you in #dev until 1970-01-01 00:00 UTC: noise"
+    assert rights.banned_from("#dev", "mod", None, "").message == "mod has banned you from #dev"
+    assert rights.archived("#dev").message == "#dev is archived: it can only be read"
 
 
-def test_members_can_leave_all_but_direct_channels() -> None:
-    assert refusal(rights.check_can_leave, "#dev", "owner") is None
-    assert refusal(rights.check_can_leave, "#dev", None) is ErrorCode.NOT_A_MEMBER
-    assert refusal(rights.check_can_leave, "@a,b", "member") is ErrorCode.FORBIDDEN
-    assert refusal(rights.check_can_leave, "@a,b", None) is ErrorCode.NO_SUCH_CHANNEL
+@pytest.mark.parametrize(
+    ("channel", "right", "words"),
+    [
+        ("#dev", "send", "only moderators of #dev may send messages"),
+        ("#dev", "moderate", "only moderators of #dev may do this"),
+        ("#dev", "roles", "only the owner of #dev may change roles"),
+        ("#General", "settings", "only the admins of this server may change the channel in"),
+        ("@alice,bob", "moderate", "this is not possible in a direct channel"),
+    ],
+)
+def test_refusal_says_who_may(channel: str, right: Right, words: str) -> None:
+    refused = rights.forbidden(channel, right, DEFAULT)
+    assert (refused.code, refused.field) == (ErrorCode.FORBIDDEN, "channel")
+    assert words in refused.message
+
+
+def test_outsiders_of_a_private_channel_are_told_that_it_does_not_exist() -> None:
+    missing = rights.no_such_channel("#dev")
+    private = rights.not_a_member("#dev", is_private=True)
+    assert (private.code, private.message, private.field) == (
+        missing.code,
+        missing.message,
+        missing.field,
+    )

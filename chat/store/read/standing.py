@@ -7,7 +7,6 @@ disabled account or a revoked device takes effect at once, whatever was true at 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from ipaddress import ip_network
 from typing import Any
 
@@ -16,6 +15,7 @@ from sqlalchemy import Connection, bindparam, select
 from chat.errors import CommandError, ErrorCode
 from chat.store.accounts import Ban, BannedNetworks, networks_around
 from chat.store.operations import AuditEntry, User
+from chat.store.rights import end_and_reason
 from chat.store.schema import bans, devices, users
 from chat.store.sql import Among, Prepared
 
@@ -142,9 +142,8 @@ def banned(ban: Ban) -> CommandError:
     """Return the error for a banned user or address: by whom, until when, and why."""
     by = ban.by.name if ban.by is not None else "the operator"
     whom = "you" if ban.network is None else "your address"
-    until = f" until {_moment(ban.until)}" if ban.until is not None else ""
-    reason = f": {ban.reason}" if ban.reason else ""
-    return CommandError(ErrorCode.BANNED, f"{by} has banned {whom} from this server{until}{reason}")
+    end = end_and_reason(ban.until, ban.reason)
+    return CommandError(ErrorCode.BANNED, f"{by} has banned {whom} from this server{end}")
 
 
 def ending(entry: AuditEntry) -> CommandError | None:
@@ -185,10 +184,3 @@ def _revoked() -> CommandError:
         ErrorCode.REVOKED,
         "this device was revoked: sign in again with a link code or a password",
     )
-
-
-def _moment(ms: int) -> str:
-    try:
-        return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"
-    except (OverflowError, ValueError):  # beyond the year 9999
-        return "further notice"

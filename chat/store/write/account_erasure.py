@@ -13,20 +13,25 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
 
 from chat.store.accounts import EraseAccount
 from chat.store.codes import erased_name_hash
+from chat.store.details import actor_in, without_reason
 from chat.store.operations import User
 from chat.store.schema import (
     ERASED,
     audit,
     bans,
+    channel_bans,
+    channel_invitations,
     channels,
     devices,
     erased_names,
     events,
+    followed_threads,
     has_kind,
+    ignores,
     is_change,
     is_line,
     is_unerased,
@@ -34,16 +39,19 @@ from chat.store.schema import (
     links,
     members,
     mentions,
+    mutes,
     passwords,
     reaction_counts,
     reactions,
     users,
 )
 from chat.store.sql import Prepared
-from chat.store.write.accounts import find_user
+from chat.store.write.access import find_user
 from chat.store.write.administration import check_is_not_last_admin, revoke_invitations_of
 from chat.store.write.erasure import blank, erase_message
 from chat.store.write.lookups import Channel
+from chat.store.write.membership import end_membership
+from chat.store.write.ownership import pass_on_later
 from chat.store.write.target import find_target
 from chat.store.write.transaction import JobProgress, Transaction
 from chat.text import channel_names, direct_channel, fold, is_direct
@@ -68,6 +76,17 @@ _DELETE_PASSWORD = Prepared(delete(passwords).where(passwords.c.user_id == bindp
 _DELETE_LINK = Prepared(delete(links).where(links.c.user_id == bindparam("user")))
 _DELETE_BAN = Prepared(delete(bans).where(bans.c.user_id == bindparam("user")))
 _DELETE_MENTIONS = Prepared(delete(mentions).where(mentions.c.user_id == bindparam("user")))
+_DELETE_STANDING = tuple(
+    Prepared(delete(table).where(table.c.user_id == bindparam("user")))
+    for table in (channel_bans, mutes, channel_invitations, ignores, followed_threads)
+)
+"""What channels and the account itself hold about it."""
+_DELETE_IGNORED = Prepared(delete(ignores).where(ignores.c.ignored_id == bindparam("user")))
+_DELETE_REASONS = tuple(
+    Prepared(update(table).where(table.c.by_id == bindparam("user")).values(reason=""))
+    for table in (channel_bans, mutes)
+)
+"""Reasons that the account gave for acts of moderation."""
 _AUDIT = Prepared(select(audit.c.seq, audit.c.details).where(audit.c.user_id == bindparam("user")))
 _SET_AUDIT = Prepared(
     update(audit)
@@ -83,13 +102,19 @@ _WRITTEN = Prepared(
         events.c.flags,
         events.c.target,
         events.c.text,
+        events.c.author_id,
         channels.c.name,
     )
     .join_from(events, channels, events.c.channel_id == channels.c.id)
     .where(
         events.c.id > bindparam("low"),
         events.c.id <= bindparam("high"),
-        events.c.author_id == bindparam("user"),
+        channels.c.deleted.is_(None),
+        # The author of a `leave` event is the person concerned; its details name who acted.
+        or_(
+            events.c.author_id == bindparam("user"),
+            and_(has_kind("leave"), events.c.text.is_not(None)),
+        ),
     )
     .order_by(events.c.id)
 )
@@ -97,6 +122,9 @@ _MARK_ERASED = Prepared(
     update(events)
     .where(events.c.id == bindparam("event"))
     .values(flags=events.c.flags.bitwise_or(ERASED))
+)
+_SET_TEXT = Prepared(
+    update(events).where(events.c.id == bindparam("event")).values(text=bindparam("rest"))
 )
 _LATEST_TOPIC = Prepared(
     select(func.max(events.c.seq)).where(
@@ -150,7 +178,11 @@ _MEMBER_OF = Prepared(
     .where(members.c.user_id == bindparam("user"))
     .order_by(channels.c.id)
 )
-_NAME_OF = Prepared(select(channels.c.name).where(channels.c.id == bindparam("channel")))
+_NAME_OF = Prepared(
+    select(channels.c.name).where(
+        channels.c.id == bindparam("channel"), channels.c.deleted.is_(None)
+    )
+)
 _RENAME_CHANNEL = Prepared(
     update(channels)
     .where(channels.c.id == bindparam("channel"))
@@ -169,11 +201,14 @@ def erase_account(transaction: Transaction, operation: EraseAccount) -> int:
     transaction.has_erased = True  # labels and hashes, from the write-ahead log
     transaction.execute(_END, user=user.id)
     transaction.execute(_REVOKE, user=user.id, now=now)
-    for statement in (_DELETE_PASSWORD, _DELETE_LINK, _DELETE_BAN):
+    about = (*_DELETE_STANDING, _DELETE_IGNORED, *_DELETE_REASONS)
+    for statement in (_DELETE_PASSWORD, _DELETE_LINK, _DELETE_BAN, *about):
         transaction.execute(statement, user=user.id)
+    transaction.lookups.forget()
     transaction.record("erased", now, actor=None, user=user)
     revoke_invitations_of(transaction, None, user, now)
     transaction.account_changed(user)
+    pass_on_later(transaction, user)
     return transaction.add_job(JOB, {"user": user.id, "place": 0, "channels": []})
 
 
@@ -196,11 +231,16 @@ def _erase_range(transaction: Transaction, arguments: dict[str, Any], high: int)
         if not left:
             place = row.id - 1
             break
-        written.add(row.channel_id)
         kind = kind_of(row.flags)
+        if _gave_reason(row, kind, user):
+            transaction.has_erased = True
+            transaction.execute(_SET_TEXT, event=row.id, rest=without_reason(row.text))
+        elif row.author_id != user:
+            continue
+        written.add(row.channel_id)
+        left -= 1
         if row.flags & ERASED or kind not in ("message", "react", "topic"):
             continue
-        left -= 1
         channel = transaction.lookups.channel(row.name)
         assert channel is not None, "events refer to channels"
         if kind == "message":
@@ -210,6 +250,13 @@ def _erase_range(transaction: Transaction, arguments: dict[str, Any], high: int)
         else:
             _erase_topic(transaction, channel, row)
     arguments["place"], arguments["channels"] = place, sorted(written)
+
+
+def _gave_reason(row: Any, kind: str, user: int) -> bool:
+    """Whether an event may have a reason that the account gave for an act of moderation."""
+    if kind == "leave":
+        return row.text is not None and actor_in(row.text) == user
+    return kind in ("ban", "mute") and row.author_id == user
 
 
 def _erase_topic(transaction: Transaction, channel: Channel, row: Any) -> None:
@@ -267,12 +314,15 @@ def _erase_name(
     user = User(user_id, name)
     joined = {row.id for row in member_of}
     for channel_id in sorted(joined.union(arguments["channels"])):
-        channel = transaction.lookups.channel(transaction.scalar(_NAME_OF, channel=channel_id))
-        assert channel is not None, "channels are never deleted"
+        channel_name = transaction.scalar(_NAME_OF, channel=channel_id)
+        if channel_name is None:  # the channel was deleted meanwhile
+            continue
+        channel = transaction.lookups.channel(channel_name)
+        assert channel is not None
         if channel_id in joined and not is_direct(channel.name):
-            transaction.remove_member(channel, user)
-            transaction.append(channel, user, "leave")
-        transaction.append(channel, user, "erased_user")
+            end_membership(transaction, channel, user)
+        if transaction.lookups.channel(channel_name) is channel:  # still not deleted
+            transaction.append(channel, user, "erased_user")
     return name, renamed
 
 

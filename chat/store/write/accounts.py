@@ -13,6 +13,7 @@ from sqlalchemy import BindParameter, bindparam, delete, insert, select, update
 
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.limits import USUAL_LEVEL
+from chat.rights import MEMBER
 from chat.store.accounts import (
     BOT,
     DEVICES_MAX,
@@ -33,9 +34,9 @@ from chat.store.accounts import MEMBER as ACCOUNT_MEMBER
 from chat.store.codes import invitation_hash, link_mac, new_link_code
 from chat.store.operations import Membership, Preference, User
 from chat.store.read.accounts import find_invitation
-from chat.store.rights import MEMBER
 from chat.store.schema import devices, invitation_uses, links, passwords, users
 from chat.store.sql import Prepared
+from chat.store.write.access import find_user, role_in
 from chat.store.write.lookups import Channel, KnownAccount, KnownDevice
 from chat.store.write.membership import enter
 from chat.store.write.transaction import Transaction
@@ -45,7 +46,6 @@ __all__ = [
     "add_device",
     "check_name_is_available",
     "create_link",
-    "find_user",
     "remove_password",
     "revoke_device",
     "set_password",
@@ -70,7 +70,6 @@ _PASSWORD = Prepared(select(passwords.c.hash).where(passwords.c.user_id == _of_u
 _ADD_PASSWORD = Prepared(insert(passwords))
 _REMOVE_PASSWORD = Prepared(delete(passwords).where(passwords.c.user_id == _of_user))
 _USE_INVITATION = Prepared(insert(invitation_uses))
-_IS_ERASED = Prepared(select(users.c.is_erased).where(users.c.id == _of_user))
 _SET_ARRIVED = Prepared(update(users).where(users.c.id == _of_user).values(arrived=True))
 _DEVICE = Prepared(
     select(devices.c.label, devices.c.revoked).where(
@@ -336,29 +335,18 @@ def _arrive(
     places: dict[int, Channel] = {general.id: general}
     for name in channels[: transaction.limits.channels - 1]:
         channel = lookups.channel(name)
-        if channel is not None:
+        if channel is not None and not channel.is_private:
             places[channel.id] = channel
     preference = Preference(pinned=0, muted=False, level=USUAL_LEVEL)
     for channel in sorted(places.values(), key=lambda each: each.fold):
         if lookups.role(channel, user) is None:
             event = enter(transaction, channel, user, MEMBER)
-            found.append(Membership(channel.state(), MEMBER, event["seq"], 0, 0, preference))
+            role = role_in(transaction, channel, user) or MEMBER
+            found.append(Membership(channel.state(), role, event["seq"], 0, 0, preference))
     return tuple(found)
 
 
 # Devices, link codes, passwords
-
-
-def find_user(transaction: Transaction, name: str) -> User:
-    """Return the user `name`, unless the account was erased.
-
-    Raises:
-        CommandError: no_such_user.
-    """
-    user = transaction.lookups.people([name]).get(fold(name))
-    if user is None or transaction.scalar(_IS_ERASED, user=user.id):
-        raise CommandError(ErrorCode.NO_SUCH_USER, f"there is no user {name}", field="name")
-    return user
 
 
 def _own(transaction: Transaction, actor: User | None, name: str) -> User:

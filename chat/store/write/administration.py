@@ -11,6 +11,7 @@ import json
 from sqlalchemy import BindParameter, bindparam, delete, false, func, insert, or_, select, update
 
 from chat.errors import CommandError, ErrorCode
+from chat.rights import OWNER
 from chat.store.accounts import (
     ADMIN,
     BANS_MAX,
@@ -37,11 +38,13 @@ from chat.store.read.accounts import (
     find_invitation,
     recorded_settings,
 )
-from chat.store.rights import OWNER
+from chat.store.rights import name_unavailable
 from chat.store.schema import bans, invitation_uses, invitations, meta, users
 from chat.store.sql import Prepared
-from chat.store.write.accounts import check_name_is_available, find_user, remove_password
+from chat.store.write.access import find_user
+from chat.store.write.accounts import check_name_is_available, remove_password
 from chat.store.write.membership import check_may_create, enter
+from chat.store.write.ownership import pass_on_later
 from chat.store.write.transaction import Transaction
 from chat.text import check_name, fold, is_direct
 
@@ -168,6 +171,7 @@ def change_account(transaction: Transaction, operation: ChangeAccount) -> Accoun
         transaction.record("disabled" if disabled else "enabled", now, actor=actor, user=user)
         if disabled:
             revoke_invitations_of(transaction, actor, user, now)
+            pass_on_later(transaction, user)
     transaction.account_changed(user)
     return find_account(transaction.connection, operation.name, now)
 
@@ -217,7 +221,8 @@ def _invited_to(
 ) -> tuple[str, ...]:
     """Return the stored names of public channels; create those that do not exist.
 
-    An admin who creates channels owns them; those that the operator creates have no owner.
+    An admin who creates channels owns them; those that the operator creates have no owner. The name
+    of a private channel is refused like one that cannot be used.
     """
     lookups = transaction.lookups
     # Everything is checked before the first channel is created: a refusal changes nothing.
@@ -226,15 +231,19 @@ def _invited_to(
             raise CommandError(
                 ErrorCode.INVALID, f"{name} is not a public channel", field="channels"
             )
-    missing = {fold(name): name for name in names if lookups.channel(name) is None}
+    found = {fold(name): (name, lookups.channel(name)) for name in names}
+    missing = [name for name, channel in found.values() if channel is None]
+    private = [name for name, channel in found.values() if channel and channel.is_private]
     if actor is not None:
-        check_may_create(transaction, actor, len(missing))
-    for name in missing.values():
+        check_may_create(transaction, actor, len(missing) + len(private))
+    if private:
+        raise name_unavailable(private[0])
+    for name in missing:
         channel = transaction.add_channel(name)
         if actor is not None:
             enter(transaction, channel, actor, OWNER)
-    found = (lookups.channel(name) for name in names)
-    return tuple({each.id: each.name for each in found if each is not None}.values())
+    stored = (lookups.channel(name) for name in names)
+    return tuple({each.id: each.name for each in stored if each is not None}.values())
 
 
 def revoke_invitation(transaction: Transaction, operation: RevokeInvitation) -> None:
@@ -316,6 +325,7 @@ def add_ban(transaction: Transaction, operation: AddBan) -> Ban | None:
     )
     if user is not None:
         revoke_invitations_of(transaction, actor, user, now)
+        pass_on_later(transaction, user)
     return replaced
 
 

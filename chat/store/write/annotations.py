@@ -9,10 +9,11 @@ from sqlalchemy import bindparam, delete, func, insert, select, update
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.items import EventFields
 from chat.protocol.values import Limits
+from chat.rights import OWNER
 from chat.store.operations import PinMessage, ReactToMessage, User
-from chat.store.rights import OWNER
 from chat.store.schema import events, is_change, pins, reaction_counts, reactions
 from chat.store.sql import Prepared
+from chat.store.write.access import role_in
 from chat.store.write.lookups import Channel
 from chat.store.write.target import find_target, fold_into_target
 from chat.store.write.transaction import Transaction
@@ -58,7 +59,7 @@ _REMOVE_COUNT = Prepared(delete(reaction_counts).where(*_is_emoji))
 
 
 def react(
-    transaction: Transaction, channel: Channel, _role: str, operation: ReactToMessage
+    transaction: Transaction, channel: Channel, operation: ReactToMessage
 ) -> EventFields | None:
     """Add or remove a reaction; return None if it has the requested state already."""
     user, emoji, remove = operation.user, operation.emoji, operation.remove
@@ -129,9 +130,7 @@ _ADD_PIN = Prepared(insert(pins))
 _REMOVE_PIN = Prepared(delete(pins).where(*_is_pin))
 
 
-def pin(
-    transaction: Transaction, channel: Channel, role: str, operation: PinMessage
-) -> EventFields | None:
+def pin(transaction: Transaction, channel: Channel, operation: PinMessage) -> EventFields | None:
     """Pin or unpin a message; return None if it has the requested state already."""
     user, remove = operation.user, operation.remove
     target = find_target(transaction, channel, operation.seq)
@@ -139,7 +138,7 @@ def pin(
     if remove != bool(transaction.scalar(_IS_PINNED, **where)):
         return None
     if not remove:
-        _check_pins(transaction, channel, user, role)
+        _check_pins(transaction, channel, user)
     event = transaction.append_about(operation, channel, remove=remove)
     fold_into_target(transaction, target, event)
     if remove:
@@ -149,13 +148,13 @@ def pin(
     return event
 
 
-def _check_pins(transaction: Transaction, channel: Channel, user: User, role: str) -> None:
+def _check_pins(transaction: Transaction, channel: Channel, user: User) -> None:
     count = transaction.scalar(_COUNT, channel=channel.id) or 0
     own = transaction.scalar(_COUNT_OWN, channel=channel.id, user=user.id) or 0
     most, most_own = transaction.limits.pins, transaction.limits.own_pins
     if count >= most:
         refusal = f"{channel.name} has {count} pinned messages, and the limit is {most}"
-    elif own >= most_own and role != OWNER:
+    elif own >= most_own and role_in(transaction, channel, user) != OWNER:
         refusal = f"you have pinned {own} messages in {channel.name}, and the limit is {most_own}"
     else:
         return

@@ -12,19 +12,27 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import BindParameter, bindparam, select, update
 
 from chat.store.operations import JobStep, RunNextJob
 from chat.store.schema import jobs
 from chat.store.sql import Prepared
-from chat.store.write import account_erasure
+from chat.store.write import account_erasure, ownership
 from chat.store.write.transaction import JobProgress, Transaction
 
 __all__ = ["run_next_job"]
 
+_STEPS: Mapping[str, Callable[[Transaction, dict[str, Any]], JobProgress]] = {
+    account_erasure.JOB: account_erasure.erase_step,
+    ownership.JOB: ownership.pass_on_step,
+}
+"""The function that runs a step of each kind of job, from the job's arguments."""
+_known: list[BindParameter[str]] = [
+    bindparam(f"operation_{place}", kind) for place, kind in enumerate(_STEPS)
+]
 _NEXT_JOB = Prepared(
     select(jobs.c.id, jobs.c.operation, jobs.c.arguments)
-    .where(jobs.c.result.is_(None))
+    .where(jobs.c.result.is_(None), jobs.c.operation.in_(_known))
     .order_by(jobs.c.id)
     .limit(1)
 )
@@ -33,10 +41,6 @@ _SET_JOB = Prepared(
     .where(jobs.c.id == bindparam("job"))
     .values(arguments=bindparam("now_arguments"), result=bindparam("now_result"))
 )
-_STEPS: Mapping[str, Callable[[Transaction, dict[str, Any]], JobProgress]] = {
-    account_erasure.JOB: account_erasure.erase_step,
-}
-"""The function that runs a step of each kind of job, from the job's arguments."""
 
 
 def run_next_job(transaction: Transaction, _operation: RunNextJob) -> JobStep:

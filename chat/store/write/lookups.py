@@ -11,19 +11,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence, Sized
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, and_, bindparam, exists, func, not_, select, true
 
 from chat.errors import CommandError
+from chat.rights import DEFAULT, ChannelSettings
 from chat.store.accounts import AccountRole, SignIn
 from chat.store.codes import erased_name_hash
+from chat.store.details import decode_settings
 from chat.store.operations import (
     ChannelOperation,
     ChannelState,
     JoinChannel,
+    Muted,
     Operation,
     SendMessage,
     User,
@@ -37,9 +40,11 @@ from chat.store.schema import (
     erased_names,
     events,
     has_kind,
+    ignores,
     is_line,
     members,
     meta,
+    mutes,
     users,
 )
 from chat.store.sql import Among, Prepared
@@ -60,8 +65,16 @@ _CHANNELS = Among(
         channels.c.head,
         channels.c.topic,
         channels.c.member_count,
+        channels.c.is_private,
+        channels.c.settings,
+        exists().where(mutes.c.channel_id == channels.c.id).label("has_mutes"),
     ),
     channels.c.fold,
+)
+_MUTES = Prepared(
+    select(mutes.c.user_id, users.c.name, mutes.c.until, mutes.c.reason)
+    .join_from(mutes, users, mutes.c.by_id == users.c.id)
+    .where(mutes.c.channel_id == bindparam("channel"))
 )
 _PEOPLE = Among(select(users.c.fold, users.c.id, users.c.name), users.c.fold)
 _is_here = members.c.channel_id == bindparam("channel")
@@ -99,6 +112,11 @@ _MEMBERSHIPS = Among(
     ),
     members.c.user_id,
 )
+_IGNORES = Prepared(
+    select(ignores.c.user_id).where(
+        ignores.c.user_id == bindparam("user"), ignores.c.ignored_id == bindparam("ignored")
+    )
+)
 _HIDDEN_FROM = Prepared(
     select(users.c.id, users.c.name)
     .join_from(members, users, members.c.user_id == users.c.id)
@@ -129,10 +147,18 @@ class Channel:
     head: int
     topic: str
     member_count: int
+    settings: ChannelSettings = DEFAULT
+    mutes: dict[int, Muted] = field(default_factory=dict)
+    """Mutes by user, including those that have ended."""
+
+    @property
+    def is_private(self) -> bool:
+        """Whether only members and invited users know that the channel exists."""
+        return self.settings.private
 
     def state(self) -> ChannelState:
         """Return the current state of the channel."""
-        return ChannelState(self.id, self.name, self.epoch, self.head, self.topic)
+        return ChannelState(self.id, self.name, self.epoch, self.head, self.topic, self.settings)
 
 
 class ReplyTarget(NamedTuple):
@@ -174,6 +200,8 @@ class Lookups:
         """Number of counted channels by user; `_roles` then has all memberships of the user."""
         self._hidden: dict[int, dict[int, User]] = {}
         """Members who have hidden a direct channel, by channel and user."""
+        self._ignores: dict[tuple[int, int], bool] = {}
+        """Whether the first user ignores the second."""
         self._accounts: dict[int, KnownAccount] = {}
         """Accounts of the users who sign in in the current transaction."""
         self._accounts_key = b""
@@ -187,7 +215,7 @@ class Lookups:
         self._reply_targets.clear()
         caches: tuple[Sized, ...] = (
             *(self._channels, self._roles, self._named),
-            *(self._people, self._counts, self._hidden),
+            *(self._people, self._counts, self._hidden, self._ignores),
         )
         if max(map(len, caches)) > CACHED_MAX:
             self.forget()
@@ -239,6 +267,7 @@ class Lookups:
         self._people.clear()
         self._counts.clear()
         self._hidden.clear()
+        self._ignores.clear()
 
     def channel(self, name: str) -> Channel | None:
         """Return a channel by its name as typed, or None if it does not exist.
@@ -298,6 +327,14 @@ class Lookups:
             self._hidden[channel.id] = {user_id: User(user_id, name) for user_id, name in rows}
         return tuple(self._hidden[channel.id].values())
 
+    def ignores(self, user: User, other: User) -> bool:
+        """Whether `user` ignores `other`."""
+        key = user.id, other.id
+        if key not in self._ignores:
+            row = _IGNORES.first(self.connection, user=user.id, ignored=other.id)
+            self._ignores[key] = row is not None
+        return self._ignores[key]
+
     def named_members(self, channel: Channel, folds: Sequence[str]) -> tuple[User, ...]:
         """Return the members of `channel` with these folded names, without duplicates, in order."""
         known = self._named
@@ -343,6 +380,17 @@ class Lookups:
         else:
             hidden.pop(user.id, None)
 
+    def note_ignored(self, user: User, other: User, *, is_ignored: bool) -> None:
+        """Record that the transaction made `user` ignore `other`, or no longer."""
+        self._ignores[user.id, other.id] = is_ignored
+
+    def forget_channel(self, channel: Channel) -> None:
+        """Record that the transaction deleted a channel: its name is free, nobody is a member."""
+        self._channels[channel.fold] = None
+        self._counts.clear()
+        for key in [key for key in self._roles if key[0] == channel.id]:
+            del self._roles[key]
+
     def forget_count(self, user: User) -> None:
         """Record that the number of counted channels of `user` changed."""
         self._counts.pop(user.id, None)
@@ -358,8 +406,12 @@ class Lookups:
 
     def _load_channels(self, folds: list[str]) -> None:
         self._channels.update(dict.fromkeys(folds))
-        for row in _CHANNELS.rows(self.connection, folds):
-            channel = Channel(*row)
+        for *state, is_private, settings, has_mutes in _CHANNELS.rows(self.connection, folds):
+            channel = Channel(*state)
+            channel.settings = decode_settings(settings, is_private=is_private)
+            if has_mutes:
+                for user_id, *mute in _MUTES.all(self.connection, channel=channel.id):
+                    channel.mutes[user_id] = Muted(*mute)
             self._channels[channel.fold] = channel
 
     def _load_roles(self, channel: Channel, user_ids: Iterable[int]) -> None:

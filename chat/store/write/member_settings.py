@@ -1,20 +1,22 @@
-"""Read markers and channel preferences of a member."""
+"""Read markers and preferences of a member, and the users whom they ignore."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from chat.errors import CommandError, ErrorCode
+from chat.store.channels import IgnoredUsers, IgnoreUser
 from chat.store.operations import Marked, MarkRead, Prefer, Preference, Preferred
 from chat.store.read.unread import COUNTS_OF_ONE
-from chat.store.rights import check_can_hide, check_is_member, no_such_channel
-from chat.store.schema import members
+from chat.store.rights import check_can_hide
+from chat.store.schema import ignores, members, users
 from chat.store.sql import Prepared
+from chat.store.write.access import find_channel, find_user
 from chat.store.write.transaction import Transaction
 
-__all__ = ["mark_read", "prefer"]
+__all__ = ["ignore", "mark_read", "prefer"]
 
 
 _is_membership = (
@@ -28,10 +30,7 @@ _MOVE = Prepared(update(members).where(*_is_membership).values(read_seq=bindpara
 
 def mark_read(transaction: Transaction, operation: MarkRead) -> Marked:
     """Move the read marker forward to `operation.seq`."""
-    channel = transaction.lookups.channel(operation.channel)
-    if channel is None:
-        raise no_such_channel(operation.channel)
-    check_is_member(operation.channel, transaction.lookups.role(channel, operation.user))
+    channel = find_channel(transaction, operation.user, operation.channel)
     if operation.seq > channel.head:
         raise CommandError(
             ErrorCode.INVALID,
@@ -63,10 +62,7 @@ _CHANGE = Prepared(
 
 def prefer(transaction: Transaction, operation: Prefer) -> Preferred:
     """Change the preferences that `operation` sets."""
-    channel = transaction.lookups.channel(operation.channel)
-    if channel is None:
-        raise no_such_channel(operation.channel)
-    check_is_member(operation.channel, transaction.lookups.role(channel, operation.user))
+    channel = find_channel(transaction, operation.user, operation.channel)
     if operation.hidden:
         check_can_hide(channel.name)
     membership = {"channel": channel.id, "user": operation.user.id}
@@ -89,3 +85,33 @@ def prefer(transaction: Transaction, operation: Prefer) -> Preferred:
 
 def _chosen(asked: Any, before: Any) -> Any:
     return before if asked is None else asked
+
+
+_ADD_IGNORED = Prepared(insert(ignores))
+_REMOVE_IGNORED = Prepared(
+    delete(ignores).where(
+        ignores.c.user_id == bindparam("user"), ignores.c.ignored_id == bindparam("ignored")
+    )
+)
+_IGNORED = Prepared(
+    select(users.c.name)
+    .join_from(ignores, users, users.c.id == ignores.c.ignored_id)
+    .where(ignores.c.user_id == bindparam("user"))
+    .order_by(users.c.fold)
+)
+
+
+def ignore(transaction: Transaction, operation: IgnoreUser) -> IgnoredUsers:
+    """Ignore a user, or no longer."""
+    user, remove = operation.user, operation.remove
+    other = find_user(transaction, operation.name)
+    if other.id == user.id:
+        raise CommandError(ErrorCode.FORBIDDEN, "you cannot ignore yourself", field="name")
+    changed = transaction.lookups.ignores(user, other) == remove
+    if changed and remove:
+        transaction.execute(_REMOVE_IGNORED, user=user.id, ignored=other.id)
+    elif changed:
+        transaction.execute(_ADD_IGNORED, user_id=user.id, ignored_id=other.id)
+    transaction.lookups.note_ignored(user, other, is_ignored=not remove)
+    names = tuple(row.name for row in transaction.execute(_IGNORED, user=user.id))
+    return IgnoredUsers(names, changed)

@@ -1,21 +1,53 @@
-"""Rules of membership: join, leave, direct channels."""
+"""Rules of membership: create, join, leave, direct channels, the end of a channel."""
 
 from __future__ import annotations
 
+from sqlalchemy import bindparam, delete
+
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.items import EventFields
+from chat.rights import GENERAL, MEMBER, OWNER
+from chat.store.accounts import ADMIN, BOT
+from chat.store.channels import CreateChannel, DeleteChannel
+from chat.store.details import Details
 from chat.store.operations import (
+    ChannelPolicy,
     ChannelState,
     JoinChannel,
     LeaveChannel,
     User,
 )
-from chat.store.rights import MEMBER, OWNER, check_can_leave, check_may_open_direct, no_such_channel
+from chat.store.rights import (
+    banned_from,
+    channel_key,
+    check_may_open_direct,
+    name_unavailable,
+    no_such_channel,
+)
+from chat.store.schema import members
+from chat.store.sql import Prepared
+from chat.store.write.access import ban_in_force, check_right, find_channel
+from chat.store.write.invitations import end_invitation, end_invitations, is_invited
 from chat.store.write.lookups import Channel
+from chat.store.write.ownership import pass_on
 from chat.store.write.transaction import Transaction
 from chat.text import channel_names, direct_channel, fold, is_direct
 
-__all__ = ["check_may_create", "enter", "join", "leave", "open_direct"]
+__all__ = [
+    "DELETION",
+    "check_may_create",
+    "create",
+    "delete_channel",
+    "end_membership",
+    "enter",
+    "join",
+    "leave",
+    "open_direct",
+]
+
+DELETION = "delete_channel"
+"""The job that erases the rows of a deleted channel."""
+_REMOVE_MEMBERS = Prepared(delete(members).where(members.c.channel_id == bindparam("channel")))
 
 
 def enter(transaction: Transaction, channel: Channel, user: User, role: str) -> EventFields:
@@ -27,26 +59,81 @@ def enter(transaction: Transaction, channel: Channel, user: User, role: str) -> 
 
 def join(transaction: Transaction, operation: JoinChannel) -> ChannelState:
     """Add the user as a member; create the channel if it does not exist."""
-    user = operation.user
-    channel = transaction.lookups.channel(operation.channel)
-    if channel is None and is_direct(operation.channel):
-        channel = open_direct(transaction, user, operation.channel, is_hidden=True)
-        return channel.state()
+    user, name = operation.user, operation.channel
+    channel = transaction.lookups.channel(name)
+    if channel is None and is_direct(name):
+        return open_direct(transaction, user, name, is_hidden=True).state()
     role = transaction.lookups.role(channel, user) if channel else None
     if channel is not None and role is not None:
         if user in transaction.lookups.hidden_from(channel):
             transaction.set_hidden(channel, [user], is_hidden=False)
         return channel.state()
     if channel is not None and is_direct(channel.name):
-        raise no_such_channel(operation.channel)
-    if channel is not None:
-        _check_has_room(transaction, user)
-        enter(transaction, channel, user, MEMBER)
+        raise no_such_channel(name)
+    if channel is None or not _check_may_join(transaction, channel, user):
+        channel = _create(transaction, user, name, operation.policy)
         return channel.state()
-    check_may_create(transaction, user)
-    channel = transaction.add_channel(operation.channel)
-    enter(transaction, channel, user, OWNER)
+    _check_has_room(transaction, user)
+    enter(transaction, channel, user, MEMBER)
+    end_invitation(transaction, channel, user)
     return channel.state()
+
+
+def _check_may_join(transaction: Transaction, channel: Channel, user: User) -> bool:
+    """Return false if the channel is hidden from `user`; refuse somebody who is banned from it.
+
+    A private channel is hidden from outsiders, also from those who are banned.
+    """
+    ban = ban_in_force(transaction, channel, user)
+    if channel.is_private:
+        return ban is None and is_invited(transaction, channel, user)
+    if ban is not None:
+        raise banned_from(channel.name, ban.by, ban.until, ban.reason)
+    return True
+
+
+def create(transaction: Transaction, operation: CreateChannel) -> ChannelState:
+    """Create a channel, with the user as its owner."""
+    user, name = operation.user, operation.channel
+    if is_direct(name):
+        raise CommandError(
+            ErrorCode.INVALID,
+            "channel: a direct channel is created by its first message",
+            field="channel",
+        )
+    channel = _create(transaction, user, name, operation.policy, is_private=operation.private)
+    if operation.topic:
+        transaction.append(channel, user, "topic", body=operation.topic)
+        transaction.set_topic(channel, operation.topic)
+    return channel.state()
+
+
+def _create(
+    transaction: Transaction,
+    user: User,
+    name: str,
+    policy: ChannelPolicy,
+    *,
+    is_private: bool = False,
+) -> Channel:
+    """Create a channel.
+
+    A name that is taken or reserved is refused last, and counts for the hour's limit like a new
+    channel: names of private channels cannot be guessed in a loop.
+    """
+    account_role = transaction.lookups.account(user).role
+    if not policy.is_open and account_role != ADMIN:
+        raise CommandError(
+            ErrorCode.FORBIDDEN,
+            "only the admins of this server may create channels",
+            field="channel",
+        )
+    check_may_create(transaction, user)
+    if channel_key(name) in policy.reserved or transaction.lookups.channel(name) is not None:
+        raise name_unavailable(name)
+    channel = transaction.add_channel(name, is_private=is_private)
+    enter(transaction, channel, user, MEMBER if account_role == BOT else OWNER)
+    return channel
 
 
 def check_may_create(transaction: Transaction, user: User, count: int = 1) -> None:
@@ -68,23 +155,62 @@ def check_may_create(transaction: Transaction, user: User, count: int = 1) -> No
 
 def leave(transaction: Transaction, operation: LeaveChannel) -> None:
     """End the membership of `operation.user`."""
-    channel = transaction.lookups.channel(operation.channel)
-    if channel is None:
-        raise no_such_channel(operation.channel)
-    check_can_leave(operation.channel, transaction.lookups.role(channel, operation.user))
-    transaction.remove_member(channel, operation.user)
-    transaction.append(channel, operation.user, "leave")
+    channel = find_channel(transaction, operation.user, operation.channel)
+    if is_direct(channel.name):
+        raise CommandError(
+            ErrorCode.FORBIDDEN,
+            "a direct channel cannot be left; it can be hidden until its next message",
+        )
+    end_membership(transaction, channel, operation.user)
+
+
+def end_membership(
+    transaction: Transaction, channel: Channel, user: User, details: Details | None = None
+) -> EventFields:
+    """Append the `leave` event of a member, with `details` if somebody else ended the membership.
+
+    The ownership of an owner passes on. A private channel without members is deleted.
+    """
+    is_owner = transaction.lookups.role(channel, user) == OWNER
+    transaction.remove_member(channel, user)
+    event = transaction.append(channel, user, "leave", details=details)
+    if is_owner and channel.fold != GENERAL:
+        pass_on(transaction, channel, user)
+    if channel.is_private and not channel.member_count:
+        _delete(transaction, channel, user)
+    return event
+
+
+def delete_channel(transaction: Transaction, operation: DeleteChannel) -> None:
+    """Delete a channel: its last event, its members, and its name at once, its rows by a job."""
+    channel = find_channel(transaction, operation.user, operation.channel)
+    check_right(transaction, channel, operation.user, "settings")
+    if channel.fold == GENERAL:
+        raise CommandError(
+            ErrorCode.FORBIDDEN, f"{channel.name} cannot be deleted", field="channel"
+        )
+    _delete(transaction, channel, operation.user)
+
+
+def _delete(transaction: Transaction, channel: Channel, user: User) -> None:
+    transaction.append(channel, user, "deleted")
+    end_invitations(transaction, channel)
+    transaction.execute(_REMOVE_MEMBERS, channel=channel.id)
+    channel.member_count = 0
+    transaction.free_name(channel)
+    transaction.add_job(DELETION, {"channel": channel.id})
 
 
 def open_direct(transaction: Transaction, user: User, name: str, *, is_hidden: bool) -> Channel:
     """Create an empty direct channel with all participants as members.
 
     It counts only against the limit of `user`. With `is_hidden`, it stays hidden from the others
-    until its first message.
+    until its first message; from those who ignore `user`, it is hidden in any case.
     """
     check_may_open_direct(name, user.name)
     names = channel_names(name)
-    people = transaction.lookups.people(names)
+    lookups = transaction.lookups
+    people = lookups.people(names)
     for missing in names:
         if fold(missing) not in people:
             raise CommandError(
@@ -101,7 +227,7 @@ def open_direct(transaction: Transaction, user: User, name: str, *, is_hidden: b
     channel = transaction.add_channel(direct_channel(person.name for person in people.values()))
     for person in people.values():
         opened = person.id == user.id
-        hidden = is_hidden and not opened
+        hidden = not opened and (is_hidden or lookups.ignores(person, user))
         transaction.add_member(channel, person, MEMBER, read=0, counted=opened, hidden=hidden)
     return channel
 

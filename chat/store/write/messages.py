@@ -1,6 +1,6 @@
 """Rules of messages (stored once per `cid`), edits, deletions, and topics.
 
-The order of the checks is part of the contract: a repeated `cid` is answered before permissions are
+The order of the checks is part of the contract: a repeated `cid` is answered before rights are
 checked, and nothing is changed before all checks have passed.
 """
 
@@ -11,6 +11,7 @@ from typing import Any
 
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.items import EventFields
+from chat.rights import DEFAULT, Right
 from chat.store.operations import (
     Append,
     Appended,
@@ -23,13 +24,13 @@ from chat.store.operations import (
     User,
 )
 from chat.store.rights import (
-    check_can_delete,
     check_can_edit,
-    check_is_member,
     check_may_open_direct,
     no_such_channel,
     no_such_message,
+    not_a_member,
 )
+from chat.store.write.access import check_outranks, check_right
 from chat.store.write.annotations import pin, react
 from chat.store.write.erasure import erase_message, erase_text
 from chat.store.write.lookups import Channel, ReplyTarget
@@ -51,8 +52,13 @@ def append(transaction: Transaction, operation: Append) -> Appended:
         return repeated
     if channel is None:
         channel = _open_for(transaction, operation)
-    role = check_is_member(operation.channel, transaction.lookups.role(channel, operation.user))
-    event = _RULES[type(operation)](transaction, channel, role, operation)
+    elif transaction.lookups.role(channel, operation.user) is None:
+        raise not_a_member(operation.channel, is_private=channel.is_private)
+    right, rule = _RULES[type(operation)]
+    # Every member has the rights of a member unless a setting or a mute restricts them.
+    if channel.settings is not DEFAULT or channel.mutes:
+        check_right(transaction, channel, operation.user, right)
+    event = rule(transaction, channel, operation)
     if event is None:
         return Appended(None, None, None, duplicate=True)
     return Appended(event["seq"], event["mid"], event["ts"])
@@ -65,7 +71,13 @@ def _repeated(
     if operation.cid is None or not (sent := transaction.sent(operation.user, operation.cid)):
         return None
     is_same = (sent.kind, sent.target) == (operation.kind, operation.target)
-    if channel is None or sent.channel_id != channel.id or not is_same:
+    if (
+        channel is None
+        or sent.channel_id != channel.id
+        or not is_same
+        # A private channel is missing for a former member.
+        or (channel.is_private and transaction.lookups.role(channel, operation.user) is None)
+    ):
         raise CommandError(
             ErrorCode.CID_REUSED,
             "this cid was used for another command; use a new one",
@@ -85,15 +97,17 @@ def _open_for(transaction: Transaction, operation: Append) -> Channel:
     return open_direct(transaction, operation.user, operation.channel, is_hidden=False)
 
 
-def _send(
-    transaction: Transaction, channel: Channel, _role: str, operation: SendMessage
-) -> EventFields:
+def _send(transaction: Transaction, channel: Channel, operation: SendMessage) -> EventFields:
     lookups, user, reply_to = transaction.lookups, operation.user, operation.reply_to
     answered = None
     if reply_to is not None:
         answered = transaction.reply_target(channel, reply_to)
         if answered is None:
             raise no_such_message("reply_to")
+    elif operation.thread_only:
+        raise CommandError(
+            ErrorCode.INVALID, "thread_only: only a reply can have it", field="thread_only"
+        )
     event = transaction.append(
         channel,
         user,
@@ -103,16 +117,17 @@ def _send(
         me=operation.me,
         reply_to=reply_to,
         thread=answered.root if answered is not None else None,
+        thread_only=operation.thread_only,
         cid=operation.cid,
     )
     if hidden := lookups.hidden_from(channel):
-        transaction.set_hidden(channel, hidden, is_hidden=False)
+        opened = [each for each in hidden if not lookups.ignores(each, user)]
+        transaction.set_hidden(channel, opened, is_hidden=False)
+        transaction.note_message(channel)
     return event
 
 
-def _edit(
-    transaction: Transaction, channel: Channel, _role: str, operation: EditMessage
-) -> EventFields:
+def _edit(transaction: Transaction, channel: Channel, operation: EditMessage) -> EventFields:
     user, text = operation.user, operation.text
     target = find_target(transaction, channel, operation.seq)
     check_can_edit(user.id, target.author_id)
@@ -127,20 +142,19 @@ def _edit(
     return event
 
 
-def _delete(
-    transaction: Transaction, channel: Channel, role: str, operation: DeleteMessage
-) -> EventFields:
+def _delete(transaction: Transaction, channel: Channel, operation: DeleteMessage) -> EventFields:
+    user = operation.user
     target = find_target(transaction, channel, operation.seq)
-    check_can_delete(operation.user.id, target.author_id, role)
+    if user.id != target.author_id:
+        check_right(transaction, channel, user, "moderate")
+        check_outranks(transaction, channel, user, User(target.author_id, "the author"))
     erase_message(transaction, channel, target)
     event = transaction.append_about(operation, channel)
     fold_into_target(transaction, target, event)
     return event
 
 
-def _set_topic(
-    transaction: Transaction, channel: Channel, _role: str, operation: SetTopic
-) -> EventFields:
+def _set_topic(transaction: Transaction, channel: Channel, operation: SetTopic) -> EventFields:
     topic = operation.topic
     event = transaction.append(channel, operation.user, "topic", body=topic, cid=operation.cid)
     transaction.set_topic(channel, topic)
@@ -164,15 +178,16 @@ def _mentioned(
     return (*named, answered.author) if is_member else named
 
 
-_RULES: Mapping[type[Append], Callable[[Transaction, Channel, str, Any], EventFields | None]] = {
-    SendMessage: _send,
-    EditMessage: _edit,
-    DeleteMessage: _delete,
-    ReactToMessage: react,
-    PinMessage: pin,
-    SetTopic: _set_topic,
+_Rule = Callable[[Transaction, Channel, Any], EventFields | None]
+_RULES: Mapping[type[Append], tuple[Right, _Rule]] = {
+    SendMessage: ("send", _send),
+    EditMessage: ("send", _edit),
+    DeleteMessage: ("leave", _delete),
+    ReactToMessage: ("send", react),
+    PinMessage: ("pin", pin),
+    SetTopic: ("topic", _set_topic),
 }
-"""The rule of each operation; it receives the channel, the user's role, and the operation.
+"""The right that each operation needs, and its rule.
 
-It returns the appended event, or None if nothing changes.
+The rule returns the appended event, or None if nothing changes.
 """

@@ -18,9 +18,18 @@ from chat.protocol.items import EventFields
 from chat.protocol.limits import USUAL_LEVEL
 from chat.protocol.values import Limits
 from chat.rate import TokenBuckets
+from chat.rights import DEFAULT, ChannelSettings
 from chat.store.accounts import LINKS_PER_HOUR, MEMBER, AccountRole
+from chat.store.details import Details, encode_settings
 from chat.store.ids import Ids
-from chat.store.operations import Append, AppendAbout, AuditEntry, Operation, User
+from chat.store.operations import (
+    Append,
+    AppendAbout,
+    AuditEntry,
+    OpenInvitation,
+    Operation,
+    User,
+)
 from chat.store.read.standing import Standings
 from chat.store.rights import channel_key
 from chat.store.schema import (
@@ -76,6 +85,25 @@ _REMOVE_MEMBER = Prepared(
     delete(members).where(
         members.c.channel_id == bindparam("channel"), members.c.user_id == bindparam("user")
     )
+)
+_SET_ROLE = Prepared(
+    update(members)
+    .where(members.c.channel_id == bindparam("channel"), members.c.user_id == bindparam("user"))
+    .values(role=bindparam("new_role"))
+)
+_SET_SETTINGS = Prepared(
+    update(channels)
+    .where(channels.c.id == bindparam("channel"))
+    .values(
+        is_private=bindparam("now_private"),
+        settings=bindparam("now_settings"),
+        retention_from=func.coalesce(bindparam("from_ms"), channels.c.retention_from),
+    )
+)
+_FREE_NAME = Prepared(
+    update(channels)
+    .where(channels.c.id == bindparam("channel"))
+    .values(name=bindparam("new"), fold=bindparam("new"), deleted=bindparam("now"))
 )
 _SET_HIDDEN = Prepared(
     update(members)
@@ -135,6 +163,8 @@ class Transaction:
         """Events appended since `begin`, in order."""
         self.entries: list[AuditEntry] = []
         """Entries of the audit log added since `begin`, in order."""
+        self.uninvited: list[tuple[User, OpenInvitation]] = []
+        """Invitations to channels that ended since `begin` and had reached their users."""
         self.sightings: dict[int, int] = {}
         """When devices signed in since `begin`, by device; `upkeep` stores it later."""
         self.has_jobs = False
@@ -162,6 +192,8 @@ class Transaction:
         """In the order of foreign keys: referenced rows first."""
         self._changed: dict[int, Channel] = {}
         """Channels whose rows need an update."""
+        self._with_messages: dict[int, Channel] = {}
+        """Direct channels with new messages that some members have hidden."""
         self._sent: dict[tuple[int, str], tuple[int, str, int | None, int, str, int]] = {}
         """The fields of `Sent` of used cids, by author and cid."""
         self._packed: dict[str, bytearray] = {}
@@ -185,6 +217,8 @@ class Transaction:
             self._version = version
         self.events = []
         self.entries = []
+        self.uninvited = []
+        self._with_messages.clear()
         self.sightings = {}
         self.has_jobs = self.has_erased = self._has_executed = False
         self._clear()
@@ -279,6 +313,18 @@ class Transaction:
             _SAVE_CHANNELS.run(self.connection, changed)
             self._changed.clear()
 
+    def note_message(self, channel: Channel) -> None:
+        """Record a new message in a direct channel that some members have hidden."""
+        self._with_messages[channel.id] = channel
+
+    def kept_hidden(self) -> dict[str, frozenset[str]]:
+        """Return the direct channels with new messages that stay hidden, and from whom."""
+        hidden = {
+            channel.name: frozenset(user.name for user in self.lookups.hidden_from(channel))
+            for channel in self._with_messages.values()
+        }
+        return {name: names for name, names in hidden.items() if names}
+
     def finish(self) -> None:
         """Write the remaining changes before the commit."""
         self.flush()
@@ -353,12 +399,14 @@ class Transaction:
         """Count a link code created by `user`; return 0 or the seconds to wait."""
         return self._links.take(user.id, self._monotonic())
 
-    def add_channel(self, name: str) -> Channel:
+    def add_channel(self, name: str, *, is_private: bool = False) -> Channel:
         """Create a channel with an empty log."""
-        channel = Channel(self._next_channel, name, channel_key(name), self._ids.new(), 0, "", 0)
+        settings = DEFAULT._replace(private=True) if is_private else DEFAULT
+        epoch = self._ids.new()
+        channel = Channel(self._next_channel, name, channel_key(name), epoch, 0, "", 0, settings)
         self._next_channel += 1
         state = (channel.epoch, channel.head, channel.topic, channel.member_count)
-        unchanged = False, "", None, 0, None  # private, settings, retention, expired, deleted
+        unchanged = is_private, "", None, 0, None  # settings, retention, expired, deleted
         self._channels.rows.append(
             (channel.id, name, channel.fold, is_direct(name), *state, self.now(), *unchanged)
         )
@@ -395,6 +443,36 @@ class Transaction:
         if hidden:
             self.lookups.note_hidden(channel, user, is_hidden=True)
 
+    def set_role(self, channel: Channel, user: User, role: str) -> None:
+        """Change the role of a member."""
+        self.execute(_SET_ROLE, channel=channel.id, user=user.id, new_role=role)
+        self.lookups.note_role(channel, user, role, counted=False)
+
+    def set_settings(
+        self, channel: Channel, settings: ChannelSettings, retention_from: int | None
+    ) -> None:
+        """Change the settings of a channel.
+
+        Args:
+            channel: the channel.
+            settings: all its settings.
+            retention_from: when a changed retention takes effect (ms); None: it is unchanged.
+        """
+        self.execute(
+            _SET_SETTINGS,
+            channel=channel.id,
+            now_private=settings.private,
+            now_settings=encode_settings(settings),
+            from_ms=retention_from,
+        )
+        channel.settings = DEFAULT if settings == DEFAULT else settings
+
+    def free_name(self, channel: Channel) -> None:
+        """Mark a channel as deleted, so that its name can be used again at once."""
+        new = f"deleted-{channel.id}"
+        self.execute(_FREE_NAME, channel=channel.id, new=new, now=self.now())
+        self.lookups.forget_channel(channel)
+
     def set_hidden(self, channel: Channel, people: Sequence[User], *, is_hidden: bool) -> None:
         """Hide the channel for `people`, or restore it."""
         for user in people:
@@ -421,7 +499,7 @@ class Transaction:
         found = self._sent.get((user.id, cid))
         return None if found is None else Sent(*found)
 
-    def append(
+    def append(  # noqa: C901  one condition for each optional field
         self,
         channel: Channel,
         author: User,
@@ -433,8 +511,10 @@ class Transaction:
         me: bool = False,
         reply_to: int | None = None,
         thread: int | None = None,
+        thread_only: bool = False,
         remove: bool = False,
         cid: str | None = None,
+        details: Details | None = None,
     ) -> EventFields:
         """Append an event to the log of `channel` with the next seq; return it.
 
@@ -459,6 +539,8 @@ class Transaction:
             fields["me"] = True
         if reply_to is not None:
             fields["reply_to"], fields["thread"] = reply_to, thread
+            if thread_only:
+                fields["thread_only"] = True
         if mentioned:
             self.add_mentions(channel, seq, mentioned)
             fields["mentions"] = tuple(user.name for user in mentioned)
@@ -466,6 +548,9 @@ class Transaction:
             fields["target"] = target
         if remove:
             fields["remove"] = True
+        if details is not None:
+            fields |= details.fields()
+            body = details.encode()
         packed = None
         if cid is not None:
             fields["cid"] = cid
@@ -473,7 +558,8 @@ class Transaction:
             self._sent[author.id, cid] = channel.id, kind, target, seq, mid, ts
         event = cast("EventFields", fields)
         self.events.append(event)
-        flags, stored_mid = flags_of(kind, me=me, remove=remove), bytearray.fromhex(mid)
+        flags = flags_of(kind, me=me, remove=remove, thread_only=thread_only)
+        stored_mid = bytearray.fromhex(mid)
         row = (self._next_event, channel.id, seq, ts, author.id, flags, stored_mid, packed)
         if target is None and reply_to is None:
             self._lines.rows.append((*row, body))

@@ -1,4 +1,4 @@
-"""Upkeep of accounts between commits: last sign-ins, old addresses, ended bans.
+"""Upkeep between commits: last sign-ins, old addresses, ended bans and mutes.
 
 It runs in the writer's thread in short steps. A sign-in with a known token writes nothing by
 itself, so that a thousand clients can reconnect at once, even while the disk refuses writes.
@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from sqlalchemy import Connection, bindparam, delete, or_, select, update
 from sqlalchemy.exc import DBAPIError
 
-from chat.store.schema import audit, bans, devices
+from chat.store.schema import audit, bans, channel_bans, devices, mutes
 from chat.store.sql import Prepared
 from chat.store.sqlite import engine
 
@@ -26,7 +26,7 @@ SEEN_AFTER = 2.0
 """Seconds from a sign-in until its time is stored."""
 RETRY = 5.0
 EVERY = 86_400.0
-"""Seconds between searches for old addresses and ended bans."""
+"""Seconds between searches for old addresses, ended bans and mutes."""
 FIRST = 60.0
 """Seconds from the start to the first of them."""
 ADDRESS_MS = 90 * 86_400_000
@@ -56,7 +56,10 @@ _FORGET = Prepared(
     .where(audit.c.seq == bindparam("entry"))
     .values(address=None, details=bindparam("rest"))
 )
-_REMOVE_ENDED = Prepared(delete(bans).where(bans.c.until <= bindparam("now")))
+_REMOVE_ENDED = tuple(
+    Prepared(delete(table).where(table.c.until <= bindparam("now")))
+    for table in (bans, channel_bans, mutes)
+)
 
 
 class Upkeep:
@@ -121,12 +124,13 @@ class Upkeep:
         return True
 
     def _forget(self) -> float:
-        """Remove old addresses and ended bans; return the seconds until the next step."""
+        """Remove old addresses, ended bans and mutes; return the seconds until the next step."""
         now = self._clock_ms()
         try:
             connection = self._connect()
             with connection.begin():
-                _REMOVE_ENDED.run(connection, now=now)
+                for statement in _REMOVE_ENDED:
+                    statement.run(connection, now=now)
                 where = {"after": self._forgotten, "before": now - ADDRESS_MS}
                 old = _OLD.all(connection, **where)
                 if old:

@@ -36,6 +36,21 @@ from chat.store.accounts import (
     SetPassword,
     SignIn,
 )
+from chat.store.channels import (
+    BanFromChannel,
+    ChangeSettings,
+    CreateChannel,
+    DeclineInvitation,
+    DeleteChannel,
+    IgnoreUser,
+    InviteToChannel,
+    Kick,
+    LiftChannelBan,
+    MuteMember,
+    SetChannelRole,
+    UnmuteMember,
+    WithdrawInvitation,
+)
 from chat.store.operations import (
     Batch,
     ChannelOperation,
@@ -74,10 +89,13 @@ from chat.store.write.administration import (
     record_settings,
     revoke_invitation,
 )
+from chat.store.write.invitations import decline, invite, withdraw
 from chat.store.write.jobs import run_next_job
-from chat.store.write.member_settings import mark_read, prefer
-from chat.store.write.membership import join, leave
+from chat.store.write.member_settings import ignore, mark_read, prefer
+from chat.store.write.membership import create, delete_channel, join, leave
 from chat.store.write.messages import append
+from chat.store.write.moderation import ban, change_settings, kick, mute, set_role, unmute
+from chat.store.write.moderation import lift_ban as lift_channel_ban
 from chat.store.write.transaction import Transaction
 from chat.store.write.upkeep import Upkeep
 
@@ -118,6 +136,19 @@ _RULES: dict[type[Operation[Any]], Callable[[Transaction, Any], Any]] = {
     Prefer: prefer,
     JoinChannel: join,
     LeaveChannel: leave,
+    CreateChannel: create,
+    DeleteChannel: delete_channel,
+    InviteToChannel: invite,
+    WithdrawInvitation: withdraw,
+    DeclineInvitation: decline,
+    Kick: kick,
+    BanFromChannel: ban,
+    LiftChannelBan: lift_channel_ban,
+    MuteMember: mute,
+    UnmuteMember: unmute,
+    SetChannelRole: set_role,
+    ChangeSettings: change_settings,
+    IgnoreUser: ignore,
     SignIn: sign_in,
     AddDevice: add_device,
     RevokeDevice: revoke_device,
@@ -144,7 +175,7 @@ def decide(transaction: Transaction, operation: Operation[Result]) -> Result:
     Raises:
         CommandError: the operation is refused.
     """
-    if isinstance(operation, ChannelOperation):
+    if isinstance(operation, ChannelOperation | IgnoreUser):
         transaction.check_standing(operation.user)
     elif isinstance(operation, AccountOperation) and operation.actor is not None:
         transaction.check_standing(operation.actor)
@@ -292,7 +323,14 @@ class Writer:
             self._recovered()
         self._upkeep.saw(transaction.sightings)
         self._house.committed(transaction.last_event, has_erased=transaction.has_erased)
-        return Commit(transaction.events, batch, transaction.entries, transaction.has_jobs)
+        return Commit(
+            transaction.events,
+            batch,
+            transaction.entries,
+            transaction.has_jobs,
+            transaction.uninvited,
+            transaction.kept_hidden(),
+        )
 
     def _decide(self, pending: Pending[Result]) -> None:
         try:
@@ -379,6 +417,8 @@ def _joined(batch: Batch, commits: Sequence[Commit]) -> Commit:
         batch,
         [entry for commit in commits for entry in commit.audit],
         any(commit.has_jobs for commit in commits),
+        [each for commit in commits for each in commit.uninvited],
+        {name: names for commit in commits for name, names in commit.kept_hidden.items()},
     )
 
 
