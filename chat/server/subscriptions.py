@@ -9,7 +9,7 @@ is false, and the client continues with `history after`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any, Protocol
 
@@ -17,7 +17,6 @@ from chat import rights as rules
 from chat.errors import CommandError
 from chat.protocol.commands import ResumeFrom
 from chat.protocol.frames import (
-    Ignored,
     Joined,
     Member,
     Mute,
@@ -28,7 +27,7 @@ from chat.protocol.frames import (
 )
 from chat.protocol.values import ChannelSettings, Presence
 from chat.rights import Right
-from chat.server.channels.live import NOBODY, LiveChannel
+from chat.server.channels.live import LiveChannel
 from chat.server.channels.presence import typing_frame
 from chat.server.context import ServerContext
 from chat.server.refusals import error_frame
@@ -91,8 +90,6 @@ class Subscriptions:
         """The seqs at which memberships ended, by folded name; older reads are void."""
         self._preferences: dict[str, Preferences] = {}
         """Preferences that have changed since a channel was read, by folded name."""
-        self._ignored: frozenset[str] = frozenset()
-        """The names of the users whom the user ignores."""
         self._may_type: set[str] = set()
         """The channels in which the user is known to have this right, by folded name."""
         self._changes = 0
@@ -115,18 +112,9 @@ class Subscriptions:
         """Whether `welcome` was sent."""
         return self._deferred is None
 
-    def welcomed(
-        self,
-        memberships: Sequence[Membership],
-        ignored: Collection[str],
-        welcome: Callable[[], None],
-    ) -> None:
-        """Enter the user's channels, send `welcome`, and run the deferred actions.
-
-        `ignored` names the users whom the user ignores.
-        """
+    def welcomed(self, memberships: Sequence[Membership], welcome: Callable[[], None]) -> None:
+        """Enter the user's channels, send `welcome`, and run the deferred actions."""
         deferred, self._deferred = self._deferred or [], None
-        self._ignored = frozenset(ignored)
         for membership in memberships:
             self.enter(membership.channel.name, membership.channel.head)
         self._context.presence.set(self, "online")
@@ -169,15 +157,14 @@ class Subscriptions:
             presence.changed(channel, self.name, presence.of(self.name))
         return channel
 
-    def listed(self, channel: str, head: int, by: frozenset[str] = NOBODY) -> None:
+    def listed(self, channel: str, head: int) -> None:
         """Enter and follow a channel that was added to the user's list.
 
         Sends `joined`, unless a `join` of this session is pending: its answer is the `joined`.
-        Messages of ignored users (`by`) open nothing.
         """
         if self._deferred is not None:
-            self._deferred.append(partial(self.listed, channel, head, by))
-        elif self.channel(channel) is None and not (by and by <= self._ignored):
+            self._deferred.append(partial(self.listed, channel, head))
+        elif self.channel(channel) is None:
             self.enter(channel, head)
             if fold(channel) not in self._joining:
                 self._session.run(self._follow_unrequested([(channel, None)]))
@@ -223,14 +210,6 @@ class Subscriptions:
         self._may_type.discard(fold(channel))
         if live := self.channel(channel):
             self.stop_typing(live)
-
-    def ignored_changed(self, frame: Ignored) -> None:
-        """Send the changed list of ignored users, and apply it."""
-        if self._deferred is not None:
-            self._deferred.append(partial(self.ignored_changed, frame))
-        else:
-            self._ignored = frozenset(frame.names)
-            self.send(frame)
 
     def preferences_changed(self, frame: Preferences) -> None:
         """Send changed preferences, and use them in a `joined` that was read before the change."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from pydantic import BaseModel
@@ -16,7 +16,6 @@ from pydantic import BaseModel
 from chat.protocol.codec import encode, encode_fields
 from chat.protocol.frames import (
     ChannelInvitation,
-    Ignored,
     Invited,
     Preferences,
     Removed,
@@ -42,7 +41,7 @@ _ENDS = frozenset(("leave", "deleted"))
 """Kinds of events that end memberships: former members must not get the events after them."""
 _EFFECTIVE = frozenset((*_ENDS, "join", "role", "mute", "settings"))
 """Kinds of events that change who is a member, or their rights."""
-NOBODY: frozenset[str] = frozenset()
+_NONE: Mapping[str, frozenset[str]] = {}
 
 
 class Member(Protocol):
@@ -55,12 +54,8 @@ class Member(Protocol):
     def name(self) -> str:
         """The user's name."""
 
-    def listed(self, channel: str, head: int, by: frozenset[str] = NOBODY) -> None:
-        """Enter a channel that was added to the user's list; `head` is its last delivered seq.
-
-        `by` names the authors whose messages opened a direct channel: if the user ignores all of
-        them, it stays closed.
-        """
+    def listed(self, channel: str, head: int) -> None:
+        """Enter a channel that was added to the user's list; `head` is its last delivered seq."""
 
     def left(self, channel: str, seq: int, frame: Removed | None) -> None:
         """Leave a channel: the membership ended with the event `seq`.
@@ -79,9 +74,6 @@ class Member(Protocol):
 
     def preferences_changed(self, frame: Preferences) -> None:
         """Send changed preferences, and use them in a `joined` that was read before the change."""
-
-    def ignored_changed(self, frame: Ignored) -> None:
-        """Send the changed list of ignored users, and apply it."""
 
     def send(self, frame: ServerFrame) -> None:
         """Send a frame to this session only."""
@@ -252,16 +244,11 @@ class LiveChannels:
         """Return the live direct channels of a user, hidden ones included."""
         return frozenset(self._direct.get(name, ()))
 
-    def add_to_lists(
-        self, names: Iterable[str], channel: str, head: int, by: frozenset[str] = NOBODY
-    ) -> None:
-        """Notify all sessions of these users that a channel was added to their list.
-
-        See `Member.listed` for `by`.
-        """
+    def add_to_lists(self, names: Iterable[str], channel: str, head: int) -> None:
+        """Notify all sessions of these users that a channel was added to their list."""
         for name in names:
             for session in self.sessions_of(name):
-                session.listed(channel, head, by)
+                session.listed(channel, head)
 
     def send_to(self, name: str, frame: ServerFrame) -> None:
         """Send a frame to all sessions of a user."""
@@ -281,7 +268,7 @@ class LiveChannels:
     def committed(self, commit: Commit) -> None:
         """Send the events of a commit, ended invitations, then the answers of its operations."""
         if commit.events:
-            self.deliver(commit.events)
+            self.deliver(commit.events, commit.kept_hidden)
         for user, invitation in commit.uninvited:
             self.send_to(user.name, Invited(invitation=invitation_frame(invitation), remove=True))
         for pending in commit.operations:
@@ -291,8 +278,13 @@ class LiveChannels:
             except Exception:
                 log.exception("cannot send an answer")
 
-    def deliver(self, events: Sequence[EventFields]) -> None:
-        """Deliver committed events of any channels, in the order of their commits."""
+    def deliver(
+        self, events: Sequence[EventFields], kept_hidden: Mapping[str, frozenset[str]] = _NONE
+    ) -> None:
+        """Deliver committed events of any channels, in the order of their commits.
+
+        See `Commit.kept_hidden`.
+        """
         by_channel: dict[str, list[EventFields]] = {}
         effective: set[str] = set()  # channels with such an event
         for event in events:
@@ -305,6 +297,9 @@ class LiveChannels:
         is_all = len(by_channel) == 1
         for name, channel_events in by_channel.items():
             self._deliver(name, channel_events, is_all=is_all, has_effects=name in effective)
+            if is_direct(name) and any(event["kind"] == "message" for event in channel_events):
+                names = set(channel_names(name)).difference(kept_hidden.get(name, ()))
+                self.add_to_lists(names, name, channel_events[-1]["seq"])
 
     def _deliver(
         self, name: str, events: Sequence[EventFields], *, is_all: bool, has_effects: bool
@@ -318,10 +313,6 @@ class LiveChannels:
             for event in events:
                 if event["seq"] > before:  # a repeated event may be outdated
                     self._apply(event)
-        if is_direct(name):
-            authors = frozenset(event["author"] for event in events if event["kind"] == "message")
-            if authors:
-                self.add_to_lists(channel_names(name), name, last, authors)
 
     def _apply(self, event: EventFields) -> None:
         """Notify the sessions of those whose membership or rights an event changes."""

@@ -65,8 +65,7 @@ def _ignored(
     def answer(ignored: store.IgnoredUsers) -> Ok:
         if ignored.changed:
             frame = Ignored(names=ignored.names)
-            for each in channels.sessions_of(name):
-                each.ignored_changed(frame)
+            channels.send_to(name, frame)
         return Ok.known(id=command.id)
 
     return Write(operation, answer)

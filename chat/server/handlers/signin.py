@@ -94,9 +94,7 @@ async def _sign_in(session: Session, command: Hello) -> None:
             found = _Found(signed_in.memberships)
         token = issued if signed_in.claimed or signed_in.is_new_device else None
         welcome = _welcome(session, command.id, token, signed_in.role, found)
-        session.subscriptions.welcomed(
-            found.memberships, found.ignored, lambda: session.answer(welcome)
-        )
+        session.subscriptions.welcomed(found.memberships, lambda: session.answer(welcome))
         session.finish_sign_in()
         context.passwords.remember(fold(session.user.name), source_of(session.connection.address))
         await session.subscriptions.follow_all(command.resume or {}, backed_up=admit_next)

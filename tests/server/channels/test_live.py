@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.protocol.frames import ChannelInvitation, ErrorFrame, Ignored, Invited, Joined, Removed
+from chat.protocol.frames import ChannelInvitation, ErrorFrame, Invited, Joined, Removed
 from chat.protocol.items import EventFields
 from chat.server.channels.live import LiveChannel, LiveChannels
 from chat.server.channels.presence import PresenceBroadcaster
@@ -94,7 +94,7 @@ class Session:
         )
         self.subscriptions = Subscriptions(self, User(1, "alice"), cast("Any", context))
         if is_welcomed:
-            self.subscriptions.welcomed([], (), lambda: None)
+            self.subscriptions.welcomed([], lambda: None)
 
     def send(self, frame: object) -> None:
         """Take a `joined` or an error."""
@@ -102,7 +102,7 @@ class Session:
             self.pages.append((frame.head, frame.complete))
         elif isinstance(frame, ErrorFrame):
             self.refused.append(frame.code)
-        elif isinstance(frame, Removed | Ignored | Invited):
+        elif isinstance(frame, Removed | Invited):
             self.told.append((frame, self.sink.seqs()))
 
     answer = send
@@ -339,15 +339,15 @@ async def test_read_that_began_before_the_deletion_is_repeated() -> None:
     assert set(session.sink.seqs()) == {2}
 
 
-async def test_messages_of_ignored_users_open_no_direct_channel() -> None:
+async def test_direct_channel_stays_hidden_from_those_who_ignore_the_author() -> None:
     channels = LiveChannels()
     session = Session(channels)
-    session.heads = [1]
-    session.subscriptions.ignored_changed(Ignored(names=("bob",)))
-    direct = "@alice,bob,carol"
-    channels.deliver([event(1, channel=direct, author="bob")])
+    session.heads = [2]
+    direct = "@alice,bob"
+    message = event(1, channel=direct, author="bob")
+    channels.committed(Commit([message], (), kept_hidden={direct: frozenset(("alice",))}))
     assert channels.channel(direct) is None
-    channels.deliver([event(2, channel=direct, author="carol")])
+    channels.committed(Commit([event(2, channel=direct, author="bob")], ()))
     assert channels.channel(direct) is not None
 
 
@@ -358,7 +358,7 @@ async def test_frames_before_the_welcome_are_applied_after_it_in_order() -> None
     channels.deliver([event(7, "leave", by="bob", act="ban"), event(8, "deleted", author="bob")])
     channels.deliver([event(1, "join")])
     assert session.told == []
-    session.subscriptions.welcomed([membership(5)], (), lambda: None)
+    session.subscriptions.welcomed([membership(5)], lambda: None)
     await settled()
     assert [frame.act for frame, _ in session.told if isinstance(frame, Removed)] == ["ban"]
     assert session.pages == [(1, True)]
