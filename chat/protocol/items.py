@@ -80,7 +80,7 @@ class _Body(Wire):
     - settings: `settings`, all of them, and the names of those that `changed`
     - ban: `user`, `reason`, `until`: a ban of somebody who is no member; with `remove`, its end
     - mute: `user`, `reason`, `until`; with `remove`, its end
-    - expire: `up_to`: the texts of all messages up to this seq are erased
+    - expire: `up_to`: the texts of all messages, topics and reasons up to this seq are erased
     - deleted: nothing; the last event of a channel that was deleted
     """
 

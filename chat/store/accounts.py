@@ -42,6 +42,7 @@ __all__ = [
     "Created",
     "Device",
     "EraseAccount",
+    "ForceExpiry",
     "Invitation",
     "LiftBan",
     "LinkCode",
@@ -61,7 +62,7 @@ __all__ = [
 Result_co = TypeVar("Result_co", covariant=True)
 
 AccountRole = Literal["admin", "member", "bot"]
-JOB_ACTS = frozenset({"erased", "disabled", "banned"})
+JOB_ACTS = frozenset({"erased", "disabled", "banned", "expiry_forced"})
 """Acts that may add a job."""
 ADMIN: AccountRole = "admin"
 MEMBER: AccountRole = "member"
@@ -88,7 +89,7 @@ ACTS = (
     *("created", "role", "disabled", "enabled", "erased"),
     *("device_added", "device_revoked", "link_created", "password_set", "password_removed"),
     *("invitation_created", "invitation_used", "invitation_revoked"),
-    *("banned", "unbanned", "settings"),
+    *("banned", "unbanned", "settings", "expiry_forced"),
 )
 """The kinds of audit entries.
 
@@ -479,6 +480,18 @@ class EraseAccount(AccountOperation[int]):
 
     actor: None
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ForceExpiry(AccountOperation[int]):
+    """Erase all texts that are older than the retention, also more than a tenth of a channel.
+
+    Returns the id of the job that does it. `retention` is that of the server, in seconds; 0: only
+    channels with one of their own expire.
+    """
+
+    actor: None
+    retention: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -289,21 +289,20 @@ class Expired:
     """The result of a step of the retention.
 
     `next_in` is the time in seconds until the next step makes sense: 0 if there is more to do.
-    `refused` names the channels (by id) whose step would erase more than a tenth at once.
+    `refused` names the channels (by id) of which more than a tenth would expire at once.
     """
 
     next_in: float
     refused: tuple[int, ...] = ()
+    jump: float = 0.0
+    """Seconds by which the clock has jumped since the first step; the sweep stops if it has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expire(Operation[Expired]):
     """Erase the texts of old messages of the next channel: one small step, one `expire` event.
 
-    Args:
-        retention: the server's retention in seconds; 0: only channels with one of their own.
-        force: erase even more than a tenth of a channel.
+    `retention` is that of the server, in seconds; 0: only channels with one of their own expire.
     """
 
     retention: int
-    force: bool = False

@@ -73,13 +73,16 @@ class Bulk:
 
 
 class BulkInsert:
-    """Rows to insert into `table`; each has all columns, or `columns`, in the table's order."""
+    """Rows to insert into `table`; each has all columns, or `columns`, in the table's order.
 
-    def __init__(self, table: Table, columns: Sequence[str] | None = None) -> None:
+    `end` is the SQL after the rows, such as `ON CONFLICT DO NOTHING`.
+    """
+
+    def __init__(self, table: Table, columns: Sequence[str] | None = None, end: str = "") -> None:
         self.rows: list[tuple[Any, ...]] = []
         """Rows pending until `flush`."""
         self._columns = columns or [column.name for column in table.columns]
-        self._insert = insert(table)
+        self._insert, self._end = insert(table), end
         self._compiled: dict[str, Bulk] = {}
 
     def flush(self, connection: Connection) -> None:
@@ -88,7 +91,7 @@ class BulkInsert:
         if dialect.name not in self._compiled:
             statement = str(self._insert.compile(dialect=dialect, column_keys=self._columns))
             begin, _, row = statement.rpartition(" VALUES ")
-            self._compiled[dialect.name] = Bulk(f"{begin} VALUES", row)
+            self._compiled[dialect.name] = Bulk(f"{begin} VALUES", row, self._end)
         self._compiled[dialect.name].run(connection, self.rows)
         self.rows.clear()
 

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from chat.errors import CommandError, StartupError, StoreFault, StoreUnavailable
 from chat.protocol.values import Limits
-from chat.store.accounts import EraseAccount
+from chat.store.accounts import AccountOperation, EraseAccount, ForceExpiry
 from chat.store.audit_feed import AUDIT_EVERY, AuditFeed
 from chat.store.database import (
     READERS,
@@ -36,7 +36,7 @@ from chat.store.sqlite.housekeeping import INDEX_AFTER
 from chat.store.write.transaction import Transaction
 from chat.store.write.writer import CLOSED, GATHER, PROBE_EVERY, Writer, decide
 
-__all__ = ["Store", "erase_account", "execute", "look"]
+__all__ = ["Store", "erase_account", "execute", "expire", "look"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -114,6 +114,7 @@ class Store:
         limits: Limits,
         committed: Callable[[Commit], None],
         clock_ms: Callable[[], int] = _wall_clock_ms,
+        monotonic: Callable[[], float] = time.monotonic,
         index_after: float = INDEX_AFTER,
         probe_every: float = PROBE_EVERY,
         audit_every: float = AUDIT_EVERY,
@@ -126,6 +127,7 @@ class Store:
             limits: bounds on channels, reactions and unread counts.
             committed: gets every commit once it is on disk.
             clock_ms: milliseconds since 1970, for timestamps.
+            monotonic: seconds of a clock that nobody sets, to notice a jump of the other one.
             index_after: seconds from a commit to the indexing of its messages; `search` also finds
                 messages that are not indexed yet.
             probe_every: seconds between write attempts while writes fail.
@@ -141,7 +143,13 @@ class Store:
         database = open_database(url, clock_ms)
         feed = AuditFeed(database.readers, committed, audit_every)
         writer = Writer(
-            database.writer, limits, feed.committed, clock_ms, index_after, probe_every, gather
+            database.writer,
+            Transaction(limits, clock_ms, monotonic),
+            feed.committed,
+            clock_ms,
+            index_after,
+            probe_every,
+            gather,
         )
         return cls(database, writer, limits, clock_ms, feed)
 
@@ -353,14 +361,35 @@ def erase_account(url: str, name: str, patience: float) -> bool:
         StartupError: the database does not exist or is not writable.
         StoreUnavailable: the database is not accepting writes.
     """
+    return _carry_out(url, EraseAccount(None, name), patience)
+
+
+def expire(url: str, retention: int, patience: float) -> bool:
+    """Erase all texts that are older than the retention, also more than a tenth of a channel.
+
+    A server may be running, and then does it; see `erase_account`. `retention` is that of the
+    server, in seconds; 0: none.
+
+    Returns:
+        Whether all are erased; if not, the server continues.
+
+    Raises:
+        StartupError: the database does not exist or is not writable.
+        StoreUnavailable: the database is not accepting writes.
+    """
+    return _carry_out(url, ForceExpiry(None, retention), patience)
+
+
+def _carry_out(url: str, operation: AccountOperation[int], patience: float) -> bool:
+    """Run an operation that returns a job, and the job; return whether the job is done."""
     check_is_current(sqlite.path_of(url))
     try:
         store = Store.open(url, limits=Limits(), committed=_settle)
-    except StartupError:  # a server is running, or another command erases
-        job = execute(url, EraseAccount(None, name))
+    except StartupError:  # a server is running, or another command has the lock
+        job = execute(url, operation)
         return _is_done_within(url, job, patience) or _run_pending_jobs(url)
     with closing(store):
-        _run(store, EraseAccount(None, name))
+        _run(store, operation)
         _run_jobs(store)
     # Another command that found the lock taken may have added its job at the last moment.
     while look(url, lambda reader: reader.accounts.has_jobs()) and _run_pending_jobs(url):

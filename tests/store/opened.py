@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -67,6 +68,7 @@ class OpenStore:
         limits: Limits | None = None,
         *,
         clock_ms: Callable[[], int] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
         index_after: float = INDEX_AFTER,
         probe_every: float = PROBE_EVERY,
         gather: float = GATHER,
@@ -83,6 +85,7 @@ class OpenStore:
             limits=limits or Limits(),
             committed=self._committed,
             clock_ms=clock_ms or (lambda: next(self._seconds) * 1_000),
+            monotonic=monotonic,
             index_after=index_after,
             probe_every=probe_every,
             gather=gather,

@@ -19,7 +19,17 @@ from sqlalchemy.exc import DBAPIError
 from chat.errors import StartupError
 from chat.protocol.limits import FOLDED_KINDS
 from chat.store.database import FileLock, check_is_current
-from chat.store.schema import BODY_FIELDS, ERASED, KIND_BITS, KINDS, REMOVE, channels, code_of
+from chat.store.details import DETAILED_KINDS
+from chat.store.schema import (
+    BODY_FIELDS,
+    ERASED,
+    KIND_BITS,
+    KINDS,
+    REMOVE,
+    THREAD_ONLY,
+    channels,
+    code_of,
+)
 from chat.store.sqlite import engine as sqlite
 from chat.store.sqlite import fts5
 from chat.text import counted
@@ -40,6 +50,7 @@ class Holdings:
 
 _KINDS = {kind: f"e.flags & {KIND_BITS} = {code}" for code, kind in enumerate(KINDS)}
 _CHANGES = ", ".join(str(code_of(kind)) for kind in sorted(FOLDED_KINDS))
+_DETAILED = ", ".join(str(code_of(kind)) for kind in sorted(DETAILED_KINDS))
 _TEXTS = ", ".join(str(code_of(kind)) for kind in BODY_FIELDS)
 _IS_REMOVAL = f"e.flags & {REMOVE}"
 _TARGET = "t.channel_id = e.channel_id AND t.seq = e.target AND t.target IS NULL"
@@ -132,6 +143,42 @@ _RULES = {
         LEFT JOIN events t
             ON t.channel_id = e.channel_id AND t.seq = e.reply_to AND t.target IS NULL
         WHERE coalesce(e.thread, 0) <> coalesce(t.thread, t.seq, 0)""",
+    "the event is expired but still has text": f"""
+        SELECT c.name, e.seq FROM channels c JOIN events e ON e.channel_id = c.id
+        WHERE coalesce(e.target, e.seq) <= c.expired AND trim(coalesce(e.text, ''), ' ') <> ''
+            AND (e.flags & {KIND_BITS} IN ({_TEXTS})
+                OR e.flags & {KIND_BITS} IN ({_DETAILED}) AND instr(e.text, '"reason":'))""",  # noqa: S608
+    "the seq up to which texts are expired is outside the log": """
+        SELECT name, expired FROM channels WHERE expired NOT BETWEEN 0 AND head""",
+    "the event is only in a thread but is no reply": f"""
+        SELECT c.name, e.seq FROM events e JOIN channels c ON c.id = e.channel_id
+        WHERE e.flags & {THREAD_ONLY}
+            AND (e.thread IS NULL OR e.flags & {KIND_BITS} <> {code_of("message")})""",  # noqa: S608
+    "a followed thread does not begin with a message": f"""
+        SELECT c.name, f.thread FROM followed_threads f JOIN channels c ON c.id = f.channel_id
+        LEFT JOIN events t
+            ON t.channel_id = f.channel_id AND t.seq = f.thread AND t.target IS NULL
+        WHERE t.seq IS NULL OR t.thread IS NOT NULL
+            OR t.flags & {KIND_BITS} <> {code_of("message")}""",  # noqa: S608
+    "the read marker of a thread is outside the log": """
+        SELECT c.name, f.thread FROM followed_threads f JOIN channels c ON c.id = f.channel_id
+        WHERE f.read_seq NOT BETWEEN 0 AND c.head""",
+    "the role of a member is unknown": """
+        SELECT c.name, m.user_id FROM members m JOIN channels c ON c.id = m.channel_id
+        WHERE m.role NOT IN ('owner', 'moderator', 'member')""",
+    "the channel has several owners": """
+        SELECT c.name, count(*) FROM members m JOIN channels c ON c.id = m.channel_id
+        WHERE m.role = 'owner' AND c.fold <> '#general' GROUP BY c.id HAVING count(*) > 1""",
+    "the deleted channel has members": """
+        SELECT c.name, m.user_id FROM members m JOIN channels c ON c.id = m.channel_id
+        WHERE c.deleted IS NOT NULL""",
+    "a banned user is a member": """
+        SELECT c.name, m.user_id FROM members m JOIN channels c ON c.id = m.channel_id
+        JOIN channel_bans b ON b.channel_id = m.channel_id AND b.user_id = m.user_id
+        WHERE b.until IS NULL""",
+    "a member is invited": """
+        SELECT c.name, m.user_id FROM members m JOIN channels c ON c.id = m.channel_id
+        JOIN channel_invitations i ON i.channel_id = m.channel_id AND i.user_id = m.user_id""",
     "the message was deleted but is not erased": f"""
         SELECT c.name, t.seq FROM events e JOIN channels c ON c.id = e.channel_id
         JOIN events t ON {_TARGET}
@@ -295,9 +342,11 @@ def reindex(url: str) -> Holdings:
 
 
 def holdings(connection: Connection) -> Holdings:
-    """Count the channels and events in the snapshot of `connection`."""
+    """Count the channels that are not deleted, and their events."""
     count, heads = connection.execute(
-        select(func.count(), func.coalesce(func.sum(channels.c.head), 0)).select_from(channels)
+        select(func.count(), func.coalesce(func.sum(channels.c.head), 0)).where(
+            channels.c.deleted.is_(None)
+        )
     ).one()
     return Holdings(count, heads)
 

@@ -11,18 +11,25 @@ from sqlalchemy.exc import DBAPIError
 
 from chat.errors import CommandError, ErrorCode, StartupError
 from chat.store.database import check_is_current
+from chat.store.details import DETAILED_KINDS, decode, ids_in
 from chat.store.schema import (
     BODY_FIELDS,
     ERASED,
     ME,
     REMOVE,
+    THREAD_ONLY,
     audit,
+    channel_bans,
+    channel_invitations,
     channels,
     devices,
     events,
     folds,
+    followed_threads,
+    ignores,
     kind_of,
     members,
+    mutes,
     users,
 )
 from chat.store.sqlite import engine as sqlite
@@ -54,6 +61,56 @@ _MEMBERSHIPS = (
     .where(members.c.user_id == _of_user)
     .order_by(channels.c.fold)
 )
+_MUTES = (
+    select(channels.c.name.label("channel"), mutes.c.created, mutes.c.until, mutes.c.reason)
+    .join_from(mutes, channels, mutes.c.channel_id == channels.c.id)
+    .where(mutes.c.user_id == _of_user, channels.c.deleted.is_(None))
+    .order_by(channels.c.fold)
+)
+_BANS = (
+    select(
+        channels.c.name.label("channel"),
+        channel_bans.c.created,
+        channel_bans.c.until,
+        channel_bans.c.reason,
+    )
+    .join_from(channel_bans, channels, channel_bans.c.channel_id == channels.c.id)
+    # A ban from a private channel does not reveal the channel to somebody who was no member.
+    .where(
+        channel_bans.c.user_id == _of_user,
+        channels.c.deleted.is_(None),
+        channels.c.is_private.is_(False),
+    )
+    .order_by(channels.c.fold)
+)
+_INVITATIONS = (
+    select(channels.c.name.label("channel"), channel_invitations.c.created)
+    .join_from(channel_invitations, channels, channel_invitations.c.channel_id == channels.c.id)
+    .where(
+        channel_invitations.c.user_id == _of_user,
+        channel_invitations.c.is_silent.is_(False),
+        channels.c.deleted.is_(None),
+    )
+    .order_by(channels.c.fold)
+)
+_THREADS = (
+    select(
+        channels.c.name.label("channel"),
+        followed_threads.c.thread,
+        followed_threads.c.read_seq.label("read"),
+        followed_threads.c.following,
+    )
+    .join_from(followed_threads, channels, followed_threads.c.channel_id == channels.c.id)
+    .where(followed_threads.c.user_id == _of_user, channels.c.deleted.is_(None))
+    .order_by(channels.c.fold, followed_threads.c.thread)
+)
+_IGNORED = (
+    select(users.c.name)
+    .join_from(ignores, users, ignores.c.ignored_id == users.c.id)
+    .where(ignores.c.user_id == _of_user)
+    .order_by(users.c.fold)
+)
+_NAME = select(users.c.name).where(users.c.id == bindparam("id"))
 _EVENTS = (
     select(
         channels.c.name.label("channel"),
@@ -68,7 +125,7 @@ _EVENTS = (
     )
     .join_from(events, channels, events.c.channel_id == channels.c.id)
     .outerjoin(folds, folds.c.event_id == events.c.id)
-    .where(events.c.author_id == _of_user)
+    .where(events.c.author_id == _of_user, channels.c.deleted.is_(None))
     .order_by(events.c.id)
 )
 _AUDIT = (
@@ -82,10 +139,19 @@ _AUDIT = (
     .where(or_(audit.c.user_id == _of_user, audit.c.actor_id == _of_user))
     .order_by(audit.c.seq)
 )
+_OF_ACCOUNT = {
+    "device": _DEVICES,
+    "membership": _MEMBERSHIPS,
+    "mute": _MUTES,
+    "channel_ban": _BANS,
+    "channel_invitation": _INVITATIONS,
+    "thread": _THREADS,
+    "ignored": _IGNORED,
+}
 
 
 def export_account(url: str, name: str) -> Iterator[dict[str, Any]]:
-    """Yield the account `name`, its devices, memberships, events, and audit entries.
+    """Yield the account `name` and all that belongs to it, its events, and audit entries.
 
     Each object has a `type`; times are in milliseconds since 1970. Deleted texts are absent, and so
     are the addresses of other users who acted on the account. All is read from one snapshot, so the
@@ -113,33 +179,43 @@ def _export(connection: Connection, name: str) -> Iterator[dict[str, Any]]:
         raise CommandError(ErrorCode.NO_SUCH_USER, f"there is no user {name}", field="name")
     of_user = {"user": account["id"]}
     yield _object("account", {key: value for key, value in account.items() if key != "id"})
-    for kind, query in (("device", _DEVICES), ("membership", _MEMBERSHIPS)):
+    for kind, query in _OF_ACCOUNT.items():
         for row in connection.execute(query, of_user).mappings():
             yield _object(kind, row)
     for rows in connection.execute(_EVENTS, of_user).mappings().partitions(_BATCH):
-        yield from map(_event, rows)
+        yield from (_event(connection, row) for row in rows)
     for row in connection.execute(_AUDIT, of_user).mappings():
         yield _object("audit", {**row, "details": json.loads(row["details"]) or None})
 
 
-def _event(row: Any) -> dict[str, Any]:
+def _event(connection: Connection, row: Any) -> dict[str, Any]:
     fields, flags = dict(row), row["flags"]
     kind, text, edit_id = kind_of(flags), fields.pop("text"), fields.pop("edit_id")
     del fields["flags"]
     is_erased = bool(flags & ERASED)
     is_replaced = is_erased or edit_id is not None  # the text of an edit is in its own event
+    body: dict[str, Any] = {}
+    if text is not None and not is_replaced:
+        is_detailed = kind in DETAILED_KINDS
+        body = _details(connection, text) if is_detailed else {BODY_FIELDS[kind]: text}
     return _object(
         "event",
         {
             **fields,
             "kind": kind,
-            BODY_FIELDS.get(kind, "text"): None if is_replaced else text,
+            **body,
             "me": bool(flags & ME) or None,
             "remove": bool(flags & REMOVE) or None,
+            "thread_only": bool(flags & THREAD_ONLY) or None,
             "edited": edit_id is not None or None,
             "erased": is_erased or None,
         },
     )
+
+
+def _details(connection: Connection, stored: str) -> dict[str, Any]:
+    names = {each: str(connection.scalar(_NAME, {"id": each})) for each in ids_in(stored)}
+    return decode(stored, names).fields()
 
 
 def _object(kind: str, fields: Any) -> dict[str, Any]:

@@ -12,11 +12,14 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, or_, select, update
 
+from chat.store.details import DETAILED_KINDS, without_reason
 from chat.store.schema import (
+    BODY_FIELDS,
     ERASED,
     events,
     is_change,
     is_unerased,
+    kind_of,
     mentions,
     pins,
     reaction_counts,
@@ -24,10 +27,13 @@ from chat.store.schema import (
 )
 from chat.store.sql import Prepared
 from chat.store.write.lookups import Channel
-from chat.store.write.target import Target
+from chat.store.write.target import Target, find_target
 from chat.store.write.transaction import Transaction
 
-__all__ = ["blank", "erase_message", "erase_text"]
+__all__ = ["TEXTS", "blank", "erase_line", "erase_message", "erase_text", "has_text"]
+
+TEXTS = 100
+"""Most texts that one step of a job erases: about 10 ms."""
 
 _TEXT = Prepared(
     select(events.c.id, events.c.seq, events.c.text).where(events.c.id == bindparam("event"))
@@ -94,10 +100,42 @@ def _erase_current(transaction: Transaction, channel: Channel, target: Target) -
     """Erase the current text of a message, original or edited, and its mentions."""
     rows = transaction.execute(_TEXT, event=target.edit_id or target.id)
     for row in rows:
-        transaction.unindex(row.id, channel, target.seq, target.author_id, row.text)
+        transaction.unindex(row.id, channel.id, target.seq, target.author_id, row.text)
     blank(transaction, rows)
     for seq in {target.seq, *(row.seq for row in rows)}:
         transaction.execute(_DELETE_MENTIONS, channel=channel.id, number=seq)
+
+
+def has_text(row: Any) -> bool:
+    """Whether a line has a text of a user: a message, a topic, or the reason of an act.
+
+    `row` has the `flags` and the `text` of the event.
+    """
+    kind = kind_of(row.flags)
+    if row.flags & ERASED:
+        return False
+    if kind in DETAILED_KINDS:
+        return row.text is not None and without_reason(row.text) != row.text
+    return kind in BODY_FIELDS
+
+
+def erase_line(transaction: Transaction, channel: Channel, row: Any) -> bool:
+    """Erase the text of a line of `channel`; return whether it had one (`has_text`).
+
+    `row` has the `id`, `seq`, `flags` and `text` of the event.
+    """
+    if not has_text(row):
+        return False
+    kind = kind_of(row.flags)
+    if kind == "message":
+        erase_message(transaction, channel, find_target(transaction, channel, row.seq))
+    elif kind in DETAILED_KINDS:
+        transaction.has_erased = True
+        transaction.execute(_BLANK, event=row.id, blank=without_reason(row.text))
+    else:
+        blank(transaction, [row])
+        transaction.execute(_MARK_ERASED, event=row.id)
+    return True
 
 
 def blank(transaction: Transaction, rows: Sequence[Any]) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy import BindParameter, bindparam, select, update
 from chat.store.operations import JobStep, RunNextJob
 from chat.store.schema import jobs
 from chat.store.sql import Prepared
-from chat.store.write import account_erasure, ownership
+from chat.store.write import account_erasure, channel_deletion, expiry, membership, ownership
 from chat.store.write.transaction import JobProgress, Transaction
 
 __all__ = ["run_next_job"]
@@ -25,6 +25,8 @@ __all__ = ["run_next_job"]
 _STEPS: Mapping[str, Callable[[Transaction, dict[str, Any]], JobProgress]] = {
     account_erasure.JOB: account_erasure.erase_step,
     ownership.JOB: ownership.pass_on_step,
+    membership.DELETION: channel_deletion.erase_channel_step,
+    expiry.JOB: expiry.expire_step,
 }
 """The function that runs a step of each kind of job, from the job's arguments."""
 _known: list[BindParameter[str]] = [

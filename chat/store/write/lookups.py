@@ -122,14 +122,22 @@ _HIDDEN_FROM = Prepared(
     .join_from(members, users, members.c.user_id == users.c.id)
     .where(_is_here, members.c.hidden == true())
 )
+_root = events.alias("root")
 _ANSWERABLE = Among(
     select(
         events.c.seq,
         func.coalesce(events.c.thread, events.c.seq),
+        func.coalesce(_root.c.author_id, events.c.author_id),
         events.c.author_id,
         users.c.name,
     )
     .join_from(events, users, events.c.author_id == users.c.id)
+    .outerjoin(
+        _root,
+        (_root.c.channel_id == events.c.channel_id)
+        & (_root.c.seq == events.c.thread)
+        & _root.c.target.is_(None),
+    )
     .where(events.c.channel_id == bindparam("channel"), is_line, has_kind("message")),
     events.c.seq,
 )
@@ -165,6 +173,8 @@ class ReplyTarget(NamedTuple):
     """A message, possibly deleted; replies to it belong to the thread of `root`."""
 
     root: int
+    root_author: int
+    """The id of the user who wrote the root."""
     author: User
 
 
@@ -202,6 +212,8 @@ class Lookups:
         """Members who have hidden a direct channel, by channel and user."""
         self._ignores: dict[tuple[int, int], bool] = {}
         """Whether the first user ignores the second."""
+        self.followers: dict[tuple[int, int, int], bool] = {}
+        """Users with a marker in a thread, by user, channel and root; True: they follow it."""
         self._accounts: dict[int, KnownAccount] = {}
         """Accounts of the users who sign in in the current transaction."""
         self._accounts_key = b""
@@ -215,7 +227,7 @@ class Lookups:
         self._reply_targets.clear()
         caches: tuple[Sized, ...] = (
             *(self._channels, self._roles, self._named),
-            *(self._people, self._counts, self._hidden, self._ignores),
+            *(self._people, self._counts, self._hidden, self._ignores, self.followers),
         )
         if max(map(len, caches)) > CACHED_MAX:
             self.forget()
@@ -268,6 +280,7 @@ class Lookups:
         self._counts.clear()
         self._hidden.clear()
         self._ignores.clear()
+        self.followers.clear()
 
     def channel(self, name: str) -> Channel | None:
         """Return a channel by its name as typed, or None if it does not exist.
@@ -443,5 +456,6 @@ class Lookups:
     def _load_reply_targets(self, channel: Channel, numbers: set[int]) -> None:
         self._reply_targets.update(((channel.id, seq), None) for seq in numbers)
         found = _ANSWERABLE.rows(self.connection, numbers, channel=channel.id)
-        for seq, root, author_id, name in found:
-            self._reply_targets[channel.id, seq] = ReplyTarget(root, User(author_id, name))
+        for seq, root, root_author, author_id, name in found:
+            author = User(author_id, name)
+            self._reply_targets[channel.id, seq] = ReplyTarget(root, root_author, author)

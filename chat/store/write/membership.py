@@ -193,10 +193,10 @@ def delete_channel(transaction: Transaction, operation: DeleteChannel) -> None:
 
 
 def _delete(transaction: Transaction, channel: Channel, user: User) -> None:
-    transaction.append(channel, user, "deleted")
+    channel.member_count = 0
+    transaction.append(channel, user, "deleted")  # it stores the number of members as well
     end_invitations(transaction, channel)
     transaction.execute(_REMOVE_MEMBERS, channel=channel.id)
-    channel.member_count = 0
     transaction.free_name(channel)
     transaction.add_job(DELETION, {"channel": channel.id})
 

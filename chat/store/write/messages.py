@@ -36,6 +36,7 @@ from chat.store.write.erasure import erase_message, erase_text
 from chat.store.write.lookups import Channel, ReplyTarget
 from chat.store.write.membership import open_direct
 from chat.store.write.target import find_target, fold_into_target
+from chat.store.write.threads import followed_by
 from chat.store.write.transaction import Transaction
 from chat.text import is_direct, mentioned_names
 
@@ -108,18 +109,21 @@ def _send(transaction: Transaction, channel: Channel, operation: SendMessage) ->
         raise CommandError(
             ErrorCode.INVALID, "thread_only: only a reply can have it", field="thread_only"
         )
+    mentioned = _mentioned(transaction, channel, user, operation.text, answered)
     event = transaction.append(
         channel,
         user,
         "message",
         body=operation.text,
-        mentioned=_mentioned(transaction, channel, user, operation.text, answered),
+        mentioned=mentioned,
         me=operation.me,
         reply_to=reply_to,
         thread=answered.root if answered is not None else None,
         thread_only=operation.thread_only,
         cid=operation.cid,
     )
+    if answered is not None:
+        followed_by(transaction, channel, answered, event["seq"], user, mentioned)
     if hidden := lookups.hidden_from(channel):
         opened = [each for each in hidden if not lookups.ignores(each, user)]
         transaction.set_hidden(channel, opened, is_hidden=False)
@@ -138,6 +142,8 @@ def _edit(transaction: Transaction, channel: Channel, operation: EditMessage) ->
     erase_text(transaction, channel, target)
     event = transaction.append_about(operation, channel, body=text, mentioned=mentioned)
     transaction.add_mentions(channel, target.seq, mentioned)
+    if answered is not None:
+        followed_by(transaction, channel, answered, target.seq, user, mentioned)
     fold_into_target(transaction, target, event, transaction.last_event)
     return event
 

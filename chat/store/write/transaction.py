@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
@@ -39,6 +40,7 @@ from chat.store.schema import (
     devices,
     events,
     flags_of,
+    followed_threads,
     jobs,
     kind_of,
     members,
@@ -52,7 +54,7 @@ from chat.store.sqlite import engine, fts5
 from chat.store.write.lookups import CACHED_MAX, Channel, Lookups, ReplyTarget
 from chat.text import fold, is_direct
 
-__all__ = ["JobProgress", "Sent", "Transaction"]
+__all__ = ["JobProgress", "Sent", "Sweep", "Transaction"]
 
 
 _NEWEST_USER = Prepared(select(func.max(users.c.id)))
@@ -111,6 +113,8 @@ _SET_HIDDEN = Prepared(
     .values(hidden=bindparam("is_hidden"))
 )
 
+_FOLLOW_AGAIN = "ON CONFLICT (user_id, channel_id, thread) DO UPDATE SET following = true"
+
 _LINE_COLUMNS = ("id", "channel_id", "seq", "ts", "author_id", "flags", "mid", "cid", "text")
 """The columns of a line that replies to nothing; the others are NULL."""
 
@@ -128,6 +132,20 @@ class Sent(NamedTuple):
     seq: int
     mid: str
     ts: int
+
+
+@dataclass(slots=True)
+class Sweep:
+    """The progress of a sweep for old texts, channel by channel; see `expiry`."""
+
+    place: int = 0
+    """The id of the last channel that was looked at."""
+    wait: float = float("inf")
+    """Seconds until the next text is old."""
+
+    def restart(self) -> None:
+        """Begin with the first channel."""
+        self.place, self.wait = 0, float("inf")
 
 
 class JobProgress(NamedTuple):
@@ -158,6 +176,9 @@ class Transaction:
         self._creations = TokenBuckets(limits.channels / 3_600, limits.channels)
         self._links = TokenBuckets(LINKS_PER_HOUR / 3_600, LINKS_PER_HOUR)
         self.lookups = Lookups()
+        self.sweep = Sweep()
+        self._clock_difference: float | None = None
+        """Seconds between the two clocks at the first call of `clock_jump`."""
         self.standings = Standings(clock_ms)
         self.events: list[EventFields] = []
         """Events appended since `begin`, in order."""
@@ -185,9 +206,11 @@ class Transaction:
         self._events = BulkInsert(events)
         self._lines = BulkInsert(events, _LINE_COLUMNS)
         self._mentions = BulkInsert(mentions)
+        self._followers = BulkInsert(followed_threads, end="ON CONFLICT DO NOTHING")
+        self._writers = BulkInsert(followed_threads, end=_FOLLOW_AGAIN)
         self._inserts = (
             *(self._users, self._devices, self._audit, self._channels, self._members),
-            *(self._events, self._lines, self._mentions),
+            *(self._events, self._lines, self._mentions, self._followers, self._writers),
         )
         """In the order of foreign keys: referenced rows first."""
         self._changed: dict[int, Channel] = {}
@@ -252,6 +275,13 @@ class Transaction:
         self.standings.forget()
         self._next_user = 0
         self._clear()
+
+    def clock_jump(self) -> float:
+        """Return by how many seconds the clock has jumped since the first call."""
+        difference = self.now() / 1_000 - self._monotonic()
+        if self._clock_difference is None:
+            self._clock_difference = difference
+        return difference - self._clock_difference
 
     def check_standing(self, user: User) -> None:
         """Check that the session of `user` may act; it costs one lookup if it passed before.
@@ -598,12 +628,27 @@ class Transaction:
             (channel.id, seq, place, user.id) for place, user in enumerate(mentioned)
         )
 
-    def unindex(self, event_id: int, channel: Channel, seq: int, author_id: int, body: str) -> None:
+    def follow_thread(
+        self, channel: Channel, thread: int, user_id: int, read: int, *, is_writer: bool
+    ) -> None:
+        """Make a user follow the thread with the root `thread`, unless they do already.
+
+        A user who stopped following it follows it again only as a writer of a reply. `read` is
+        their read marker if they have none.
+        """
+        key, known = (user_id, channel.id, thread), self.lookups.followers
+        if not known.get(key) if is_writer else key not in known:
+            inserts = self._writers if is_writer else self._followers
+            inserts.rows.append((*key, read, True))
+            known[key] = is_writer
+
+    def unindex(self, event_id: int, channel: int, seq: int, author_id: int, body: str) -> None:
         """Remove a message from the full-text index when its text is erased.
 
-        `event_id` is the id of the event that holds the text: the message or its latest edit.
+        `event_id` is the id of the event that holds the text: the message or its latest edit;
+        `channel` is an id as well.
         """
-        self._unindexed.append((event_id, channel.id, seq, author_id, body))
+        self._unindexed.append((event_id, channel, seq, author_id, body))
 
     def _clear(self) -> None:
         self._sent.clear()

@@ -19,7 +19,6 @@ from sqlalchemy import Connection, Engine, delete, insert
 from sqlalchemy.exc import DBAPIError
 
 from chat.errors import CommandError, StoreFault, StoreUnavailable
-from chat.protocol.values import Limits
 from chat.store.accounts import (
     AccountOperation,
     AddAccount,
@@ -29,6 +28,7 @@ from chat.store.accounts import (
     CreateInvitation,
     CreateLink,
     EraseAccount,
+    ForceExpiry,
     LiftBan,
     RecordSettings,
     RevokeDevice,
@@ -42,10 +42,13 @@ from chat.store.channels import (
     CreateChannel,
     DeclineInvitation,
     DeleteChannel,
+    Expire,
+    FollowThread,
     IgnoreUser,
     InviteToChannel,
     Kick,
     LiftChannelBan,
+    MarkThread,
     MuteMember,
     SetChannelRole,
     UnmuteMember,
@@ -89,6 +92,7 @@ from chat.store.write.administration import (
     record_settings,
     revoke_invitation,
 )
+from chat.store.write.expiry import expire, force_expiry
 from chat.store.write.invitations import decline, invite, withdraw
 from chat.store.write.jobs import run_next_job
 from chat.store.write.member_settings import ignore, mark_read, prefer
@@ -96,6 +100,7 @@ from chat.store.write.membership import create, delete_channel, join, leave
 from chat.store.write.messages import append
 from chat.store.write.moderation import ban, change_settings, kick, mute, set_role, unmute
 from chat.store.write.moderation import lift_ban as lift_channel_ban
+from chat.store.write.threads import follow_thread, mark_thread
 from chat.store.write.transaction import Transaction
 from chat.store.write.upkeep import Upkeep
 
@@ -162,7 +167,11 @@ _RULES: dict[type[Operation[Any]], Callable[[Transaction, Any], Any]] = {
     LiftBan: lift_ban,
     RecordSettings: record_settings,
     EraseAccount: erase_account,
+    ForceExpiry: force_expiry,
     RunNextJob: run_next_job,
+    MarkThread: mark_thread,
+    FollowThread: follow_thread,
+    Expire: expire,
 }
 """The rule of each operation; it returns the result or raises a `CommandError`."""
 _PROBE = "probe"
@@ -189,7 +198,7 @@ class Writer:
     def __init__(
         self,
         engine: Engine,
-        limits: Limits,
+        transaction: Transaction,
         committed: Callable[[Commit], None],
         clock_ms: Callable[[], int],
         index_after: float,
@@ -199,7 +208,7 @@ class Writer:
         self.fault: str | None = None
         """Reason for the failure of the last commit; None if it succeeded."""
         self._engine = engine
-        self._transaction = Transaction(limits, clock_ms)
+        self._transaction = transaction
         self._committed = committed
         self._connection: Connection | None = None
         self._waiting: list[Pending[Any]] = []
