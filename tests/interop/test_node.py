@@ -12,7 +12,7 @@ StartNode = Callable[..., "subprocess.Popen[str]"]
 
 
 def output(process: subprocess.Popen[str]) -> list[str]:
-    """Wait for the end of `process`, which must be a good one; return its lines."""
+    """Wait until `process` succeeds; return its lines."""
     text, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, text
     return text.splitlines()
@@ -23,7 +23,7 @@ def read_line(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-def test_counter_counts_once_a_second_until_it_is_told_to_close(
+def test_counter_counts_once_a_second_until_close(
     server: ChatServer, start_node: StartNode
 ) -> None:
     before = server.burden()

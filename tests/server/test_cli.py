@@ -1,4 +1,4 @@
-"""What `chat-server` prints at its start."""
+"""The output of `chat-server` at its start."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def banner(tmp_path: Path, *flags: str) -> str:
         return server.text
 
 
-def test_a_private_server_says_how_to_connect(tmp_path: Path) -> None:
+def test_a_private_server_prints_how_to_connect(tmp_path: Path) -> None:
     told = banner(tmp_path)
     assert "open to" not in told
     assert "sign-up" not in told

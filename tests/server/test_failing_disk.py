@@ -1,8 +1,8 @@
-"""A disk that takes no writes: refused at once and retryable, nothing lost, and over by itself.
+"""A disk that refuses writes: clients get a retryable error, nothing is lost, and it recovers.
 
-The faults are the system's own, on a real server process: a full file system, a limit on the size
-of files, another program that holds the database's lock, and system calls that fail (strace makes
-them).
+The faults are real faults of the system, on a real server process: a full file system, a limit on
+the size of files, another program that holds the database's lock, and system calls that fail
+(strace injects them).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from chat.protocol.frames import ErrorFrame, Ok, Page, Welcome
 from tests.serving import ChatServer, Peer, eventually
 
 RETRIES = 20
-"""Messages that are refused, to see that the log does not grow with them."""
+"""Refused messages, to check that they do not grow the log."""
 _FSIZE = resource.RLIMIT_FSIZE
 
 
@@ -48,7 +48,7 @@ def full_file_system(server: ChatServer) -> Iterator[None]:
 
 @contextmanager
 def limit_on_files(server: ChatServer) -> Iterator[None]:
-    """Let no file of the server grow."""
+    """Prevent all files of the server from growing."""
     _, hard = resource.prlimit(server.pid, _FSIZE)
     resource.prlimit(server.pid, _FSIZE, (1, hard))
     yield
@@ -66,7 +66,7 @@ def lock_of_another_program(server: ChatServer) -> Iterator[None]:
 
 @contextmanager
 def failing_calls(server: ChatServer, call: str, error: str) -> Iterator[None]:
-    """Have every system call of this name fail."""
+    """Let every system call of this name fail."""
     inject = ("-e", f"trace={call}", "-e", f"inject={call}:error={error}")
     with subprocess.Popen(
         ["strace", "-f", "-p", str(server.pid), *inject],
@@ -100,7 +100,7 @@ FAULTS: dict[str, Callable[[ChatServer], AbstractContextManager[None]]] = {
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Return a folder on a file system of its own, of a few megabytes."""
+    """Return a folder on its own small file system."""
     if os.geteuid() != 0:
         pytest.skip("only root may mount")
     folder = tmp_path / "disk"
@@ -112,7 +112,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture(params=FAULTS)
 def fault(request: pytest.FixtureRequest) -> str:
-    """Return what is wrong with the disk."""
+    """Return the fault of the disk."""
     return str(request.param)
 
 
@@ -120,7 +120,7 @@ def fault(request: pytest.FixtureRequest) -> str:
 def failing(
     fault: str, start_server: Callable[..., ChatServer], request: pytest.FixtureRequest
 ) -> ChatServer:
-    """Return a running server whose disk is still in order."""
+    """Return a running server whose disk still works."""
     data = None
     if fault == "full file system":
         data = request.getfixturevalue("small_disk") / "data"
@@ -128,7 +128,7 @@ def failing(
 
 
 async def refused(peer: Peer, *commands: Command) -> None:
-    """Send commands; each must be refused as unavailable, to be sent again."""
+    """Send commands; each must be refused as unavailable and retryable."""
     wanted = [await peer.post(command) for command in commands]
     for _ in commands:
         error = await peer.next(ErrorFrame, lambda frame: frame.id in wanted)
@@ -139,7 +139,7 @@ async def refused(peer: Peer, *commands: Command) -> None:
 
 
 def is_well(server: ChatServer) -> bool:
-    """Whether `/healthz` says so; if it does not, it must say why."""
+    """Whether `/healthz` reports success; if it does not, it must give the reason."""
     status, body = server.get("/healthz")
     assert status in (200, 503)
     told = json.loads(body)

@@ -60,7 +60,7 @@ def test_every_answer_has_the_features(shared: ChatServer) -> None:
 
 
 def ask(server: ChatServer, request: bytes) -> bytes:
-    """Send a request as it is written; return all that comes back."""
+    """Send a request literally; return the whole answer."""
     with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as peer:
         peer.sendall(request)
         return b"".join(iter(lambda: peer.recv(65_536), b""))

@@ -37,7 +37,7 @@ def run(server: ChatServer, *arguments: str) -> subprocess.CompletedProcess[str]
 
 
 def refusal(server: ChatServer, *arguments: str) -> str:
-    """Return the one line with which a start is refused."""
+    """Return the one-line error of a refused start."""
     done = run(server, *arguments)
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""

@@ -36,7 +36,7 @@ FAST = ("--limits.rate", "100000", "--limits.burst", "100000")
 
 @pytest.fixture(scope="module")
 def tried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChatServer]:
-    """Return a server with the default limits, which must be as it was at the end."""
+    """Return a server with the default limits; at the end it must hold no resources."""
     data = tmp_path_factory.mktemp("tried") / "data"
     with unharmed(data, "--close-timeout", "0.5") as server:
         yield server
@@ -97,7 +97,7 @@ def test_a_flood_is_closed_with_the_default_limits(
 
 
 def send_until_it_ends(flood: ByHand, many: bytes) -> None:
-    """Send for as long as the connection takes it."""
+    """Send until the connection accepts no more."""
     while flood.send(many):
         pass
 
@@ -105,7 +105,7 @@ def send_until_it_ends(flood: ByHand, many: bytes) -> None:
 async def test_peer_slightly_above_the_rate_limit_is_closed_eventually(
     start_server: Callable[..., ChatServer],
 ) -> None:
-    """Frames that pass now and then do not make up for the many that do not."""
+    """A few accepted frames do not compensate for many refused ones."""
     server = start_server("--limits.rate", "20", "--limits.burst", "4")
     async with Peer.signed_in(server.url, "alice") as alice:
         with suppress(ConnectionClosed):

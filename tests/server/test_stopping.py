@@ -30,11 +30,13 @@ STALLED = 2
 MESSAGES = 30
 AHEAD = 2
 RETURNING = 12
-"""Real clients whose return is looked at: all in a quarter of the window once in 300,000 runs."""
+"""Clients whose reconnect times are checked; they share a quarter of the window by chance once in
+300,000 runs.
+"""
 
 
 def cid(client: int, number: int) -> str:
-    """Name a message of a client."""
+    """Return the cid of a client's message."""
     return f"{client}-{number}"
 
 
@@ -44,15 +46,15 @@ def message(client: int, number: int) -> Send:
 
 
 async def pipeline(peer: Peer, client: int, count: int = MESSAGES) -> None:
-    """Send so much without waiting for answers."""
+    """Send `count` messages without waiting for answers."""
     for number in range(count):
         await peer.post(message(client, number))
 
 
 async def send_on(peer: Peer, client: int, sent: Counter[int]) -> None:
-    """Send until the connection ends, `AHEAD` of the answers; count the messages in `sent`.
+    """Send until the connection ends, at most `AHEAD` of the answers; count in `sent`.
 
-    A peer that is further ahead has too much to read, on a busy machine, to see `bye` in time.
+    A peer that is further ahead has too much to read, on a busy machine, to get `bye` in time.
     """
     with suppress(ConnectionClosed, ConnectionOver):
         while True:
@@ -68,7 +70,7 @@ def has_stored(peer: Peer, count: int) -> bool:
 
 
 def wait_before_return(screen: Screen) -> float:
-    """Return how long this client waits before it comes back."""
+    """Return the seconds that this client waits before it reconnects."""
 
     def told() -> float | None:
         return next((each.retry_in for each in screen.history if each.link is Link.WAITING), None)
@@ -78,7 +80,7 @@ def wait_before_return(screen: Screen) -> float:
 
 
 async def stored(peer: Peer) -> dict[str, int]:
-    """Read the whole log: every cid once, every seq once, none left out."""
+    """Read the whole log: every cid once, every seq once, without gaps."""
     found: dict[str, int] = {}
     after, complete = 0, False
     while not complete:

@@ -1,4 +1,4 @@
-"""Crowds that join, leave or stall: the cost for other clients is bounded."""
+"""Crowds of clients that join, leave or stall: the cost for others is bounded."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ FAST = ("--limits.rate", "100000", "--limits.burst", "100000", "--sign-in-patien
 STALLED = 200
 FLAPS = 100
 UNNOTICED = 0.25
-"""Seconds that a machine with other work to do takes now and then; a stalled reader takes more."""
+"""Seconds of occasional stalls on a busy machine; a stalled reader takes more."""
 
 
 def memory(server: ChatServer) -> int:
-    """Return the bytes of memory that the server occupies."""
+    """Return the memory of the server in bytes."""
     status = Path(f"/proc/{server.pid}/status").read_text()
     found = re.search(r"VmRSS:\s+(\d+) kB", status)
     assert found is not None
@@ -36,7 +36,7 @@ def memory(server: ChatServer) -> int:
 
 
 async def round_trip(speaker: Peer, listener: Peer, text: str) -> float:
-    """Return the seconds from saying something to another's hearing it."""
+    """Return the seconds from sending a message until another user receives it."""
     began = time.perf_counter()
     said = await speaker.say(text, "#room")
     await listener.next(Event, lambda event: event.seq == said.seq)

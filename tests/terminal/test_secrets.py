@@ -1,4 +1,4 @@
-"""Passwords and codes typed in both faces: they work, and no file or log of the client has them."""
+"""Passwords and codes typed in both interfaces: they work, and no client file or log has them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def server() -> Iterator[FakeServer]:
 
 @pytest.fixture
 def start(tmp_path: Path, server: FakeServer) -> Iterator[Open]:
-    """Start clients that log as much as they can."""
+    """Return a function that starts clients with the most detailed log."""
     terminals: list[RawTerminal] = []
 
     def open_one(*flags: str) -> RawTerminal:

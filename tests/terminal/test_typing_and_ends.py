@@ -1,4 +1,4 @@
-"""What a terminal sends in pieces, late or by mistake, and how a client ends with its terminal."""
+"""Split, late and unwanted terminal input, and the ways in which a client ends."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from tests.terminal.raw import RawTerminal
 
 START, END = b"\x1b[200~", b"\x1b[201~"
 BEHIND = 1.0
-"""Seconds that a draft may be behind, as promised."""
+"""Maximum seconds between typing and saving a draft."""
 MOMENT = 0.1
-"""Seconds between two echoes of a client that has the processor, at most."""
+"""Maximum seconds between two echoes of a client that is not starved of processor time."""
 CLOSED = ["closed", "closed with SIGHUP and SIGCONT", "closed with SIGHUP again and again"]
 
 
@@ -41,7 +41,7 @@ def terminal(tmp_path: Path, server: FakeServer) -> Iterator[RawTerminal]:
 
 
 def said(server: FakeServer) -> list[str | None]:
-    """Return what was sent."""
+    """Return the sent messages."""
     return [event.text for event in server.logs["#general"].events if event.kind == "message"]
 
 
@@ -58,7 +58,7 @@ ENTERS = (*LEGACY, *OTHER_KEYS, *KITTY)
 
 @pytest.fixture
 def _escapes_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the rest of a cut sequence come as late as a busy machine has it."""
+    """Let the end of an incomplete sequence arrive late, as on a busy machine."""
     monkeypatch.setenv("ESCDELAY", "20000")  # in milliseconds
 
 
@@ -162,7 +162,7 @@ def start(home: Path, server: FakeServer, face: tuple[str, ...]) -> RawTerminal:
 
 
 def is_saved(home: Path, text: bytes) -> bool:
-    """Whether the client's file holds a text."""
+    """Whether the client's file contains a text."""
     return any(text in path.read_bytes() for path in home.rglob("outbox.db*"))
 
 
@@ -192,13 +192,13 @@ def test_a_draft_is_saved_during_continuous_typing(
     def safe() -> int:
         """Return how many numbers the client has echoed more than a second ago.
 
-        A client that gets no processor saves nothing, and echoes nothing. So its echoes are the
-        clock, and a pause between two of them counts for a moment.
+        A client without processor time saves nothing and echoes nothing. So its echoes are the
+        clock, and each pause between two of them counts as `MOMENT` at most.
         """
         return sum(at <= clock - BEHIND for at in echoed_at)
 
     def type_on() -> bool:
-        """Type a number, note which have been echoed; whether some must be saved now."""
+        """Type a number, record the echoed ones; return whether some must be saved now."""
         nonlocal typed, clock, last
         typing.send(f"{typed:03} ".encode())
         typed += 1
@@ -267,9 +267,7 @@ def test_lines_from_a_pipe_neither_use_nor_lose_a_draft(tmp_path: Path, server: 
     again.close()
 
 
-def test_a_resumed_process_takes_the_terminal_back(
-    terminal: RawTerminal, server: FakeServer
-) -> None:
+def test_a_resumed_process_restores_its_screen(terminal: RawTerminal, server: FakeServer) -> None:
     terminal.send(b"one")
     terminal.wait(lambda: b"one" in terminal.output, "it is typed")
     threads = Path(f"/proc/{terminal.process.pid}/task")

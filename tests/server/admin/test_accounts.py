@@ -196,7 +196,7 @@ def test_a_ban_of_loopback_needs_force(run: Run) -> None:
 
 
 @pytest.mark.feature("server.audit")
-def test_the_audit_log_tells_who_did_what(run: Run) -> None:
+def test_the_audit_log_records_the_actor_of_each_act(run: Run) -> None:
     run("user", "add", "alice")
     run("user", "role", "alice", "admin")
     entries = rows(run("audit", "--limit", "2"))

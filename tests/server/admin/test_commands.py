@@ -26,10 +26,9 @@ from tests.serving import PATIENCE, ChatServer, Peer
 def administer(
     server: ChatServer, *arguments: str, most: int = -1
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command on the server's data; no file it writes may grow beyond `most` bytes.
+    """Run a command on the server's data; the files it writes are limited to `most` bytes.
 
-    Without such a bound it runs in this process: to start a program takes much longer than what
-    most commands do.
+    Without a limit it runs in this process: a process start takes much longer than most commands.
     """
     if most < 0:
         return server.administer(*arguments)
@@ -45,7 +44,7 @@ def administer(
 
 
 async def converse(server: ChatServer, name: str = "alice", more: int = 0) -> None:
-    """Write some of every kind."""
+    """Write events of every kind."""
     async with Peer.signed_in(server.url, name) as peer:
         await peer.join("#tea")
         for number in range(4 + more):
@@ -59,7 +58,7 @@ async def converse(server: ChatServer, name: str = "alice", more: int = 0) -> No
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the data of a server that some of every kind was written on."""
+    """Return the data of a server with events of every kind."""
     with ChatServer(tmp_path_factory.mktemp("written") / "data") as server:
         asyncio.run(converse(server))
         server.stop()
@@ -68,7 +67,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def stopped(written: Path, tmp_path: Path) -> ChatServer:
-    """Return a server that does not run, with a copy of these data."""
+    """Return a stopped server with a copy of these data."""
     return ChatServer(shutil.copytree(written, tmp_path / "data"))
 
 
@@ -122,7 +121,7 @@ async def test_a_backup_made_during_writes_is_complete(
     screen.stop()
 
 
-async def test_check_finds_a_whole_log_whole(server: ChatServer) -> None:
+async def test_check_accepts_an_intact_log(server: ChatServer) -> None:
     await converse(server)
     found = administer(server, "check")
     assert (found.returncode, found.stdout) == (0, "")
@@ -303,7 +302,7 @@ class TestByRoot:
     NOBODY = 65_534
 
     def given_away(self, server: ChatServer, mode: int = 0o640) -> Path:
-        """Give the data to somebody else, as if their service had made them."""
+        """Change the owner of the data, as if a service user had created them."""
         for place in (server.data, *server.data.iterdir()):
             os.chown(place, self.NOBODY, self.NOBODY)
         database = server.data / "chat.db"

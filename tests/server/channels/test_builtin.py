@@ -108,13 +108,13 @@ async def test_aborted_raw_client_leaves_no_resources(shared: ChatServer) -> Non
 
 
 def idle(server: ChatServer) -> tuple[int, int, int]:
-    """Wait until the clients of other tests have gone; return the burden of a server alone."""
+    """Wait until the clients of other tests are gone; return the burden of an idle server."""
     eventually(lambda: server.health()["connections"] == 0, "nobody is connected")
     return server.burden()
 
 
 QUICK = 0.01
-"""Seconds between two numbers: a hundred times as fast."""
+"""Seconds between two numbers: a hundredth of the usual time."""
 
 
 async def test_counter_counts_from_0_until_stop() -> None:

@@ -21,7 +21,7 @@ RECENT = 20
 
 
 class Sink:
-    """Takes frames, as a connection and its outlet do."""
+    """Receives frames, as a connection with its outlet does."""
 
     is_backed_up = False
 
@@ -36,15 +36,15 @@ class Sink:
         self.frames.append(frame)
 
     async def drain(self) -> None:
-        """Wait for nothing."""
+        """Return at once."""
 
     def seqs(self) -> list[int]:
-        """Return the numbers of all events it got."""
+        """Return the numbers of all received events."""
         return [int(part.split(b",")[0]) for part in b"".join(self.frames).split(b'"seq":')[1:]]
 
 
 def event(seq: int, kind: str = "message") -> EventFields:
-    """Return an event of alice's in #room."""
+    """Return an event by alice in #room."""
     return {
         "type": "event",
         "channel": "#room",
@@ -57,7 +57,7 @@ def event(seq: int, kind: str = "message") -> EventFields:
 
 
 class Session:
-    """A session of alice's; `pages` are the heads and `complete` of what it was sent."""
+    """A session of alice; `pages` has the head and `complete` of each page it was sent."""
 
     id = "session"
 
@@ -67,7 +67,7 @@ class Session:
         self.pages: list[tuple[int, bool]] = []
         self.refused: list[str] = []
         self.heads: list[int] = []
-        """Heads as of which the log will be read, without items; the last one again and again."""
+        """Heads of the log at each read, without items; the last one is repeated."""
         self._tasks: set[asyncio.Task[None]] = set()
         context = SimpleNamespace(
             channels=channels,
@@ -79,7 +79,7 @@ class Session:
         self.subscriptions.welcomed([], lambda: None)
 
     def send(self, frame: object) -> None:
-        """Take a `joined` or an error."""
+        """Receive a `joined` or an error."""
         if isinstance(frame, Joined):
             self.pages.append((frame.head, frame.complete))
         elif isinstance(frame, ErrorFrame):
@@ -100,7 +100,7 @@ class Session:
         return [(Resumed(membership, (), True, (), True), MemberPage("#room", (), None, 0))]
 
     def attach(self, head: int, *, is_read: bool = True) -> None:
-        """Begin to attach with what was read up to `head`."""
+        """Start to attach with a log that was read up to `head`."""
         state = ChannelState(1, "#room", "e", head, "")
         self.subscriptions.enter("#room", head)
 
@@ -116,7 +116,7 @@ class Session:
 
 
 async def attached(channels: LiveChannels, head: int) -> Session:
-    """Have a session attach that has read up to `head`."""
+    """Let a session attach that has read up to `head`."""
     session = Session(channels)
     session.attach(head)
     await settled()
@@ -124,13 +124,13 @@ async def attached(channels: LiveChannels, head: int) -> Session:
 
 
 async def settled() -> None:
-    """Let every task do what it can."""
+    """Let all tasks run until they wait."""
     for _ in range(5):
         await asyncio.sleep(0)
 
 
 async def deliver(channels: LiveChannels, first: int, last: int) -> None:
-    """Deliver one commit's events."""
+    """Deliver the events of one commit."""
     channels.deliver([event(seq) for seq in range(first, last + 1)])
     await settled()
 

@@ -18,7 +18,7 @@ from tests.serving import PATIENCE, ChatServer, eventually
 NORMAL, PROTOCOL_ERROR = 1000, 1002
 PIECE = 60_000
 LEFT = 8 << 20
-"""Bytes that a peer leaves unread: more than the systems between keep."""
+"""Bytes that a peer leaves unread: more than the buffers between hold."""
 FLOOD = 32 << 20
 FLAGS = ("--close-timeout", "0.5", "--heartbeat", "300", "--queue-bytes", str(4 * LEFT))
 
@@ -32,13 +32,13 @@ NOT_UNDERSTOOD: dict[str, bytes] = {
 
 @pytest.fixture(scope="module")
 def lively(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChatServer]:
-    """Return a server for all tests of this module, which leave it as it was."""
+    """Return a server for all tests of this module; at the end it must hold no resources."""
     with unharmed(tmp_path_factory.mktemp("lively") / "data", *FLAGS) as server:
         yield server
 
 
 def answer(server: ChatServer, data: bytes) -> bytes:
-    """Send something; return all that comes until the server closes."""
+    """Send bytes; return all output until the server closes."""
     with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as raw:
         raw.sendall(data)
         return b"".join(iter(lambda: raw.recv(4_096), b""))
@@ -146,7 +146,7 @@ def test_pinging_peer_that_does_not_read_is_aborted(
 
 @contextmanager
 def unread(server: ChatServer) -> Iterator[socket.socket]:
-    """Connect to `/echo`, and keep little of what comes from there."""
+    """Connect to `/echo` with a small receive buffer."""
     with socket.socket() as raw:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         raw.settimeout(PATIENCE)
@@ -156,7 +156,7 @@ def unread(server: ChatServer) -> Iterator[socket.socket]:
 
 
 def sockets(server: ChatServer) -> int:
-    """Return how many sockets the server has open."""
+    """Return the number of open sockets of the server."""
     found = 0
     for file in Path(f"/proc/{server.pid}/fd").iterdir():
         with suppress(FileNotFoundError):  # closed meanwhile
