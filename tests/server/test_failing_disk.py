@@ -157,7 +157,7 @@ async def log_of(peer: Peer) -> list[str]:
     1,
     fault="full, limited, locked, read-only and unsyncable disk under a running server",
     result="`unavailable` with `retry_after`; reads continue; it recovers by itself; "
-    "acknowledged is there, once",
+    "acknowledged messages are stored, once",
 )
 async def test_failing_disk_refuses_writes_and_loses_nothing(
     failing: ChatServer, fault: str

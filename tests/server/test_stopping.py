@@ -98,7 +98,7 @@ async def stored(peer: Peer) -> dict[str, int]:
 @pytest.mark.promise(
     2,
     fault="SIGTERM while fifty clients send, two of them without reading; everything is sent again",
-    result="`bye`, 1001, exit code 0 in time; every message is there once, the acknowledged with "
+    result="`bye`, 1001, exit code 0 in time; every message is stored once, acknowledged ones with "
     "their numbers",
 )
 async def test_stop_under_load_notifies_all_clients_and_loses_nothing(

@@ -113,7 +113,7 @@ def _password(conversation: Conversation, asked: Invocation) -> None:
     act = asked.get("act").lower()
     if act not in ("", "set", "change", "remove"):  # it may be the password: do not repeat it
         raise Refused(
-            f"Usage: {asked.command.usage}. Do not type the password here: it is asked for."
+            f"Usage: {asked.command.usage}. Do not type the password here: the client asks for it."
         )
     run_reported(conversation, _ask_passwords(conversation, is_removed=act == "remove"))
 

@@ -116,7 +116,7 @@ _HOW = {
 """Ways to create an account or add a device."""
 
 
-_DETAILS = {"before": "before that"}
+_DETAILS = {"before": "previously"}
 
 
 def entry_text(entry: AuditEntry) -> str:

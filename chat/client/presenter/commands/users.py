@@ -37,9 +37,9 @@ ROLES = ("admin", "member", "bot")
 
 
 def open_menu(conversation: Conversation, name: str) -> None:
-    """List what one may do with a user: write, see the account; for admins, more.
+    """List the actions for a user: send a message, show the account, and more for admins.
 
-    Without accounts on the server there is only one thing: the direct channel opens at once.
+    Without accounts on the server, the direct channel opens at once.
     """
     state = conversation.state
     is_me = fold(name) == fold(state.user)
