@@ -30,7 +30,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import Event
 
 from chat.client.network.proxies import proxy_for, shown_proxy
-from chat.client.storage.known_servers import host_of
+from chat.client.storage.known_servers import DEFAULT_URL, host_of
 from chat.errors import ChatError
 from chat.protocol import FEATURES_HEADER
 from chat.text import printable_line
@@ -242,9 +242,10 @@ def _errors_of(exc: Exception) -> set[int]:
 def _how_to_start(url: str) -> str:
     if host_of(url) != "localhost":
         return "Is the address right, and is the server running?"
+    if url == DEFAULT_URL:
+        return "Start one with: chat-server, or add the address of another one: --url wss://…"
     port = urlsplit(url).port or 80
-    flag = "" if port == 3000 else f" --port {port}"
-    return f"Start one with: chat-server{flag}, or add the address of another one: --url wss://…"
+    return "Start one with: chat-server" + ("" if port == 3000 else f" --port {port}")
 
 
 def _how_to_trust(error: ssl.SSLCertVerificationError) -> str:

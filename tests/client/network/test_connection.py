@@ -84,7 +84,7 @@ async def test_a_server_without_an_id_is_rejected(
             "Start one with",
         ),
         (socket.gaierror(-2, "unknown"), "ws://nowhere.invalid", "nowhere.invalid"),
-        (ConnectionRefusedError(111, "x"), "ws://localhost:3000", "another one: --url wss://"),
+        (ConnectionRefusedError(111, "x"), "ws://127.0.0.1:3000", "another one: --url wss://"),
         (TimeoutError(), "ws://example.org", "no answer"),
         (ssl.SSLError(1, "wrong version"), "wss://example.org", "ws:// server"),
         (ConnectionResetError(), "wss://example.org", "is it a ws:// server?"),

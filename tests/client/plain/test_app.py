@@ -144,6 +144,8 @@ async def test_delete_asks_once_in_a_terminal(plain: RawTerminal, server: ChatSe
         await alice.join("#general")
         plain.send(b"oops\n")
         seq = (await alice.next_event("#general", "message")).seq
+        await alice.say("what?")
+        plain.wait(lambda: b": what?" in plain.output, "the message is confirmed")
         for asked, answer in ((1, "n"), (2, "y")):
             plain.send(b"/delete\n")
             plain.wait(partial(_has_asked, plain, question, asked), "the question")

@@ -236,6 +236,21 @@ async def test_a_code_becomes_neither_a_name_nor_a_message(
         assert not desktop.core.asked("send")
 
 
+async def test_a_code_that_is_pasted_before_the_server_asks_is_no_message(
+    open_desktop: Open, tmp_path: Path
+) -> None:
+    code = "31XDM-YKKZQ"
+    async with open_desktop(settings=settings(tmp_path)) as desktop:
+        desktop.core.tell(ConnectionChanged(Link.CONNECTING, user="me"))
+        await desktop.type(code, "enter")
+        await desktop.until(lambda: desktop.told)
+        assert desktop.composer.text == code
+        assert not desktop.core.asked("send")
+        desktop.core.go_online(info("#general"))
+        await desktop.type("", "enter")
+        await desktop.until(lambda: desktop.core.asked("send"))
+
+
 async def test_a_hidden_server_asks_for_a_name_when_shown(
     open_desktop: Open, tmp_path: Path
 ) -> None:

@@ -100,8 +100,9 @@ def _link(conversation: Conversation, asked: Invocation) -> None:
             f"Link code for {conversation.state.user}",
             link.code,
             (
-                f"On the other device, start chat-client with the name {conversation.state.user}, "
-                "choose “Use a link code”, and type this code.",
+                f"On the other device, start chat-client with the name {conversation.state.user} "
+                "and the address of this server (--url), choose “Use a link code”, and type this "
+                "code.",
                 f"The code works once, until {local_time(link.expires):%H:%M}.",
             ),
         )

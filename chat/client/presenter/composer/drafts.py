@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from chat.client.model.slash import parser
 from chat.client.model.slash.parser import Invocation
-from chat.client.model.state import Message
+from chat.client.model.state import Link, Message
 from chat.client.presenter.composer import substitution
 from chat.client.presenter.composer.draft import Aim, Draft, DraftStore, check_length, join_texts
 from chat.client.presenter.navigation import PaneKey
@@ -219,8 +219,12 @@ class Drafts:
             self.send(parser.literal(text), key)
 
     def _check_is_no_code(self, text: str) -> None:
-        """Refuse a code while the server asks for one: a message is public."""
-        if self._state.connection.ways and (is_link_code(text) or is_invitation_code(text)):
+        """Refuse a code until the server has signed the user in: a message is public.
+
+        A code that is pasted before the question appears would be sent after the sign-in.
+        """
+        is_signed_in = self._state.connection.link is Link.ONLINE
+        if not is_signed_in and (is_link_code(text) or is_invitation_code(text)):
             raise ChatError(
                 "This looks like a link code or an invitation, so it was not sent as a message. "
                 "Use /signin."
