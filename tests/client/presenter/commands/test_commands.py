@@ -253,7 +253,7 @@ async def test_a_refused_command_is_explained_and_returned(bench: Bench) -> None
     bench.run("/topic tea")
     bench.core.futures["topic"].set_exception(ChatError("no connection"))
     await bench.finish()
-    assert bench.view.said == [("no connection", "warning")]
+    assert bench.view.said == [("No connection.", "warning")]
     assert bench.view.text == "/topic tea"
 
 
