@@ -63,13 +63,13 @@ _NEW_COMMANDS = {
     *("devices", "revoke", "link", "password", "account", "users", "invitation", "invitations"),
     *("ban", "unban", "bans", "audit"),
 }
-"""What came with accounts."""
+"""Commands and fields that were introduced with accounts."""
 
 
 class FakeServer:
     """Listens on a free port of 127.0.0.1; `stop` and `start` keep port and logs.
 
-    `intercept` sees every command first: what it returns is the answer; `SILENCE` is none at all.
+    `intercept` gets every command first, and may return the answer; with `SILENCE`, there is none.
     It may call `store`, `append` and `cut`, as a test may.
     """
 
@@ -84,7 +84,7 @@ class FakeServer:
         self.members: dict[str, set[str]] = {"#general": set()}
         self.tokens: dict[str, str] = {}
         self.issues: str | None = None
-        """The token that each `welcome` holds; a real server issues one only without one."""
+        """The token in each `welcome`; a real server sends one only if the client sent none."""
         self.commands: list[Command] = []
         self.intercept: Callable[[Command], Answer] = lambda _: None
         self.sends_events = True
@@ -248,7 +248,7 @@ class FakeServer:
             del self._sockets[socket], self._attached[socket]
 
     def _unknown(self, data: bytes | str) -> ErrorFrame | None:
-        """Return the refusal of what the first release does not know, if this server is one."""
+        """Return the refusal of unknown fields and commands in the mode of the first release."""
         if "accounts" in self.features:
             return None
         frame = json.loads(data)

@@ -42,7 +42,7 @@ def test_counter_counts_once_a_second_until_close(
     assert max(late[-1] - before for before in late[:6]) > -0.5, late
     assert min(late[-3:]) < 1.5, late
     assert output(process) == []
-    eventually(lambda: server.burden() == before, "the server lets go of the counter's client")
+    eventually(lambda: server.burden() == before, "the server releases the counter's client")
 
 
 def test_a_counter_ends_with_a_client_that_is_killed(
@@ -53,13 +53,13 @@ def test_a_counter_ends_with_a_client_that_is_killed(
     assert read_line(process) == "0"
     assert server.burden() != before
     process.kill()
-    eventually(lambda: server.burden() == before, "the server lets go of the killed client")
+    eventually(lambda: server.burden() == before, "the server releases the killed client")
 
 
 def test_echo_returns_a_message(server: ChatServer, start_node: StartNode) -> None:
     before = server.burden()
     assert output(start_node("echo.js", f"{server.url}/echo")) == ["Hello"]
-    eventually(lambda: server.burden() == before, "the server lets go of the echo's client")
+    eventually(lambda: server.burden() == before, "the server releases the echo's client")
 
 
 def test_a_node_client_can_use_the_protocol(server: ChatServer, start_node: StartNode) -> None:
@@ -70,4 +70,4 @@ def test_a_node_client_can_use_the_protocol(server: ChatServer, start_node: Star
         "event Grüße 🎉",
         "ok true",
     ]
-    eventually(lambda: server.burden() == before, "the server lets go of the session")
+    eventually(lambda: server.burden() == before, "the server releases the session")

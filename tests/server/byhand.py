@@ -35,7 +35,7 @@ def unharmed(data: Path, *flags: str) -> Iterator[ChatServer]:
     with ChatServer(data, *flags) as server:
         idle = server.burden()
         yield server
-        eventually(lambda: server.burden() == idle, "the server lets go of everything")
+        eventually(lambda: server.burden() == idle, "the server releases all resources")
         assert "Traceback" not in server.text, server.text
 
 

@@ -75,7 +75,7 @@ def wait_before_return(screen: Screen) -> float:
     def told() -> float | None:
         return next((each.retry_in for each in screen.history if each.link is Link.WAITING), None)
 
-    screen.wait(lambda: told() is not None, "it waits to return")
+    screen.wait(lambda: told() is not None, "the client waits to reconnect")
     return told() or 0.0
 
 

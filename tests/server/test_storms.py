@@ -139,7 +139,7 @@ async def test_handshake_sent_byte_by_byte_is_aborted(start_server: StartServer)
         await alice.say("I am served")
         async with asyncio.timeout(2 * PATIENCE):
             assert max(await asyncio.gather(*dripping)) < PATIENCE
-        eventually(lambda: server.health()["connections"] == 1, "nobody else is left")
+        eventually(lambda: server.health()["connections"] == 1, "all other connections are closed")
 
 
 @pytest.mark.promise(

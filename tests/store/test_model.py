@@ -202,7 +202,7 @@ def account_and_devices(name: str, reader: Reader) -> tuple[Account, tuple[Devic
 
 
 def check_accounts(store: OpenStore, model: Model) -> None:
-    """Check accounts, devices, invitations and the audit log; then let everybody in again."""
+    """Check accounts, devices, invitations and the audit log; then lift all bans and disablings."""
     assert store.acts == model.acts
     for name, expected in model.accounts.items():
         account, devices = store.read(partial(account_and_devices, name))

@@ -80,7 +80,7 @@ class Window:
     def pause(self, seconds: float) -> None:
         """Read the output for a while."""
         deadline = time.monotonic() + seconds
-        self._terminal.wait(lambda: time.monotonic() > deadline, "time to pass")
+        self._terminal.wait(lambda: time.monotonic() > deadline, "the time passes")
 
     def cpu_seconds(self) -> float:
         """Return the processor time of the client so far."""

@@ -1,4 +1,4 @@
-"""Tokens and unsent messages only go to their own server, whatever id another one claims."""
+"""Tokens and unsent messages are sent only to their own server, even if another claims its id."""
 
 from __future__ import annotations
 

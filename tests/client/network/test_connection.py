@@ -1,4 +1,4 @@
-"""Readable errors of failed connections; and no tokens in the log."""
+"""Readable errors of failed connections; no tokens in the log."""
 
 from __future__ import annotations
 

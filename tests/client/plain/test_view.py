@@ -26,7 +26,7 @@ class Listener:
         self.log = Log()
         self.announcer = Announcer()
         self.kept = False
-        """Whether the latest change brought a message that waits to be sent."""
+        """Whether the latest change added a message that waits to be sent."""
 
     def announce(self, change: TimelineChanged, only_for: str | None = None) -> list[str]:
         done = self.log.apply(change)

@@ -101,7 +101,7 @@ def test_preference_changes_of_two_clients_on_one_file_are_all_kept(
 ) -> None:
     """Two clients change, confirm and save preferences in one file, in any order.
 
-    Each field is changed by one client only, so that its last wish is known.
+    Each field is changed by one client only, so its final value is known.
     """
     chance = random.Random(seed)
     server = Preference()

@@ -38,7 +38,7 @@ async def test_counter_starts_at_0_for_each_member(shared: ChatServer, fresh: Fr
 
 async def test_leaving_stops_the_counter(shared: ChatServer, fresh: Fresh) -> None:
     async with Peer.signed_in(shared.url, fresh("alice")) as alice:
-        eventually(lambda: shared.health()["timers"] == 0, "nobody else counts")
+        eventually(lambda: shared.health()["timers"] == 0, "no other counter runs")
         await alice.join("#counter")
         assert shared.health()["timers"] == 1
         await alice.call(Leave(channel="#counter"))
@@ -79,7 +79,7 @@ async def test_raw_counter_counts_until_close(shared: ChatServer) -> None:
         async for number in socket:  # ends without an error: closed with 1000
             assert number == "3"
         assert socket.close_code == CloseCode.NORMAL
-    eventually(lambda: shared.burden() == before, "nothing of the client's is left")
+    eventually(lambda: shared.burden() == before, "all resources of the client are released")
 
 
 async def test_raw_echo_returns_text_as_text_and_bytes_as_bytes(shared: ChatServer) -> None:
@@ -104,12 +104,12 @@ async def test_aborted_raw_client_leaves_no_resources(shared: ChatServer) -> Non
     for socket in sockets:
         socket.transport.abort()
     await asyncio.gather(*(socket.wait_closed() for socket in sockets))
-    eventually(lambda: shared.burden() == before, "nothing of the clients' is left")
+    eventually(lambda: shared.burden() == before, "all resources of the clients are released")
 
 
 def idle(server: ChatServer) -> tuple[int, int, int]:
     """Wait until the clients of other tests are gone; return the burden of an idle server."""
-    eventually(lambda: server.health()["connections"] == 0, "nobody is connected")
+    eventually(lambda: server.health()["connections"] == 0, "no client is connected")
     return server.burden()
 
 

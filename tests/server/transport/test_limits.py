@@ -411,7 +411,7 @@ async def test_connections_behind_a_declared_proxy_are_counted_per_client_addres
             await peer.hello(name)
         refused = await stack.enter_async_context(proxied(server, "203.0.113.1"))
         assert await refused.close_code() == CloseCode.TOO_MANY_CONNECTIONS
-    eventually(lambda: server.health()["connections"] == 0, "all have departed")
+    eventually(lambda: server.health()["connections"] == 0, "all clients have disconnected")
     async with proxied(server, "203.0.113.1") as again:
         await again.hello("again")
 

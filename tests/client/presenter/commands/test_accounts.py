@@ -1,4 +1,4 @@
-"""Commands for accounts and administration: what each asks, asks for, and shows."""
+"""Commands for accounts and administration: their requests, questions and results."""
 
 from __future__ import annotations
 

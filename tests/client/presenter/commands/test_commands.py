@@ -1,4 +1,4 @@
-"""Slash commands at work: each does its one thing, and says why when it cannot."""
+"""Slash commands: their effects, and the reasons of refusals."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Bench:
         self.conversation.drafts.submit(text, PaneKey(self.conversation.state.current or ""))
 
     async def finish(self) -> None:
-        """Let what waits come to its end."""
+        """Run all pending background work."""
         while self.view.beside:
             await self.view.beside.pop(0)
         self.take_in()

@@ -1,4 +1,4 @@
-"""What completion offers for the word under the cursor."""
+"""Completion of the word under the cursor."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SOURCES = Sources(
 
 
 def offers(line: str) -> list[str]:
-    """Return what would be inserted."""
+    """Return the inserted texts."""
     found = complete(line, SOURCES)
     return [each.insert for each in found.candidates] if found else []
 
