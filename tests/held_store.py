@@ -28,9 +28,9 @@ class HeldReads:
 
     def add(self, found: Future[T]) -> Future[T]:
         """Hold back a result; return the future that gets it when it is released."""
-        told: Future[T] = Future()
-        self._held.append((found, told))
-        return told
+        future: Future[T] = Future()
+        self._held.append((found, future))
+        return future
 
     async def until_done(self) -> None:
         """Wait until a query has run and its result is held back."""
@@ -40,8 +40,8 @@ class HeldReads:
 
     def release(self) -> None:
         """Release the results."""
-        for found, told in self._held:
-            told.set_result(found.result(PATIENCE))
+        for found, future in self._held:
+            future.set_result(found.result(PATIENCE))
 
 
 class Commits:

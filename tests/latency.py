@@ -31,7 +31,7 @@ class Waits:
         before, after = self._shortest[load]
         self._shortest[load] = min(before, harmless), min(after, hostile)
 
-    def told(self) -> dict[str, tuple[float, float]]:
+    def figures(self) -> dict[str, tuple[float, float]]:
         """Return a figure of all loads: first of the harmless ones, then of the hostile ones."""
         harmless, hostile = zip(*self._shortest, strict=True)
         return {kind: (of(harmless), of(hostile)) for kind, of in _KINDS.items()}
@@ -39,4 +39,4 @@ class Waits:
     @property
     def are_unmoved(self) -> bool:
         """Whether others wait no longer than under a harmless load."""
-        return all(after < TIMES * before for before, after in self.told().values())
+        return all(after < TIMES * before for before, after in self.figures().values())

@@ -151,8 +151,8 @@ class ChatServer:
             redirect_stderr(errors),
         ):
             code = main([*arguments, "--data", str(self.data)])
-        told = output.getvalue(), errors.getvalue()
-        return subprocess.CompletedProcess(arguments, code, *told)
+        printed = output.getvalue(), errors.getvalue()
+        return subprocess.CompletedProcess(arguments, code, *printed)
 
     def environment(self) -> dict[str, str]:
         """Return an environment without the settings of this machine's user."""

@@ -75,7 +75,6 @@ class _Room:
     members: list[socket.socket] = field(default_factory=list)
     sent: int = 0
     received: int = 0
-    told: int = 0
     done: int = 0
     due: float = 0.0
     """Time at which the next message is sent, in an open loop."""

@@ -103,12 +103,12 @@ class Browser:
 
     def _address(self) -> str:
         assert self._process.stderr is not None
-        told = []
+        output = []
         for line in self._process.stderr:
             if found := _LISTENING.search(line):
                 return found[1]
-            told.append(line)
-        raise AssertionError(f"the browser did not start:\n{''.join(told)}")
+            output.append(line)
+        raise AssertionError(f"the browser did not start:\n{''.join(output)}")
 
     def _call(self, method: str, **parameters: object) -> dict[str, Any]:
         call_id = next(self._ids)
@@ -125,5 +125,5 @@ class Browser:
 
     def _end(self) -> None:
         self.kill()
-        self._process.communicate()  # until the last of its processes has closed standard error
+        self._process.communicate()  # until all of its processes have closed standard error
         self._folder.cleanup()

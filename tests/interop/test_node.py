@@ -37,7 +37,7 @@ def test_counter_counts_once_a_second_until_close(
     for number in range(1, 11):
         assert read_line(process) == str(number)
         arrived.append(time.monotonic())
-    # A busy machine is late now and then, but never early; a wrong clock is off ever more.
+    # A busy machine may be late, but never early; a wrong clock drifts.
     late = [at - arrived[0] - number for number, at in enumerate(arrived)]
     assert max(late[-1] - before for before in late[:6]) > -0.5, late
     assert min(late[-3:]) < 1.5, late

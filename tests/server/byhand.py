@@ -57,11 +57,11 @@ def frame(
     fin: bool = True,
     rsv: int = 0,
     masked: bool = True,
-    told: int | None = None,
+    length: int | None = None,
 ) -> bytes:
-    """Return a WebSocket frame (RFC 6455, 5.2), valid or not; `told` overrides its length field."""
+    """Return a WebSocket frame (RFC 6455, 5.2), valid or not; `length` is the length it claims."""
     data = payload.encode() if isinstance(payload, str) else payload
-    size, mask = len(data) if told is None else told, 0x80 * masked
+    size, mask = len(data) if length is None else length, 0x80 * masked
     first = bytes([0x80 * fin | rsv << 4 | opcode])
     if size < 126:
         head = first + bytes([mask | size])
@@ -73,7 +73,7 @@ def frame(
 
 
 @dataclass
-class Told:
+class Output:
     """The output of a connection: number of texts, number of bytes, and the close code."""
 
     texts: int = 0
@@ -103,16 +103,16 @@ class ByHand:
         """Send bytes; return whether the connection accepted them."""
         try:
             self._raw.sendall(data)
-        except OSError:  # it is over, or about to be
+        except OSError:  # it has ended, or is about to
             return False
         return True
 
     def hello(self, name: str) -> None:
         """Sign in."""
         self.send(frame(TEXT, json.dumps({"type": "hello", "v": 1, "name": name})))
-        assert self.told("welcome"), f"{name} was not let in"
+        assert self.expect("welcome"), f"{name} was refused"
 
-    def told(self, kind: str) -> dict[str, Any]:
+    def expect(self, kind: str) -> dict[str, Any]:
         """Return the next frame of type `kind`; fail if none arrives."""
         if isinstance(found := self.answer(kind), dict):
             return found
@@ -144,17 +144,17 @@ class ByHand:
         except (OSError, EOFError):
             return None
 
-    def everything(self) -> Told:
+    def everything(self) -> Output:
         """Read until the connection ends."""
-        told = Told()
+        output = Output()
         with suppress(OSError, EOFError):
-            while told.code is None:
+            while output.code is None:
                 opcode, payload = self._frame()
-                told.texts += opcode == TEXT
-                told.size += len(payload)
+                output.texts += opcode == TEXT
+                output.size += len(payload)
                 if opcode == CLOSE:
-                    told.code = int.from_bytes(payload[:2])
-        return told
+                    output.code = int.from_bytes(payload[:2])
+        return output
 
     def _frame(self) -> tuple[int, bytes]:
         first, size = self._exactly(2)

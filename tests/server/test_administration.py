@@ -54,7 +54,7 @@ async def admin(server: ChatServer, name: str = "alice", **options: Any) -> Asyn
     """Sign in with a new name, and make it an admin."""
     async with Peer.signed_in(server.url, name, **options) as peer:
         await administer(server, "user", "role", name, "admin")
-        await peer.next(Account, lambda told: told.account.role == "admin")
+        await peer.next(Account, lambda notice: notice.account.role == "admin")
         yield peer
 
 
@@ -81,9 +81,9 @@ class TestCommandLine:
         async with Peer.signed_in(server.url, "bob") as bob, Peer.connect(server.url) as phone:
             code = (await administer(server, "link", "bob")).strip()
             await phone.hello("bob", link=code, device="phone")
-            told = await bob.next(Account)
-            assert told.device is not None
-            await administer(server, "user", "revoke", "bob", str(told.device.id))
+            notice = await bob.next(Account)
+            assert notice.device is not None
+            await administer(server, "user", "revoke", "bob", str(notice.device.id))
             await ended_with(phone, CloseCode.REVOKED, "revoked")
             await bob.say("still here")
 
@@ -99,9 +99,9 @@ class TestCommandLine:
             assert not (await phone.next(Account)).password_changed
             await administer(server, "user", "password", "bob", "--remove")
             for peer in (bob, phone):
-                told = await peer.next(Account)
-                assert told.password_changed
-                assert not told.account.has_password
+                notice = await peer.next(Account)
+                assert notice.password_changed
+                assert not notice.account.has_password
         assert "password_removed" in await administer(server, "audit", "--limit", "1")
 
     async def test_a_ban_ends_sessions_and_is_lifted(self, server: ChatServer) -> None:
@@ -115,9 +115,9 @@ class TestCommandLine:
     async def test_other_devices_are_notified_of_a_new_token(self, server: ChatServer) -> None:
         async with Peer.signed_in(server.url, "bob") as bob:
             await administer(server, "token", "bob", "--label", "robot")
-            told = await bob.next(Account)
-            assert told.device is not None
-            assert told.device.label == "robot"
+            notice = await bob.next(Account)
+            assert notice.device is not None
+            assert notice.device.label == "robot"
 
     async def test_commands_in_a_loop_do_not_slow_others_down(
         self, start_server: Callable[..., ChatServer]
@@ -285,7 +285,7 @@ class TestNetworks:
 
     async def test_a_forged_header_has_no_effect(self, proxied: ChatServer) -> None:
         await administer(proxied, "ban", "203.0.113.7")
-        lie = behind("198.51.100.1", "203.0.113.7", "127.0.0.1")  # the proxy appends what it saw
+        lie = behind("198.51.100.1", "203.0.113.7", "127.0.0.1")  # the proxy appends the address
         async with Peer.connect(proxied.url, **lie) as peer:
             assert await peer.close_code() == CloseCode.BANNED
 
@@ -339,7 +339,9 @@ async def test_no_secret_is_written_anywhere(
             async with Peer.connect(server.url) as eve:
                 await eve.call(Hello(v=1, name="bob", **fields), ErrorFrame)
         await alice.settle()
-        written = [file.read_bytes() for file in server.data.iterdir()]  # with the write-ahead log
+        written = [
+            file.read_bytes() for file in server.data.iterdir()
+        ]  # including the write-ahead log
         audit = await administer(server, "audit")
     server.stop()
     written += [file.read_bytes() for file in server.data.iterdir()]

@@ -118,7 +118,7 @@ def test_keys_of_the_file_have_dashes_or_underscores(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reason"),
     [
         (
             'allow-origins = ["https://x.org"]',
@@ -138,10 +138,10 @@ def test_keys_of_the_file_have_dashes_or_underscores(key: str) -> None:
         ("= 1", "cannot read"),
     ],
 )
-def test_an_error_in_the_file_names_key_and_file(text: str, told: str) -> None:
+def test_an_error_in_the_file_names_key_and_file(text: str, reason: str) -> None:
     write_file(text)
     message = refused()
-    assert told in message
+    assert reason in message
     assert str(config_file()) in message
 
 
@@ -176,16 +176,16 @@ def test_absurd_numbers_are_refused(flag: str, value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "reason"),
     [
         ("port = [1]", "port in {} [1]: must be a whole number"),
         ("port = true", "port in {} true: must be a number"),
         ('server_name = ["a"]', 'server_name in {} ["a"]: must be text'),
     ],
 )
-def test_a_wrong_value_of_the_file_is_quoted_as_it_is_written_there(line: str, told: str) -> None:
+def test_a_wrong_value_of_the_file_is_quoted_as_it_is_written_there(line: str, reason: str) -> None:
     write_file(line)
-    assert refused().startswith(told.format(config_file()))
+    assert refused().startswith(reason.format(config_file()))
 
 
 def test_zero_is_refused_where_it_means_nothing() -> None:
@@ -205,7 +205,7 @@ def test_a_text_limit_that_no_frame_can_carry_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "reason"),
     [
         (["--prot", "5"], "did you mean --port?"),
         (["bakcup"], "did you mean backup?"),
@@ -226,8 +226,8 @@ def test_a_text_limit_that_no_frame_can_carry_is_refused() -> None:
         (["--port"], "expected one argument"),
     ],
 )
-def test_a_wrong_flag_is_reported_in_one_line(flags: list[str], told: str) -> None:
-    assert told in refused(*flags)
+def test_a_wrong_flag_is_reported_in_one_line(flags: list[str], reason: str) -> None:
+    assert reason in refused(*flags)
 
 
 @pytest.mark.parametrize(
@@ -254,14 +254,16 @@ def test_help_names_values_and_not_types(capsys: pytest.CaptureFixture[str], com
     with pytest.raises(SystemExit) as ended:
         main([*command.split(), "--help"])
     assert ended.value.code == 0
-    told = capsys.readouterr().out
-    assert "FOLDER" in told
-    assert not re.search(r"list\[|\b(int|float|str|Path|None)\b|\[\]|IPv\dNetwork", told), told
+    printed = capsys.readouterr().out
+    assert "FOLDER" in printed
+    assert not re.search(r"list\[|\b(int|float|str|Path|None)\b|\[\]|IPv\dNetwork", printed), (
+        printed
+    )
     if not command:
         for metavar in ("ADDRESS", "FILE", "NETWORK", "SECONDS", "PORT", "ORIGIN", "BYTES"):
-            assert f" {metavar}" in told
+            assert f" {metavar}" in printed
         for name in ("backup", "restore", "check", "reindex", "token", "schema"):
-            assert re.search(rf"^  {name} ", told, re.MULTILINE)
+            assert re.search(rf"^  {name} ", printed, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

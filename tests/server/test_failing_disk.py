@@ -42,7 +42,7 @@ def full_file_system(server: ChatServer) -> Iterator[None]:
                     pass
             except OSError:
                 continue
-    yield  # a failed test takes the file system away with all that is in it
+    yield  # after a failed test, the file system is removed with its content
     ballast.unlink()
 
 
@@ -75,8 +75,8 @@ def failing_calls(server: ChatServer, call: str, error: str) -> Iterator[None]:
     ) as tracer:
         try:
             assert tracer.stderr is not None
-            told = tracer.stderr.readline()
-            assert "attached" in told, told
+            reported = tracer.stderr.readline()
+            assert "attached" in reported, reported
             eventually(lambda: _is_traced(server.pid), "every thread is traced")
             yield
         finally:
@@ -142,8 +142,8 @@ def is_well(server: ChatServer) -> bool:
     """Whether `/healthz` reports success; if it does not, it must give the reason."""
     status, body = server.get("/healthz")
     assert status in (200, 503)
-    told = json.loads(body)
-    assert (status == 200) == (told["status"] == "ok") == ("reason" not in told)
+    reported = json.loads(body)
+    assert (status == 200) == (reported["status"] == "ok") == ("reason" not in reported)
     return status == 200
 
 
@@ -175,7 +175,7 @@ async def test_failing_disk_refuses_writes_and_loses_nothing(
         assert first.seq is not None
         assert gone.seq is not None
         await alice.call(Delete(channel="#room", seq=gone.seq))
-        wal = server.data / "chat.db-wal"  # emptied after a deletion: no room is left in it
+        wal = server.data / "chat.db-wal"  # truncated after a deletion: no space is left in it
         await asyncio.to_thread(eventually, lambda: wal.stat().st_size == 0, "the log is emptied")
         sends = [Send(channel="#room", text=f"n {n}", cid=f"c{n}") for n in range(RETRIES)]
         with FAULTS[fault](server):
@@ -206,10 +206,10 @@ async def test_failing_disk_refuses_writes_and_loses_nothing(
         assert await log_of(alice) == ["first", *(f"n {n}" for n in range(RETRIES))]
         for send in sends:
             assert (await alice.call(send)).duplicate
-    told = [line for line in server.output if "chat.store.write.writer" in line]
-    assert len(told) == 1, told
-    assert "safe" in told[0]
-    assert "by itself" in told[0]
+    reported = [line for line in server.output if "chat.store.write.writer" in line]
+    assert len(reported) == 1, reported
+    assert "safe" in reported[0]
+    assert "by itself" in reported[0]
 
 
 if sys.platform != "linux":

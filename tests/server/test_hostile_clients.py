@@ -72,7 +72,7 @@ def mark(value: str) -> Bytes:
 
 def hundred_megabytes() -> Iterator[bytes]:
     """Announce 100 MB, and send as much of it as is accepted."""
-    yield frame(TEXT, b"", told=HUGE)
+    yield frame(TEXT, b"", length=HUGE)
     yield from itertools.repeat(bytes(1 << 16), HUGE >> 16)
 
 
@@ -82,7 +82,9 @@ def fragments(size: int) -> Bytes:
     def endless() -> Iterator[bytes]:
         yield frame(TEXT, "{", fin=False)
         one = frame(CONTINUE, b" " * size, fin=False)
-        many = one * (1 + (1 << 16) // len(one))  # at once, so that this process is no bottleneck
+        many = one * (
+            1 + (1 << 16) // len(one)
+        )  # in one piece, so that this process is no bottleneck
         yield from itertools.repeat(many, HUGE // len(many))
 
     return endless
@@ -134,7 +136,7 @@ CLOSED: dict[str, tuple[Bytes, int]] = {
         INVALID,
     ),
     "100 MB": (hundred_megabytes, TOO_BIG),
-    "2^62 bytes": (once(frame(TEXT, b"", told=1 << 62)), TOO_BIG),
+    "2^62 bytes": (once(frame(TEXT, b"", length=1 << 62)), TOO_BIG),
     "endless empty fragments": (fragments(0), TOO_BIG),
     "endless large fragments": (fragments(60_000), TOO_BIG),
     "a compression bomb": (bomb, PROTOCOL_ERROR),
@@ -186,7 +188,7 @@ def answers(server: ChatServer, attack: Bytes) -> dict[str, Any] | int | None:
         found = client.answer("error")
         if isinstance(found, dict):
             client.send(frame(TEXT, '{"type":"ping","id":"still there"}'))
-            assert client.told("ok")["id"] == "still there"
+            assert client.expect("ok")["id"] == "still there"
         return found
 
 
@@ -202,7 +204,7 @@ def test_answerable_frames_get_a_typed_error(tried: ChatServer, what: str) -> No
 @pytest.mark.parametrize("what", CLOSED)
 def test_protocol_violations_are_closed_with_their_code(tried: ChatServer, what: str) -> None:
     attack, code = CLOSED[what]
-    # Who goes on sending into a close may lose its code on the way: TCP cuts what is unread.
+    # A client that keeps sending after a close may lose the code: TCP drops unread data.
     assert answers(tried, attack) in ((code, None) if attack is hundred_megabytes else (code,))
 
 
@@ -226,7 +228,7 @@ def test_commands_before_hello_are_refused_one_by_one(tried: ChatServer) -> None
     with ByHand.connected(tried) as client:
         for command in ("ping", "channels", "who", "send", "history", "mark"):
             client.send(frame(TEXT, json.dumps({"type": command, "channel": "#general"})))
-        codes = {client.told("error")["code"] for _ in range(6)}
+        codes = {client.expect("error")["code"] for _ in range(6)}
         assert codes == {"not_signed_in", "invalid"}
         client.hello(f"eve{next(_names)}")
 
@@ -284,9 +286,7 @@ async def test_hostile_clients_do_not_slow_others_down(
 ) -> None:
     server = start_server(*FLAGS)
     attacks = [attack for attack, _ in (*ANSWERED.values(), *CLOSED.values())]
-    loads: list[
-        tuple[Load, Load]
-    ] = [  # tried once before, so that all that is loaded or cached is so
+    loads: list[tuple[Load, Load]] = [  # once before, so that everything is loaded and cached
         (partial(commands, server, volume_of(server, attack)), partial(answers, server, attack))
         for attack in attacks
     ]
@@ -304,7 +304,7 @@ async def test_hostile_clients_do_not_slow_others_down(
                 waits.note(number, *[await longest_wait(alice, b, load) for load in pair])
             if waits.are_unmoved:
                 break
-        assert waits.are_unmoved, waits.told()
+        assert waits.are_unmoved, waits.figures()
         assert peak(server) - occupied < 32 * FRAME
     assert "Traceback" not in server.text
 
@@ -329,7 +329,7 @@ def commands(server: ChatServer, volume: int) -> None:
         client.hello(f"eve{next(_names)}")
         for size in sizes:
             client.send(frame(TEXT, '{"type":"ping"'.ljust(size) + "}"))
-            client.told("ok")
+            client.expect("ok")
 
 
 async def longest_wait(speaker: Peer, listener: Peer, load: Load) -> float:

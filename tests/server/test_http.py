@@ -49,8 +49,8 @@ async def test_an_unknown_websocket_path_is_not_found(shared: ChatServer) -> Non
 async def test_handshake_answer_has_the_server_id(shared: ChatServer) -> None:
     async with Peer.connect(shared.url) as peer:
         assert peer.socket.response is not None
-        told = peer.socket.response.headers["Chat-Server-Id"]
-        assert told == shared.health()["server"]["id"]
+        reported = peer.socket.response.headers["Chat-Server-Id"]
+        assert reported == shared.health()["server"]["id"]
 
 
 def test_every_answer_has_the_features(shared: ChatServer) -> None:
@@ -145,8 +145,8 @@ async def test_rebound_name_is_refused_and_logged_with_advice(
 
     rebound = f"rebound.example:{server.port}"
     assert status(rebound, f"http://{rebound}") == b"403"
-    told = server.wait_for_line("rebound.example")
-    assert f"--public-url ws://{rebound}" in told
+    reported = server.wait_for_line("rebound.example")
+    assert f"--public-url ws://{rebound}" in reported
     assert status("chat.example.org:443", "https://chat.example.org") == b"101"
     assert status(f"localhost:{server.port}", f"http://localhost:{server.port}") == b"101"
 

@@ -90,12 +90,12 @@ async def test_message_is_on_disk_before_it_is_sent(
             for text in texts[:10]:
                 await peer.say(text)
             ids = [await peer.post(Send(channel="#general", text=text)) for text in texts[10:]]
-            for wanted in ids:  # sent in one go: they share commits
+            for wanted in ids:  # sent without waiting: they share commits
                 await peer.next(Ok, lambda ok, wanted=wanted: ok.id == wanted)  # type: ignore[misc]
         server.stop()
     calls = calls_of(server.trace)
     for text in texts:
-        told = next(
+        announced = next(
             c for c in calls if "TCP" in c.file and c.name != "fdatasync" and text in c.data
         )
         kept = next(c for c in calls if c.file.endswith("-wal") and text in c.data)
@@ -107,4 +107,4 @@ async def test_message_is_on_disk_before_it_is_sent(
             and call.begun > kept.returned
         ]
         assert synced, f"{text!r} was never synced"
-        assert synced[0].returned < told.begun, f"{text!r} was told before it was synced"
+        assert synced[0].returned < announced.begun, f"{text!r} was announced before it was synced"

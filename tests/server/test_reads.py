@@ -98,7 +98,7 @@ async def test_turn_of_a_cancelled_wait_goes_to_the_next() -> None:
     await settled()
     waiting[0].cancel()
     turns.end("a")
-    waiting[1].cancel()  # in the moment in which it is given the turn
+    waiting[1].cancel()  # at the moment it gets its turn
     await asyncio.wait_for(waiting[2], 1)
     turns.end("a")
     await asyncio.wait_for(turns.take("a"), 1)

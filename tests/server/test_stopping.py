@@ -72,11 +72,11 @@ def has_stored(peer: Peer, count: int) -> bool:
 def wait_before_return(screen: Screen) -> float:
     """Return the seconds that this client waits before it reconnects."""
 
-    def told() -> float | None:
+    def delay() -> float | None:
         return next((each.retry_in for each in screen.history if each.link is Link.WAITING), None)
 
-    screen.wait(lambda: told() is not None, "the client waits to reconnect")
-    return told() or 0.0
+    screen.wait(lambda: delay() is not None, "the client waits to reconnect")
+    return delay() or 0.0
 
 
 async def stored(peer: Peer) -> dict[str, int]:
@@ -195,7 +195,7 @@ async def test_second_signal_ends_the_server_at_once_and_loses_nothing(
         Peer.signed_in(server.url, "alice") as alice,
     ):
         await alice.join("#room")
-        stalled.socket.transport.pause_reading()  # the stop would wait for it for 4 s
+        stalled.socket.transport.pause_reading()  # the stop would wait 4 s for it
         sending = asyncio.create_task(pipeline(alice, 0))
         await alice.next(Ok)
         os.kill(server.pid, signal.SIGTERM)

@@ -101,7 +101,7 @@ async def test_reader_that_stalls_during_joined_is_closed(
             bob.socket.transport.pause_reading()
             await bob.post(Join(channel="#room"))
             while server.burden() != before:
-                await alice.settle()  # the others are served, and heard
+                await alice.settle()  # the others are served
             bob.socket.transport.abort()
 
 
@@ -190,13 +190,13 @@ async def test_crowd_that_joins_at_once_gets_few_presence_frames(start_server: S
             others = len(unasked) - len(events)
             assert others <= took / PULSE + 8, [frame.type for frame in unasked]
         assert len(peers) > CROWD
-        told = [len(peer.kept(PresenceFrame)) for peer in peers]
+        counts = [len(peer.kept(PresenceFrame)) for peer in peers]
         for number in range(5):
             async with Peer.signed_in(server.url, f"guest{number}") as guest:
                 await guest.join("#room")
             await peers[1].settle()
         await asyncio.gather(*(peer.settle() for peer in peers))
-        assert [len(peer.kept(PresenceFrame)) for peer in peers] == told
+        assert [len(peer.kept(PresenceFrame)) for peer in peers] == counts
         peers[1].frames.clear()
         await leaving.aclose()
         snapshot = await peers[1].next(PresenceFrame)

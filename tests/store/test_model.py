@@ -156,7 +156,7 @@ def test_store_matches_the_model(
             predicted = [model.apply(operation) for operation in commit]
             outcomes = store.together(commit)
             for outcome, prediction in zip(outcomes, predicted, strict=True):
-                assert told(outcome) in (prediction, None)
+                assert prediction_of(outcome) in (prediction, None)
                 assert isinstance(outcome, CommandError) == isinstance(prediction, ErrorCode)
             every = [validated(fields) for fields in store.commits[-1].events]
             events = [event for event in every if event.channel in CHANNELS]
@@ -249,7 +249,7 @@ def check_channel(store: OpenStore, channel: str, live: list[Event], log: Log) -
     assert len({(folded[seq - 1].author, cid) for seq, cid in rows}) == len(rows)
 
 
-def told(outcome: object) -> Prediction | None:
+def prediction_of(outcome: object) -> Prediction | None:
     """Return an outcome as a prediction, or None if it has no prediction."""
     assert not isinstance(outcome, StoreUnavailable), outcome
     if isinstance(outcome, CommandError):

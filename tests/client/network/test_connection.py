@@ -112,9 +112,9 @@ def test_an_untrusted_certificate_says_what_to_do(
     error = ssl.SSLCertVerificationError(1, "certificate verify failed")
     error.verify_code, error.verify_message = code, "reason from OpenSSL."
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
-    told = explain(error, "wss://example.org")
-    assert "wss://example.org is not trusted: reason from OpenSSL. " in told
-    assert says in told
+    text = explain(error, "wss://example.org")
+    assert "wss://example.org is not trusted: reason from OpenSSL. " in text
+    assert says in text
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing.pem"))
     assert ("missing.pem, which is not a file" in explain(error, "wss://example.org")) == (
         code in (18, 19, 20)

@@ -93,7 +93,7 @@ def test_commands_print_their_result(plain: RawTerminal) -> None:
 async def test_tab_completes_and_lists_the_candidates(
     plain: RawTerminal, server: ChatServer
 ) -> None:
-    plain.send(b"/who\n")  # answered after it follows the channel
+    plain.send(b"/who\n")  # answered once it follows the channel
     plain.wait(lambda: b"me, online" in plain.output, "the client follows the channel")
     async with Peer.signed_in(server.url, "alice") as alice:
         await alice.join("#general")
@@ -287,7 +287,7 @@ async def test_piped_lines_go_to_the_channel_joined_before_them(
         await alice.join("#near")
         await alice.join("#far")
         client = make_client(server.url)
-        for _ in range(2):  # the second time there is something to begin with
+        for _ in range(2):  # the second time, a channel is cached
             done = client.run("--plain", stdin="/join #near\none\n/join #far\ntwo\n/me waves\n")
             assert done.returncode == 0, done.stderr
             assert (await alice.next_event("#near", "message")).text == "one"
@@ -511,7 +511,7 @@ def test_unsent_piped_messages_are_kept_and_reported(
     fake: FakeServer, make_client: Callable[..., Client]
 ) -> None:
     client = make_client(fake.url)
-    assert client.run("--plain", stdin="").returncode == 0  # there is a channel from now on
+    assert client.run("--plain", stdin="").returncode == 0  # a channel is cached from now on
     fake.stop()
     done = client.run("--plain", stdin="kept\n")
     assert done.returncode == 5
@@ -553,9 +553,9 @@ async def test_a_missing_notification_program_is_reported_once(tmp_path: Path) -
     for _ in range(3):
         caller.notify(Notification("bob", "hi"))
         await beside.pop()
-    (told,) = lines.said
-    assert "cannot run notify_command" in told
-    assert str(tmp_path / "none") in told
+    (fault,) = lines.said
+    assert "cannot run notify_command" in fault
+    assert str(tmp_path / "none") in fault
 
 
 def test_opening_a_thread_prints_replies_above_the_known_head(
@@ -598,7 +598,7 @@ async def test_lines_of_the_server_behind_bear_its_name(
     try:
         hears("Connected to Tea as me.")
         terminal.wait(lambda: b": Connected to Work as me." in terminal.output, "both messages")
-        # Who joins before it follows the channel is no news; then `/who` knows who is there.
+        # Earlier joins are not printed; the answer to `/who` shows that it follows the channel.
         terminal.send(b"/server work\n")
         hears("You are in #general on Work.")
         terminal.send(b"/who\n/server tea\n")

@@ -274,7 +274,7 @@ class FakeView:
         self.shows: int | None = None
         self.scrolled_up: set[PaneKey] = set()
         """The timelines whose newest message is not visible."""
-        self.told: list[Update] = []
+        self.updates: list[Update] = []
         self.said: list[tuple[str, str]] = []
         self.done: list[tuple[Any, ...]] = []
         self.rows: list[Choice] = []
@@ -309,7 +309,7 @@ class FakeView:
         self.done.append(("close_thread",))
 
     def take_update(self, update: Update) -> None:
-        self.told.append(update)
+        self.updates.append(update)
 
     def step_back(self) -> None:
         self.done.append(("step_back",))

@@ -175,8 +175,8 @@ def test_dnd_toggles_and_rejects_invalid_values() -> None:
     bench.run("/dnd")
     bench.run("/dnd")
     assert not bench.notifier.is_quiet
-    told = [text for text, _ in bench.view.said]
-    assert told == ["Notifications are off (do not disturb).", "Notifications are on."]
+    said = [text for text, _ in bench.view.said]
+    assert said == ["Notifications are off (do not disturb).", "Notifications are on."]
     for word in ("soon", "0", "9999"):
         bench.run(f"/dnd {word}")
         assert f"“{word}” is not valid" in bench.view.said[-1][0]

@@ -187,7 +187,7 @@ async def test_export_contains_only_entries_from_before_its_start(
         )
         client.running.append(exporting)  # type: ignore[arg-type]  # bytes; it is only ended
         assert exporting.stdout is not None
-        first = exporting.stdout.readline()  # the pipe is full now, and it waits
+        first = exporting.stdout.readline()  # the pipe is full, and the client waits
         await alice.say("too late", "#ops")
         rest = exporting.stdout.read()
     assert exporting.wait(PATIENCE) == 0

@@ -175,14 +175,14 @@ DAMAGES = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_check_reports_problems(stopped: ChatServer, damage: str) -> None:
-    statement, told = DAMAGES[damage]
+    statement, expected = DAMAGES[damage]
     with closing(sqlite3.connect(stopped.data / "chat.db")) as db:
         changed = sum(db.execute(each).rowcount for each in statement.split("; "))
         db.commit()
     assert changed, "nothing was damaged"
     found = administer(stopped, "check")
     assert found.returncode == 1, found.stderr
-    assert told in found.stdout
+    assert expected in found.stdout
 
 
 async def test_reindex_rebuilds_a_wrong_index(server: ChatServer, tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ async def test_the_index_survives_a_kill(server: ChatServer) -> None:
         for seq in sent[::3]:
             assert seq is not None
             await alice.call(Delete(channel="#room", seq=seq))
-        for at in range(30):  # the server ends somewhere among these
+        for at in range(30):  # the server stops during these
             late = Send(channel="#room", text=f"wombat number{at}", cid=f"late-{at}")
             await alice.send_raw(late.model_dump_json(exclude_none=True))
         server.kill()
@@ -233,14 +233,14 @@ async def test_a_backup_that_cannot_be_made_leaves_nothing(
     await converse(server)
     taken = tmp_path / "taken.db"
     taken.write_text("mine")
-    for target, most, told in (
+    for target, most, expected in (
         (taken, -1, "already exists"),
         (tmp_path / "no" / "copy.db", -1, "No such file"),
         (tmp_path / "copy.db", 8_192, "cannot create the backup"),
     ):
         made = administer(server, "backup", str(target), most=most)
         assert made.returncode == 2
-        assert told in made.stderr
+        assert expected in made.stderr
     assert taken.read_text() == "mine"
     assert [path.name for path in tmp_path.glob("*copy*")] == []
 
@@ -381,7 +381,7 @@ def test_an_invalid_backup_file_is_named(stopped: ChatServer, tmp_path: Path) ->
     places = {"folder": tmp_path / "folder", "none": tmp_path / "none", "text": tmp_path / "text"}
     places["folder"].mkdir()
     places["text"].write_text("no database\n" * 100)
-    places["pipe"] = tmp_path / "pipe"  # to open it would wait for somebody who writes into it
+    places["pipe"] = tmp_path / "pipe"  # opening it would wait for a writer
     os.mkfifo(places["pipe"])
     for place in places.values():
         refused = administer(stopped, "restore", str(place))

@@ -119,11 +119,11 @@ QUICK = 0.01
 
 async def test_counter_counts_from_0_until_stop() -> None:
     loop = asyncio.get_running_loop()
-    told: list[int] = []
+    numbers: list[int] = []
     reached = asyncio.Event()
 
     def tell(number: int) -> None:
-        told.append(number)
+        numbers.append(number)
         if number == 5:
             reached.set()
             counter.stop()
@@ -134,7 +134,7 @@ async def test_counter_counts_from_0_until_stop() -> None:
     assert Counter.running == before + 1
     await reached.wait()
     assert loop.time() - began >= 0.045
-    assert told == [0, 1, 2, 3, 4, 5]
+    assert numbers == [0, 1, 2, 3, 4, 5]
     assert Counter.running == before
 
 

@@ -141,7 +141,7 @@ async def test_all_followers_get_the_same_bytes_object() -> None:
     await deliver(channels, 1, 2)
     assert sinks[0].seqs() == [1, 2]
     assert all(sink.frames[0] is sinks[0].frames[0] for sink in sinks)
-    assert len(sinks[0].frames) == 1  # one piece for a whole commit
+    assert len(sinks[0].frames) == 1  # one write for a whole commit
 
 
 async def test_events_delivered_before_are_skipped() -> None:

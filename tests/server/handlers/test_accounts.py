@@ -76,9 +76,9 @@ class TestDevices:
             welcome = await phone.hello(name, link=typed, device="phone")
             assert welcome.user == name
             assert welcome.token
-            told = await laptop.next(Account)
-            assert told.device is not None
-            assert told.device.label == "phone"
+            notice = await laptop.next(Account)
+            assert notice.device is not None
+            assert notice.device.label == "phone"
             devices = (await laptop.call(ListDevices(), Devices)).devices
             assert [(each.label, each.current) for each in devices] == [
                 ("phone", False),
@@ -117,7 +117,7 @@ class TestDevices:
         name, token = fresh("alice"), secrets.token_urlsafe(32)
         async with Peer.signed_in(shared.url, name) as alice:
             link = await alice.call(CreateLink(), LinkCode)
-            for _ in range(2):  # a lost welcome locks nobody out
+            for _ in range(2):  # a lost welcome does not lock the user out
                 async with Peer.connect(shared.url) as peer:
                     await peer.hello(name, token, link=link.code)
             assert len((await alice.call(ListDevices(), Devices)).devices) == 2
@@ -166,9 +166,9 @@ class TestPasswords:
             assert "link code" in error.message
             welcome = await phone.hello(name, password=GOOD, device="phone")
             assert welcome.token
-            told = await alice.next(Account)
-            assert told.device is not None
-            assert told.device.label == "phone"
+            notice = await alice.next(Account)
+            assert notice.device is not None
+            assert notice.device.label == "phone"
 
     async def test_a_name_that_does_not_exist_gets_the_same_answer(
         self, shared: ChatServer, fresh: Fresh
@@ -252,13 +252,13 @@ class TestAdmins:
         name, other = fresh("alice"), fresh("bob")
         async with admin(shared, name) as alice, Peer.signed_in(shared.url, other) as bob:
             await alice.call(AccountCommand(name=other, role="admin"), Account)
-            await bob.next(Account, lambda told: told.account.role == "admin")
+            await bob.next(Account, lambda notice: notice.account.role == "admin")
             users = (await bob.call(ListUsers(), Users)).users
             assert {name, other} <= {each.name for each in users}
             await alice.call(AccountCommand(name=other, role="member"), Account)
             assert await refusal(bob, ListUsers()) == "forbidden"
             assert await refusal(bob, Ban(name=name)) == "forbidden"
-            await bob.next(Account, lambda told: told.account.role == "member")
+            await bob.next(Account, lambda notice: notice.account.role == "member")
 
     async def test_a_disabled_account_cannot_sign_in_until_it_is_enabled(
         self, shared: ChatServer, fresh: Fresh
@@ -394,7 +394,7 @@ class TestInvitations:
             token = secrets.token_urlsafe(32)
             welcome = await bob.hello("bob", token, invite=made.code.lower())
             assert {each.channel for each in welcome.channels} == {"#general", "#team"}
-            async with Peer.connect(closed.url) as again:  # a lost welcome locks nobody out
+            async with Peer.connect(closed.url) as again:  # after a lost welcome
                 await again.hello("bob", token, invite=made.code)
             async with Peer.connect(closed.url) as carol:
                 error = await carol.call(hello("carol", invite=made.code), ErrorFrame)

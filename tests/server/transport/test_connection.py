@@ -53,9 +53,9 @@ def test_malformed_request_is_answered_with_400(lively: ChatServer, what: str) -
 def test_http_answer_is_sent_despite_bytes_after_the_request(
     lively: ChatServer, rest: bytes
 ) -> None:
-    told = answer(lively, PAGE + rest)
-    assert told.startswith(b"HTTP/1.1 200")
-    assert told.endswith(b"}\n")
+    received = answer(lively, PAGE + rest)
+    assert received.startswith(b"HTTP/1.1 200")
+    assert received.endswith(b"}\n")
 
 
 @pytest.mark.parametrize(
@@ -73,12 +73,12 @@ def test_frames_sent_with_the_handshake_are_answered_after_it(
 ) -> None:
     with socket.create_connection(("127.0.0.1", lively.port), PATIENCE) as raw:
         raw.sendall(request("/echo") + early)
-        told = b""
-        while answered not in told:
+        received = b""
+        while answered not in received:
             piece = raw.recv(4_096)
-            assert piece, told
-            told += piece
-        assert told.startswith(b"HTTP/1.1 101")
+            assert piece, received
+            received += piece
+        assert received.startswith(b"HTTP/1.1 101")
 
 
 @pytest.mark.parametrize("piece", [1, 3, 7, 250, 10_000])
@@ -97,18 +97,18 @@ def test_frames_may_arrive_in_any_pieces(lively: ChatServer, piece: int) -> None
     with socket.create_connection(("127.0.0.1", lively.port), PATIENCE) as raw:
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         raw.sendall(request("/echo"))
-        told = b""
-        while not told.endswith(b"\r\n\r\n"):
-            told += raw.recv(1)
+        received = b""
+        while not received.endswith(b"\r\n\r\n"):
+            received += raw.recv(1)
         for at in range(0, len(data), piece):
             raw.sendall(data[at : at + piece])
-        told = b""
-        while len(told) < len(echoed) + 2 * len(pong):
-            told += raw.recv(4_096)
+        received = b""
+        while len(received) < len(echoed) + 2 * len(pong):
+            received += raw.recv(4_096)
         raw.sendall(Frame(Opcode.CLOSE, b"").serialize(mask=True))
         assert raw.recv(4_096) == Frame(Opcode.CLOSE, b"").serialize(mask=False)
-    assert told.count(pong) == 2
-    assert told.replace(pong, b"") == echoed
+    assert received.count(pong) == 2
+    assert received.replace(pong, b"") == echoed
 
 
 def test_early_disconnects_leave_no_resources(lively: ChatServer) -> None:

@@ -237,7 +237,7 @@ async def test_sign_ins_of_a_crowd_are_spread_and_all_succeed(
     server = start_server(
         *("--sign-in-patience", "0.001", "--hello-timeout", "60", "--heartbeat", "60")
     )
-    told: list[float] = []
+    waits: list[float] = []
     all_are_here = asyncio.Barrier(300)
 
     async def come_in(name: str) -> None:
@@ -257,7 +257,7 @@ async def test_sign_ins_of_a_crowd_are_spread_and_all_succeed(
                 assert (answer.code, answer.retryable) == ("unavailable", True)
                 assert answer.retry_after is not None
                 assert await peer.close_code() == CloseCode.OVERLOADED
-            told.append(answer.retry_after)
+            waits.append(answer.retry_after)
             await asyncio.sleep(answer.retry_after)
 
     async with Peer.signed_in(server.url, "alice") as alice:
@@ -268,8 +268,8 @@ async def test_sign_ins_of_a_crowd_are_spread_and_all_succeed(
                     crowd.create_task(come_in(f"user-{number}"))
                 for number in range(20):
                     await alice.say(str(number))
-    assert told, "nobody had to wait"
-    assert all(0 < seconds < 60 for seconds in told)
+    assert waits, "no client had to wait"
+    assert all(0 < seconds < 60 for seconds in waits)
 
 
 @pytest.mark.promise(
@@ -506,7 +506,7 @@ def test_limiter_refuses_a_full_source_until_a_connection_is_removed() -> None:
     assert refusal is not None
     assert "3 connections" in refusal.reason
     assert entrance.add("192.0.2.8", 0) is None, "another address is not held up"
-    entrance.remove("192.0.2.7")  # the one that was refused and told
+    entrance.remove("192.0.2.7")  # the connection whose refusal was explained
     entrance.remove("192.0.2.7")
     assert entrance.add("192.0.2.7", 0) is None
 
@@ -670,7 +670,7 @@ async def test_key_that_leaves_while_waiting_is_not_admitted() -> None:
 async def test_slot_of_a_cancelled_wait_goes_to_the_next_key() -> None:
     gate = Gate(AdmissionQueue(slots=1, max_wait=60.0))
     await gate.enter(*"abc")
-    gate.tasks["b"].cancel()  # it leaves a little later, as a task that is cancelled does
+    gate.tasks["b"].cancel()  # it leaves a little later, like a cancelled task
     await gate.leave("a")
     await gate.leave("b")
     assert gate.begun == ["a", "c"]
@@ -679,7 +679,7 @@ async def test_slot_of_a_cancelled_wait_goes_to_the_next_key() -> None:
 async def test_key_that_would_wait_too_long_gets_a_retry_time() -> None:
     gate = Gate(AdmissionQueue(slots=1, max_wait=2.5, spread=longest))
     await gate.enter("first")
-    await gate.leave("first")  # one takes a second
+    await gate.leave("first")  # each takes a second
     await gate.enter(*"abcd", now=1.0)
     assert await gate.tasks["d"] == 6.0, "three seconds, spread up to twice as many"
     assert gate.begun == ["first", "a"]

@@ -168,7 +168,7 @@ async def test_send_now_does_not_overtake_buffered_frames(bench: Bench) -> None:
     outlet.send(b"1")
     outlet.send_now(b"2")
     assert await bench.turn() == [b"12"]
-    for piece in (b"a" * 6, b"b" * 6):  # one turn brings more than may wait
+    for piece in (b"a" * 6, b"b" * 6):  # one turn produces more than the buffer holds
         outlet.send(piece)
     outlet.send_now(b"c")
     assert b"".join(await bench.turn()) == b"12aaaaaabbbbbbc"

@@ -516,9 +516,9 @@ async def test_a_credential_that_is_asked_for_goes_to_the_core(
 
 async def test_a_wrong_code_is_asked_for_again_with_the_reason(bench: Bench) -> None:
     def refuse(reason: str, *ways: SignInWay) -> SignInWay | None:
-        told = ConnectionChanged(Link.REFUSED, reason, user="me", reason=reason, ways=ways)
+        refused = ConnectionChanged(Link.REFUSED, reason, user="me", reason=reason, ways=ways)
         bench.core.tell(ConnectionChanged(Link.CONNECTING, user="me"))
-        bench.core.tell(told)
+        bench.core.tell(refused)
         bench.take_in()
         return bench.conversation.wrong_way
 

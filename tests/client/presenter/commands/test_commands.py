@@ -183,9 +183,9 @@ def test_commands_reject_numbers_that_are_not_messages(
     values = {"NUMBER": number, "EMOJI": ":+1:", "TEXT": "x"}
     text = " ".join((f"/{command.name}", *(values[each.label] for each in command.arguments)))
     bench.run(text)
-    ((told, _),) = bench.view.said
+    ((shown, _),) = bench.view.said
     assert (
-        told
+        shown
         == {
             "4": "Number 4 is not a message. It is a “join” event by bob.",
             "99": "There is no message 99 in #general: the newest is 6.",
@@ -314,7 +314,7 @@ def test_a_message_arriving_right_before_a_channel_switch_is_shown(
     late = TimelineChanged("#general", upserts=(said(7, "alice", "wait!"),))
     bench.core.tell(late)
     bench.run(command)
-    assert late in bench.view.told
+    assert late in bench.view.updates
 
 
 async def test_a_message_arriving_during_a_lookup_is_shown() -> None:
@@ -323,4 +323,4 @@ async def test_a_message_arriving_during_a_lookup_is_shown() -> None:
     late = TimelineChanged("#general", upserts=(said(7, "alice", "wait!"),))
     bench.core.tell(late)
     await bench.finish()
-    assert late in bench.view.told
+    assert late in bench.view.updates

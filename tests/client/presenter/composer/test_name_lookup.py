@@ -114,10 +114,10 @@ async def test_the_name_itself_comes_before_longer_and_similar_ones() -> None:
 
 async def test_each_prefix_is_requested_once() -> None:
     bench = Bench()
-    assert await bench.ask("@user1")  # more begin so than a page holds
+    assert await bench.ask("@user1")  # more matches than a page holds
     assert not await bench.ask("@user1")
     assert await bench.ask("@user119")
-    assert not await bench.ask("@user1199")  # it would be among those
+    assert not await bench.ask("@user1199")  # a match would be on that page
 
 
 @pytest.mark.parametrize("line", ["hello", "@", "/away ", ":tad", "/topic x", ""])
