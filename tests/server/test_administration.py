@@ -37,7 +37,7 @@ from chat.protocol.frames import (
     Ok,
     Page,
 )
-from tests.serving import PATIENCE, ChatServer, Peer
+from tests.serving import PATIENCE, ChatServer, ConnectionOver, Peer
 
 FAST = ("--limits.rate", "100000", "--limits.burst", "100000")
 PROXY = ("--trusted-proxy", "127.0.0.1", "--exempt-address", "127.0.0.0/8,203.0.113.0/24")
@@ -202,6 +202,24 @@ class TestAtOnce:
                 )
         listed = await administer(server, "user", "list")
         assert sum(" admin " in line for line in listed.splitlines()) == 1
+
+    async def test_admins_demoted_from_two_sides_at_once_leave_one(
+        self, server: ChatServer
+    ) -> None:
+        async with admin(server) as alice, admin(server, "bob"):
+            demoting = asyncio.gather(
+                asyncio.to_thread(server.administer, "user", "role", "alice", "member"),
+                asyncio.to_thread(server.administer, "user", "disable", "alice"),
+            )
+            command_id = await alice.post(AccountCommand(name="bob", role="member"))
+            await demoting
+            with suppress(ConnectionOver):
+                await alice.until(
+                    lambda: any(getattr(each, "id", None) == command_id for each in alice.received),
+                    "an answer",
+                )
+        listed = await administer(server, "user", "list")
+        assert sum(" admin " in line and " active " in line for line in listed.splitlines()) == 1
 
     async def test_the_last_admin_stays(self, server: ChatServer) -> None:
         async with admin(server) as alice:
