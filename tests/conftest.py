@@ -1,4 +1,4 @@
-"""Fixtures for all tests: the real server, one per test or as many as a test needs."""
+"""Fixtures for all tests: the real server, one or several per test."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ gc.set_threshold(50_000)
 
 @pytest.hookimpl(wrapper=True)
 def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
-    """Run two tests for each core: most wait more than they compute, for disks and processes."""
+    """Run two tests per core: most wait for disks and processes."""
     return 2 * (yield)
 
 
 def pytest_collection_finish() -> None:
-    """Keep the collector from examining all imported modules again and again."""
+    """Exclude all imported modules from garbage collection."""
     gc.collect()
     gc.freeze()
 

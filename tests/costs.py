@@ -1,4 +1,4 @@
-"""Processor time of a piece of work, measured to give the same verdict on a busy machine."""
+"""Processor time of a piece of work, measured robustly on a busy machine."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import TypeVar
 Input = TypeVar("Input")
 
 _ROUNDS = 12
-"""A round is disturbed now and then; that all of these are is a fault of the work."""
+"""Maximum rounds: a round may be disturbed; if all are, the work is at fault."""
 _MEASURABLE = 0.000_1
-"""Seconds; less is taken for this much, as the clock and a constant cost decide it."""
+"""Seconds; shorter times count as this, as the clock's resolution and constant costs dominate."""
 
 
 def seconds(work: Callable[[], object], *, enough: float, rounds: int = _ROUNDS) -> float:
-    """Return the fewest seconds that a run took; stop running at less than `enough`."""
+    """Return the shortest of several runs in seconds; stop at less than `enough`."""
     fewest = float("inf")
     with _no_collections():
         for _ in range(rounds):
@@ -28,10 +28,10 @@ def seconds(work: Callable[[], object], *, enough: float, rounds: int = _ROUNDS)
 
 
 def growth(work: Callable[[Input], object], small: Input, large: Input, *, enough: float) -> float:
-    """Return how many times as long `work` takes for `large` as for `small`.
+    """Return the ratio of `work`'s times for `large` and `small`.
 
-    Both are measured in turns, and the fewest seconds of each count: a busy machine only adds.
-    Measuring stops at less than `enough` times, or after a number of rounds.
+    Both are measured in turns, and the shortest time of each counts: a busy machine only adds time.
+    The measurement stops below a ratio of `enough`, or after a number of rounds.
     """
     fewest_small = fewest_large = times = float("inf")
     with _no_collections():
@@ -46,7 +46,7 @@ def growth(work: Callable[[Input], object], small: Input, large: Input, *, enoug
 
 
 def _once(work: Callable[[], object]) -> float:
-    """Return the seconds of a processor that this thread takes for a run."""
+    """Return the processor seconds of this thread for a run."""
     began = time.thread_time()
     work()
     return time.thread_time() - began
@@ -54,7 +54,7 @@ def _once(work: Callable[[], object]) -> float:
 
 @contextmanager
 def _no_collections() -> Iterator[None]:
-    """Keep the garbage collector off: its time depends on all objects of the process."""
+    """Disable the garbage collector: its time depends on all objects of the process."""
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -1,8 +1,8 @@
 """Features of the client and the server, each with its keys, commands and settings.
 
-The tables in `chat/docs/features.md` are made of this list. Tests carry its ids as marks:
-`@pytest.mark.feature("reading.activity")`. `test_features.py` checks that every feature has a test,
-and that every name in back-quotes exists.
+The tables in `chat/docs/features.md` are generated from this list. Tests refer to the ids with
+marks: `@pytest.mark.feature("reading.activity")`. `test_features.py` checks that every feature has
+a test, and that every name in back-quotes exists.
 """
 
 from __future__ import annotations
@@ -302,7 +302,7 @@ WISHES: tuple[Wish, ...] = (
 
 
 def marked_ids() -> set[str]:
-    """Return the ids that tests carry."""
+    """Return the feature ids that tests are marked with."""
     return {name for each in marked("feature") for name in each.args}
 
 

@@ -1,4 +1,4 @@
-"""A store whose answers and operations a test can hold back, and whose queries it can replace."""
+"""A store whose results and commits a test can hold back, and whose queries it can replace."""
 
 from __future__ import annotations
 
@@ -21,34 +21,34 @@ T = TypeVar("T")
 
 
 class HeldReads:
-    """Queries that have run, whose results are held back."""
+    """Executed queries whose results are held back."""
 
     def __init__(self) -> None:
         self._held: list[tuple[Future[Any], Future[Any]]] = []
 
     def add(self, found: Future[T]) -> Future[T]:
         """Hold back a result; return the future that gets it when it is released."""
-        told: Future[T] = Future()
-        self._held.append((found, told))
-        return told
+        future: Future[T] = Future()
+        self._held.append((found, future))
+        return future
 
     async def until_done(self) -> None:
-        """Wait until a query has run whose result is held back."""
+        """Wait until a query has run and its result is held back."""
         async with asyncio.timeout(PATIENCE):
             while not any(found.done() for found, _told in self._held):
                 await asyncio.sleep(0.001)
 
     def release(self) -> None:
-        """Hand out the results."""
-        for found, told in self._held:
-            told.set_result(found.result(PATIENCE))
+        """Release the results."""
+        for found, future in self._held:
+            future.set_result(found.result(PATIENCE))
 
 
 class Commits:
-    """Passes on the commits of a store, or holds them back.
+    """Forwards the commits of a store, or holds them back.
 
     Args:
-        committed: gets each commit.
+        committed: receives each commit.
     """
 
     def __init__(self, committed: Callable[[Commit], None]) -> None:
@@ -57,7 +57,7 @@ class Commits:
         self._is_holding = False
 
     def __call__(self, commit: Commit) -> None:
-        """Pass on a commit, or hold it back."""
+        """Forward a commit, or hold it back."""
         if self._is_holding:
             self._held.append(commit)
         else:
@@ -65,7 +65,7 @@ class Commits:
 
     @contextmanager
     def hold(self) -> Iterator[list[Commit]]:
-        """Hold back the commits made meanwhile."""
+        """Hold back the commits made during the block."""
         self._is_holding = True
         try:
             yield self._held
@@ -73,7 +73,7 @@ class Commits:
             self._is_holding = False
 
     def release(self) -> None:
-        """Pass on the commits that were held back."""
+        """Forward the commits that were held back."""
         for commit in self._held:
             self._committed(commit)
         self._held.clear()
@@ -82,15 +82,15 @@ class Commits:
 class HeldStore(Store):
     """A `Store`; see `opened`.
 
-    `replaced` has functions that stand in for methods of `Reader`, by the method's name. Each gets
-    the real reader, then the method's arguments.
+    `replaced` has replacements of `Reader`'s methods, by the method's name. Each gets the real
+    reader, then the method's arguments.
     """
 
     commits: Commits
 
     @classmethod
     def opened(cls, url: str, *, limits: Limits, committed: Callable[[Commit], None]) -> Self:
-        """Do as `Store.open` does."""
+        """See `Store.open`."""
         commits = Commits(committed)
         store = cls.open(url, limits=limits, committed=commits)
         store.commits = commits
@@ -106,7 +106,7 @@ class HeldStore(Store):
 
     @contextmanager
     def hold(self, method: str) -> Iterator[HeldReads]:
-        """Hold back the results of `read`, `welcome` or `search`, for calls made meanwhile."""
+        """Hold back the results of `read`, `welcome` or `search`, for calls during the block."""
         self._reads[method] = HeldReads()
         try:
             yield self._reads[method]
@@ -115,7 +115,7 @@ class HeldStore(Store):
 
     @contextmanager
     def hold_operations(self) -> Iterator[list[Pending[Any]]]:
-        """Collect the operations that are submitted meanwhile, instead of queuing them."""
+        """Collect the operations that are submitted during the block, instead of queuing them."""
         self._operations = []
         try:
             yield self._operations
@@ -149,7 +149,7 @@ class HeldStore(Store):
 
 
 class _Replaced:
-    """A reader some of whose methods are replaced."""
+    """A reader with some replaced methods."""
 
     def __init__(self, reader: Reader, replaced: dict[str, Callable[..., Any]]) -> None:
         self._reader = reader

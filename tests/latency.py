@@ -1,4 +1,4 @@
-"""What others notice of a load: how long they wait, beside a harmless load of the same size."""
+"""Delays that a load causes for others, compared with those of a harmless load of equal size."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 __all__ = ["Waits"]
 
 TIMES = 3
-"""How much longer is still the same: what is rare, and a machine with other work to do, differ."""
+"""Factor below which delays count as equal: rare events and other work on the machine add noise."""
 _KINDS: dict[str, Callable[[Sequence[float]], float]] = {
     "median": statistics.median,
     "mean": statistics.fmean,
@@ -17,26 +17,26 @@ _KINDS: dict[str, Callable[[Sequence[float]], float]] = {
 
 
 class Waits:
-    """How long others wait under some loads and, met in turns, under harmless ones of their size.
+    """Delays of others under some loads and, in turns, under harmless loads of equal size.
 
-    The shortest wait under each load counts, as a busy machine only adds. So a load whose cost
-    shows each time is found, and a stall of the machine is not taken for one.
+    The shortest delay under each load counts, as a busy machine only adds time. So a load that
+    always costs time is found, and a stall of the machine is not mistaken for one.
     """
 
     def __init__(self, loads: int) -> None:
         self._shortest = [(float("inf"), float("inf"))] * loads
 
     def note(self, load: int, harmless: float, hostile: float) -> None:
-        """Take the seconds that somebody waited under a load, and under its harmless one."""
+        """Record a delay in seconds under a load, and one under its harmless counterpart."""
         before, after = self._shortest[load]
         self._shortest[load] = min(before, harmless), min(after, hostile)
 
-    def told(self) -> dict[str, tuple[float, float]]:
-        """Return some figures of all loads: the harmless ones', then the hostile ones'."""
+    def figures(self) -> dict[str, tuple[float, float]]:
+        """Return a figure of all loads: first of the harmless ones, then of the hostile ones."""
         harmless, hostile = zip(*self._shortest, strict=True)
         return {kind: (of(harmless), of(hostile)) for kind, of in _KINDS.items()}
 
     @property
     def are_unmoved(self) -> bool:
         """Whether others wait no longer than under a harmless load."""
-        return all(after < TIMES * before for before, after in self.told().values())
+        return all(after < TIMES * before for before, after in self.figures().values())

@@ -1,4 +1,4 @@
-"""Marks that tests carry and documents are made of."""
+"""Marks of tests, from which documents are generated."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TESTS = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A test, or a class of tests, that carries a mark; `path` is below `tests`."""
+    """A marked test or test class; `path` is relative to `tests`."""
 
     path: str
     test: str
@@ -24,7 +24,7 @@ class Marked:
 
 
 def marked(name: str) -> Iterator[Marked]:
-    """Find what carries `@pytest.mark.<name>(…)`, without importing any test."""
+    """Find everything with the mark `@pytest.mark.<name>(…)`, without importing tests."""
     for path in sorted(TESTS.rglob("test_*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):

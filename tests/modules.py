@@ -1,4 +1,4 @@
-"""The table of packages and modules on the architecture page, made of their docstrings."""
+"""The architecture page's table of packages and modules, generated from their docstrings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CHAT = Path(__file__).parents[1] / "chat"
 
 
 def first_line(module: Path) -> str:
-    """Return the first line of a module's docstring; empty if it has none."""
+    """Return the first line of a module's docstring; empty if there is none."""
     doc = ast.get_docstring(ast.parse(module.read_text("utf-8")))
     return doc.split("\n", 1)[0] if doc else ""
 

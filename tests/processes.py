@@ -1,4 +1,4 @@
-"""`chat-server` and `chat-client` as processes of their own.
+"""`chat-server` and `chat-client` as separate processes.
 
 Most of a start is imports: 0.4 s of processor time, hundreds of times in a run of all tests. So
 `Process` forks a process that has imported both programs; the child calls `main` with its own
@@ -39,19 +39,20 @@ _IMPORTED_LATER = (
     "encodings.idna",
     "uvloop",
 )
-"""Modules that the programs import while they start; not Textual, which reads variables then."""
+"""Modules that the programs import at their start; not Textual, which reads the environment."""
 
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload([__name__, *PROGRAMS.values(), *_IMPORTED_LATER])
 
 
 class Process:
-    """A running program: as much of `subprocess.Popen` as the tests use, with the same meaning.
+    """A running program, with the part of `subprocess.Popen`'s interface that the tests use.
 
     Args:
         command: `chat-server` or `chat-client`, and its arguments.
         stdin, stdout, stderr: a descriptor, or PIPE, or DEVNULL; for stderr also STDOUT.
-        env: all its variables; of those that the interpreter reads, only `PYTHONWARNINGS=error`.
+        env: all its environment variables; the only supported interpreter variable is
+            `PYTHONWARNINGS=error`.
         start_new_session: whether it leads a session of its own.
     """
 
@@ -107,14 +108,14 @@ class Process:
                 os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """End it without a warning."""
+        """Kill it."""
         self.send_signal(signal.SIGKILL)
 
 
 def run(
     command: Sequence[str], *, stdin: str, env: Mapping[str, str], timeout: float
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end with this text on a pipe; return what it printed."""
+    """Run a program to its end with this text as piped input; return its output."""
     process = Process(command, stdin=PIPE, stderr=PIPE, env=env)
     assert process.stdin is not None
     assert process.stdout is not None

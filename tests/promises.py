@@ -1,7 +1,7 @@
 """The promises of the software, and the tests that try to break them.
 
-Such a test carries a mark with the promise's number, the fault that it causes, and the expected
-result. The table in `tests/README.md` is made of these marks.
+Such a test has a mark with the promise's number, the fault that it causes, and the expected result.
+The table in `tests/README.md` is generated from these marks.
 """
 
 from __future__ import annotations

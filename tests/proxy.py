@@ -1,4 +1,4 @@
-"""A TCP proxy that does what networks do: cut, stall, delay, half-close, throttle."""
+"""A TCP proxy with network faults: cut, stall, delay, half-close, throttle."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ __all__ = ["Fault", "Link", "Proxy"]
 
 CHUNK = 65_536
 DELAY = 0.3
-"""Seconds that a delayed piece of bytes is late."""
+"""Seconds of delay."""
 
 
 class Fault(Enum):
-    """What is wrong with a connection."""
+    """The fault of a connection."""
 
     NONE = auto()
     STALL = auto()
-    """Nothing passes, in either direction; both ends believe that they are connected."""
+    """No data in either direction; both ends believe that they are connected."""
     DELAY = auto()
-    """Every piece comes late."""
+    """All data is late."""
     THROTTLE = auto()
     """One byte a second."""
 
 
 class Link:
-    """One connection through the proxy; `fault` may be changed at any moment."""
+    """One connection through the proxy; `fault` may change at any time."""
 
     def __init__(self, near: asyncio.StreamWriter, far: asyncio.StreamWriter) -> None:
         self.fault = Fault.NONE
         self._near, self._far = near, far
 
     def cut(self) -> None:
-        """End both sides at once, without a goodbye (RST)."""
+        """Reset both sides at once (RST)."""
         for writer in (self._near, self._far):
             if raw := writer.get_extra_info("socket"):
                 with suppress(OSError):
@@ -44,16 +44,16 @@ class Link:
             writer.transport.abort()
 
     def half_close(self) -> None:
-        """Tell the server that nothing more comes, and go on the other way (FIN)."""
+        """Close the client's direction (FIN), and forward the server's."""
         with suppress(OSError):
             self._far.write_eof()
 
 
 class Proxy:
-    """Listens on a free port of 127.0.0.1 and passes everything on to `port`.
+    """Listens on a free port of 127.0.0.1 and forwards all data to `port`.
 
-    Use it with `async with`; `links` are the connections that are open now. With `rate`, what the
-    server sends passes at so many bytes per second, and the network in between holds little of it.
+    Use it with `async with`; `links` are the open connections. With `rate`, the server's data is
+    forwarded at that many bytes per second, and the network in between buffers little of it.
     """
 
     def __init__(self, port: int, rate: float | None = None) -> None:
@@ -84,7 +84,7 @@ class Proxy:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def heal(self) -> None:
-        """Let everything pass again."""
+        """End all faults."""
         for link in self.links:
             link.fault = Fault.NONE
 

@@ -1,11 +1,11 @@
-"""The real server as a process of its own, and a plain peer that talks to it.
+"""The real server as a separate process, and a plain client for tests.
 
 - `ChatServer` starts `chat-server` and waits for its address line; it can be stopped, killed, and
-  started again on the same port and data. Tests get theirs from the `server` and `start_server`
-  fixtures. `InstalledServer` starts the installed command, imports included.
-- `Peer` is a client without opinions: it sends commands, checks the answers' types, and keeps
-  every other frame until a test asks for it.
-- `eventually` waits for a condition that nothing announces.
+started again on the same port and data. Tests get theirs from the `server` and `start_server`
+fixtures. `InstalledServer` starts the installed command, imports included.
+- `Peer` is a minimal client: it sends commands, checks the types of answers, and keeps every other
+frame until a test takes it.
+- `eventually` waits for a condition by polling.
 """
 
 from __future__ import annotations
@@ -43,17 +43,17 @@ from tests.processes import Process, installed
 __all__ = ["ChatServer", "ConnectionOver", "InstalledServer", "Peer", "eventually", "free_port"]
 
 PATIENCE = 60.0
-"""Seconds that anything may take on a busy machine before a test gives up."""
+"""Maximum seconds of any wait on a busy machine before a test fails."""
 
 START_PATIENCE = 120.0
-"""Seconds that a start may take there: it is mostly imports, the first thing to be slow."""
+"""Maximum seconds of a start on a busy machine: it is mostly imports."""
 
 _ADDRESS = re.compile(r"\b(wss?)://(\[[^\]]+\]|[^\s:/]+):(\d+)")
 _Frame = TypeVar("_Frame", bound=Wire)
 _chance = random.SystemRandom()
-"""Unlike the shared generator, which Hypothesis seeds alike in each process."""
+"""Unlike the shared generator, which Hypothesis seeds equally in each process."""
 _held: list[socket.socket] = []
-"""Hold the ports that this process has chosen."""
+"""Sockets that hold the ports that this process has chosen."""
 
 
 def eventually(condition: Callable[[], bool], what: str, *, patience: float = PATIENCE) -> None:
@@ -65,10 +65,10 @@ def eventually(condition: Callable[[], bool], what: str, *, patience: float = PA
 
 
 def free_port() -> int:
-    """Return a port nobody listens on, outside the range that systems give to clients.
+    """Return a port without a listener, outside the range that systems give to clients.
 
-    A server that is started again gets the same port back: no client can have taken it meanwhile,
-    and no other test of this machine, for a UDP socket holds the number until this process ends.
+    A restarted server gets the same port: no client can have taken it meanwhile, and no other test
+    on this machine, because a UDP socket reserves the number until this process ends.
     """
     while True:
         port = _chance.randrange(10_000, 32_000)
@@ -85,7 +85,7 @@ def free_port() -> int:
 
 
 class ConnectionOver(AssertionError):
-    """The connection was over before what a test waited for had come."""
+    """The connection ended before the expected frame arrived."""
 
 
 class ChatServer:
@@ -93,10 +93,10 @@ class ChatServer:
 
     Args:
         data: its data directory; survives restarts.
-        flags: more command-line flags, given at every start.
+        flags: more command-line flags for every start.
         env: more environment variables.
 
-    Everything it prints is in `output`, across restarts.
+    `output` has everything it printed, across restarts.
     """
 
     def __init__(self, data: Path, *flags: str, env: dict[str, str] | None = None) -> None:
@@ -119,7 +119,7 @@ class ChatServer:
 
     @property
     def url(self) -> str:
-        """The address clients connect to; `url + "/echo"` is a bare endpoint."""
+        """The address for clients; `url + "/echo"` is a raw endpoint."""
         return f"{self.scheme}://127.0.0.1:{self.port}"
 
     @property
@@ -130,12 +130,12 @@ class ChatServer:
 
     @property
     def is_running(self) -> bool:
-        """Whether the process is there."""
+        """Whether the process is running."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def text(self) -> str:
-        """Everything printed so far."""
+        """All output so far."""
         return "".join(self.output)
 
     def command(self, *arguments: str) -> list[str]:
@@ -151,18 +151,18 @@ class ChatServer:
             redirect_stderr(errors),
         ):
             code = main([*arguments, "--data", str(self.data)])
-        told = output.getvalue(), errors.getvalue()
-        return subprocess.CompletedProcess(arguments, code, *told)
+        printed = output.getvalue(), errors.getvalue()
+        return subprocess.CompletedProcess(arguments, code, *printed)
 
     def environment(self) -> dict[str, str]:
-        """Return an environment in which no setting of this machine's user has a say."""
+        """Return an environment without the settings of this machine's user."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("CHAT_")}
         home = str(self.data.parent / "home")
         places = {"HOME": home, "XDG_CONFIG_HOME": home, "XDG_DATA_HOME": home}
         return {**inherited, **places, "PYTHONWARNINGS": "error", **self._env}
 
     def start(self) -> Self:
-        """Start, and return once the server has told its address."""
+        """Start, and return once the server has printed its address."""
         assert not self.is_running, "the server runs already"
         known = len(self.output)
         self._is_silent = False
@@ -202,11 +202,11 @@ class ChatServer:
         return self._end(signal.SIGTERM)
 
     def wait(self) -> int:
-        """Wait until the server, told by other means, has ended; return its exit code."""
+        """Wait for the end of a server that something else stopped; return its exit code."""
         return self._end(None)
 
     def kill(self) -> None:
-        """End the server without a warning (`kill -9`); does nothing if it does not run."""
+        """Kill the server (`kill -9`); do nothing if it does not run."""
         self._end(signal.SIGKILL)
 
     def restart(self, *, kill: bool = False) -> Self:
@@ -215,7 +215,7 @@ class ChatServer:
         return self.start()
 
     def small_socket(self) -> socket.socket:
-        """Connect with so little room that who does not read is noticed soon."""
+        """Connect with small buffers, so that a peer that does not read is soon noticed."""
         small = socket.socket()
         small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         small.connect(("127.0.0.1", self.port))
@@ -223,7 +223,7 @@ class ChatServer:
         return small
 
     def get(self, path: str) -> tuple[int, str]:
-        """Ask for a page over plain HTTP; return status and body."""
+        """Request a page over plain HTTP; return status and body."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
             connection.request("GET", path)
@@ -233,7 +233,7 @@ class ChatServer:
             connection.close()
 
     def health(self) -> dict[str, Any]:
-        """Return what `/healthz` tells."""
+        """Return the content of `/healthz`."""
         status, body = self.get("/healthz")
         assert status == 200, body
         health: dict[str, Any] = json.loads(body)
@@ -245,7 +245,7 @@ class ChatServer:
         return health["connections"], health["tasks"], health["timers"]
 
     def assert_gone(self) -> None:
-        """Check that nothing of this server is left."""
+        """Check that the server holds no resources."""
         assert not self.is_running, "the server still runs"
         assert self._is_silent, "the server left a process behind that holds its output"
 
@@ -294,10 +294,10 @@ class InstalledServer(ChatServer):
 
 
 class Peer:
-    """A plain client: what it sends is sent as it is, what it gets is kept in order.
+    """A minimal client: it sends commands unchanged, and keeps received frames in order.
 
     Open it with `async with Peer.connect(url) as peer`, or signed in with `Peer.signed_in`.
-    `frames` holds what came and was not asked for yet; `received` holds everything that ever came.
+    `frames` has the frames that no test has taken; `received` has all frames.
     """
 
     def __init__(self, socket: ClientConnection) -> None:
@@ -342,7 +342,7 @@ class Peer:
 
     @property
     def token(self) -> str:
-        """The token that `welcome` gave with a name that was new."""
+        """The token that `welcome` returned for a new name."""
         assert self.welcome is not None, "not signed in"
         assert self.welcome.token is not None, "the name had a token already"
         return self.welcome.token
@@ -364,7 +364,7 @@ class Peer:
         return await self.call(Join(channel=channel, resume=resume), Joined)
 
     async def follow(self, channel: str) -> Joined:
-        """Join `channel`, and read on until its events come by themselves."""
+        """Join `channel`, and read its history until live events arrive."""
         joined = await self.join(channel)
         last, is_complete = joined.head, joined.complete
         while not is_complete:
@@ -409,7 +409,7 @@ class Peer:
     async def next(
         self, kind: type[_Frame], where: Callable[[_Frame], bool] = lambda _: True
     ) -> _Frame:
-        """Return, and take, the first frame of type `kind` that fits `where`; wait for it."""
+        """Return and remove the first frame of type `kind` that fits `where`; wait for it."""
         frame = await self._take(
             lambda frame: isinstance(frame, kind) and where(frame), f"a {kind.__name__}"
         )
@@ -417,24 +417,24 @@ class Peer:
         return frame
 
     async def next_event(self, channel: str = "#general", kind: str | None = None) -> Event:
-        """Return, and take, the next event of `channel` (of `kind`)."""
+        """Return and remove the next event of `channel` (of `kind`)."""
         return await self.next(
             Event, lambda event: event.channel == channel and kind in (None, event.kind)
         )
 
     def kept(self, kind: type[_Frame]) -> list[_Frame]:
-        """Return the frames of type `kind` that came and were not taken."""
+        """Return the frames of type `kind` that no test has taken."""
         return [frame for frame in self.frames if isinstance(frame, kind)]
 
     async def settle(self) -> None:
         """Wait until the server has read everything sent so far.
 
-        What it had to tell this peer has come then, except what waits for a commit.
+        All frames that do not wait for a commit have then arrived.
         """
         await self.call(Ping())
 
     async def until(self, condition: Callable[[], bool], what: str) -> None:
-        """Wait until `condition` holds; it is looked at whenever a frame has come."""
+        """Wait until `condition` holds; it is checked after each frame."""
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE), self._arrived:
                 await self._arrived.wait_for(lambda: condition() or self._is_over)
@@ -446,7 +446,7 @@ class Peer:
         raise AssertionError(missing)
 
     async def close_code(self) -> int | None:
-        """Wait until the connection is over; return the close code that the server sent."""
+        """Wait until the connection ends; return the server's close code."""
         async with asyncio.timeout(PATIENCE):
             await self.socket.wait_closed()
         return self.socket.close_code
@@ -469,7 +469,7 @@ class Peer:
         place: int | None = None
 
         def is_here() -> bool:
-            """Look at each frame once: among many that wait, looking again takes all the time."""
+            """Check each frame once: repeated checks of waiting frames would take all the time."""
             nonlocal looked, place
             if place is None:
                 new = self.received[looked:] if looked else self.frames
@@ -483,5 +483,5 @@ class Peer:
         return self.frames.pop(place)
 
     def _place(self, frame: ServerFrame) -> int | None:
-        """Return where a frame is kept, unless it was taken."""
+        """Return the index of a frame, unless it was taken."""
         return next((place for place, kept in enumerate(self.frames) if kept is frame), None)

@@ -1,4 +1,4 @@
-"""The reference tables of the manual, made of the programs' own registries."""
+"""The reference tables of the manual, generated from the programs' own registries."""
 
 from __future__ import annotations
 

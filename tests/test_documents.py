@@ -1,8 +1,7 @@
-"""The documents are complete: generated tables are current, links lead somewhere.
+"""The documents are complete: generated tables are current, and all links work.
 
-After a change, write the tables with
-`CHAT_UPDATE_DOCS=1 .venv/bin/pytest -n0 tests/test_documents.py`. Each stands between
-`<!-- name -->` and `<!-- /name -->`.
+After a change, write the tables with `CHAT_UPDATE_DOCS=1 .venv/bin/pytest -n0
+tests/test_documents.py`. Each is between `<!-- name -->` and `<!-- /name -->`.
 """
 
 from __future__ import annotations
@@ -72,7 +71,7 @@ def refreshed(text: str, parts: Mapping[str, str]) -> str:
     """Return `text` with these tables.
 
     Raises:
-        ValueError: a table has no place.
+        ValueError: a table has no place in the text.
     """
     for name, part in parts.items():
         before, begin, rest = text.partition(f"<!-- {name} -->\n")

@@ -1,4 +1,4 @@
-"""Durations: how people write them, and how the programs show them."""
+"""Durations: the accepted spellings, and the displayed form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Imports point one way: the contracts of `pyproject.toml`, held by import-linter."""
+"""Import layers: the contracts of `pyproject.toml`, checked by import-linter."""
 
 from __future__ import annotations
 

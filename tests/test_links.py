@@ -1,4 +1,4 @@
-"""Links: where one ends, what counts as one, and where it leads."""
+"""Links: their end in a text, valid addresses, and their targets."""
 
 from __future__ import annotations
 

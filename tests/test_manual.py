@@ -103,6 +103,27 @@ async def test_the_examples_of_the_server_page_print_the_documented_output(
     assert set(running) <= set(commands)
 
 
+@pytest.mark.timeout(300)
+def test_clients_trust_the_certificate_authority_of_the_server_page(
+    start_server: Callable[..., ChatServer], tmp_path: Path
+) -> None:
+    blocks = re.findall(r"^```sh\n(.*?)^```$", SERVER.read_text("utf-8"), re.M | re.S)
+    (create,) = [block for block in blocks if "openssl" in block]
+    here = create.replace("DNS:chat.example.org,IP:192.0.2.10", "DNS:localhost,IP:127.0.0.1")
+    assert here != create
+    run(f"set -e\n{here}", tmp_path)
+    files = ("--tls-cert", "fullchain.pem", "--tls-key", "privkey.pem")
+    server = start_server(
+        *(str(tmp_path / each) if each.endswith(".pem") else each for each in files)
+    )
+    assert server.url.startswith("wss://")
+    send = f"chat-client send --name ci --url {server.url} general hello"
+    run(send, tmp_path, SSL_CERT_FILE="ca.pem")
+    refused = run(f"{send} --timeout 3 || true", tmp_path)
+    assert "SSL_CERT_FILE=ca.pem chat-client" in refused
+    assert server.stop() == 0
+
+
 @pytest.mark.parametrize(
     ("printed", "fits"),
     [

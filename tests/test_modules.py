@@ -1,4 +1,4 @@
-"""Every module says what it holds."""
+"""Every module has a docstring that says what it contains."""
 
 from __future__ import annotations
 

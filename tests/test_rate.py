@@ -1,4 +1,4 @@
-"""Token buckets and budgets: how much passes, how long a refusal lasts, who pays for whom."""
+"""Token buckets and budgets: admitted amounts, the length of a refusal, and the charged user."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The README is short, and leads to the rest."""
+"""The README is short, and links to the other documents."""
 
 from __future__ import annotations
 

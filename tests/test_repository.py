@@ -1,4 +1,4 @@
-"""The repository itself: what lies where, and that its documents tell the truth."""
+"""The repository: the location of files, and the truth of its documents."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def texts(pattern: str = "*") -> dict[str, str]:
 
 
 def readme_command(name: str) -> str:
-    """Return the command that stands in the README between `<!-- name -->` and `<!-- /name -->`."""
+    """Return the command in the README between `<!-- name -->` and `<!-- /name -->`."""
     page = (ROOT / "README.md").read_text("utf-8")
     marked = re.findall(
         rf"^<!-- {name} -->\n```sh\n(.+)\n```\n<!-- /{name} -->$", page, re.MULTILINE

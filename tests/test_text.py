@@ -1,4 +1,4 @@
-"""The laws of text: what is let in, and that nothing shown can drive a terminal."""
+"""Text: the accepted characters, and the display without control of the terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words: which are the same, and where they stand, on both sides of the wire."""
+"""Words: their equality and positions, the same on client and server."""
 
 from __future__ import annotations
 

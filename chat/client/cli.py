@@ -113,7 +113,7 @@ def check_terminal() -> None:
 
 
 def prepare(settings: ClientSettings) -> ClientSettings:
-    """Check data folder, token and invitation, log and name before the screen is taken.
+    """Check data folder, token, invitation, log and name before the interface starts.
 
     Raises:
         StartupError: one line that says what to do.

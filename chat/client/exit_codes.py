@@ -43,7 +43,7 @@ MEANINGS = {
         "next `chat-client` of that name sends it"
     ),
     ExitCode.INTERRUPTED: "interrupted (Ctrl+C)",
-    ExitCode.BROKEN_PIPE: "the reader of the output has closed it, as `head` does",
+    ExitCode.BROKEN_PIPE: "the output pipe was closed, for example by `head`",
 }
 
 

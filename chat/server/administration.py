@@ -153,7 +153,7 @@ class Administration:
 
 
 def account_info(account: Account, *, is_own: bool) -> frames.AccountInfo:
-    """Return an account that was read for a user; only they know of their own password."""
+    """Return an account as a user may see it: `has_password` only in their own."""
     return frames.AccountInfo(
         name=account.user.name,
         role=account.role,

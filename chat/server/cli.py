@@ -8,6 +8,7 @@ stopped at once by a second SIGINT or SIGTERM; 141 output pipe closed.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import sys
@@ -99,8 +100,11 @@ def _serve(arguments: list[str]) -> int:
                 f"chat-server: cannot write to standard output: {reason}; the server keeps running"
             )
 
-    from chat.server.app import run
-
+    gc.disable()  # modules are no garbage; collections would take a tenth of the start
+    try:
+        from chat.server.app import run
+    finally:
+        gc.enable()
     _run(run(settings, announce))
     return 0
 

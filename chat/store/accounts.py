@@ -269,7 +269,7 @@ def _prefix(network: Network) -> tuple[tuple[int, int], int]:
 
 
 CLOSED = "registration is closed: invitations work only after registration is invite or open"
-"""Told to the creator of an invitation on a server that accepts no new names."""
+"""The warning for invitations of a server that accepts no new names."""
 
 Quota = Callable[[], float]
 """Counts a new name; returns 0 or the seconds to wait. Called in the writer's thread."""

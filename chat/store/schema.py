@@ -369,7 +369,6 @@ Index(
     events.c.flags,
     events.c.target,
     sqlite_where=is_line,
-    postgresql_where=is_line,
 )
 Index(
     "ix_events_changes",
@@ -377,14 +376,12 @@ Index(
     events.c.seq,
     unique=True,
     sqlite_where=is_change,
-    postgresql_where=is_change,
 )
 Index(
     "ix_events_channel_id_target",
     events.c.channel_id,
     events.c.target,
     sqlite_where=is_change,
-    postgresql_where=is_change,
 )
 _has_thread = events.c.thread.is_not(None)
 Index(
@@ -393,7 +390,6 @@ Index(
     events.c.thread,
     events.c.seq,
     sqlite_where=_has_thread,
-    postgresql_where=_has_thread,
 )
 # The cid comes first: a cid that begins with a timestamp goes to the end of the index.
 _has_cid = events.c.cid.is_not(None)
@@ -403,7 +399,6 @@ Index(
     events.c.author_id,
     unique=True,
     sqlite_where=_has_cid,
-    postgresql_where=_has_cid,
 )
 
 folds = Table(

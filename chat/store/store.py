@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -49,6 +50,12 @@ FAULT_STAYS = 10.0
 INTERRUPT_EVERY = 0.01
 JOB_EVERY = 0.2
 """Seconds between looks of a command for the result of its job."""
+_SHARED = threading.Lock()
+"""Held while a thread uses a database without the server's lock.
+
+The file is examined first, and a process that closes a file loses its locks on it, also those of
+connections of other threads: https://sqlite.org/howtocorrupt.html#_posix_advisory_locks.
+"""
 
 
 def _wall_clock_ms() -> int:
@@ -304,15 +311,16 @@ def look(url: str, query: Callable[[Reader], T]) -> T:
         StartupError: the database does not exist or cannot be read.
     """
     path = sqlite.path_of(url)
-    check_is_current(path)
-    engine = sqlite.readers_engine(path, 1)
-    try:
-        with engine.begin() as connection:
-            return query(Reader(connection, Limits(), _wall_clock_ms))
-    except DBAPIError as exc:
-        raise StartupError(f"{path} cannot be read: {sqlite.reason_of(exc)}") from exc
-    finally:
-        engine.dispose()
+    with _SHARED:
+        check_is_current(path)
+        engine = sqlite.readers_engine(path, 1)
+        try:
+            with engine.begin() as connection:
+                return query(Reader(connection, Limits(), _wall_clock_ms))
+        except DBAPIError as exc:
+            raise StartupError(f"{path} cannot be read: {sqlite.reason_of(exc)}") from exc
+        finally:
+            engine.dispose()
 
 
 def execute(url: str, operation: Operation[Result]) -> Result:
@@ -326,20 +334,21 @@ def execute(url: str, operation: Operation[Result]) -> Result:
         StartupError: the database does not exist or is not writable.
         StoreUnavailable: the database is not accepting writes.
     """
-    engine = open_shared(url)
-    transaction = Transaction(Limits(), _wall_clock_ms)
-    try:
-        with engine.begin() as connection:
-            transaction.begin(connection, [operation])
-            result = decide(transaction, operation)
-            assert not transaction.events, "only the process with the lock appends events"
-            transaction.finish()
-            return result
-    except DBAPIError as exc:
-        reason = sqlite.reason_of(exc)
-        raise StoreUnavailable(f"the database is not accepting writes: {reason}") from exc
-    finally:
-        engine.dispose()
+    with _SHARED:
+        engine = open_shared(url)
+        transaction = Transaction(Limits(), _wall_clock_ms)
+        try:
+            with engine.begin() as connection:
+                transaction.begin(connection, [operation])
+                result = decide(transaction, operation)
+                assert not transaction.events, "only the process with the lock appends events"
+                transaction.finish()
+                return result
+        except DBAPIError as exc:
+            reason = sqlite.reason_of(exc)
+            raise StoreUnavailable(f"the database is not accepting writes: {reason}") from exc
+        finally:
+            engine.dispose()
 
 
 def erase_account(url: str, name: str, patience: float) -> bool:

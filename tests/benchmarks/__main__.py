@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks`: the server and its peers in turn; a table and a plot."""
+"""`python -m tests.benchmarks`: run the server and its peers; print a table, draw a plot."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PLOT = Path(__file__).with_name("plot.svg")
 
 
 def main() -> None:
-    """Measure, keep what was seen in a file, and print the table."""
+    """Measure, keep the results in a file, and print the table."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peers", help="names, by commas (default: all that are here)")

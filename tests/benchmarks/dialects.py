@@ -1,4 +1,4 @@
-"""What a connection says to each kind of server: how it enters a room, and how it talks there."""
+"""The bytes that a connection sends to each kind of server, to join a room and to talk there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 MARK = b";"
-"""Once in every text and nowhere else (nor a length in a frame's header, as `~` would be)."""
+"""Occurs once in every text and nowhere else (nor as a length in a frame's header, like `~`)."""
 TEXT = MARK + b"x" * 99
 
 
@@ -27,15 +27,15 @@ TEXT = MARK + b"x" * 99
 class Dialect:
     """Templates know `{i}` (the connection), `{room}`, `{n}` (the message) and its `{text}`.
 
-    Who comes back also knows what was learned before, by the names of its groups.
+    A reconnecting client also knows the groups that `learn` found before.
 
     Args:
-        steps: what is said in turn, and what must be read before the next step.
-        message: says the text to the room.
-        path: of the WebSocket endpoint; None: lines over plain TCP.
-        is_told_oneself: whether who talks receives what they said.
-        again: where this is read instead, the step is to be repeated (who joins while hundreds do
-            may have fallen behind before it follows).
+        steps: pairs of bytes to send and bytes to wait for.
+        message: sends the text to the room.
+        path: path of the WebSocket endpoint; None: lines over plain TCP.
+        is_told_oneself: whether the sender receives its own messages.
+        again: if this is read instead, the step is repeated (while hundreds join, a connection may
+            fall behind before it follows).
     """
 
     steps: tuple[tuple[str, str], ...]
@@ -60,7 +60,7 @@ class Dialect:
         )
 
     def frame(self, template: bytes, **values: int | bytes) -> bytes:
-        """Fill in a template, and put it into a frame if this is WebSocket."""
+        """Fill in a template; for WebSocket, put it into a frame."""
         for name, value in values.items():
             filling = value if isinstance(value, bytes) else b"%d" % value
             template = template.replace(b"{%s}" % name.encode(), filling)

@@ -1,8 +1,8 @@
 """The load generator: one thread, one epoll, and no parsing.
 
-Who receives counts one byte that every text holds once (`dialects.MARK`), in a buffer that all
-connections share, so that a delivery costs little more than its system call. It tells its own share
-of the core: above 90 % it was the bottleneck, and the figure is a lower bound.
+It counts the byte that every text contains once (`dialects.MARK`), in one buffer for all
+connections, so a delivery costs little more than its system call. It also measures its own share of
+a core: above 90 %, it was the bottleneck, and the result is a lower bound.
 """
 
 from __future__ import annotations
@@ -21,25 +21,26 @@ __all__ = ["Generator", "Load", "Result", "quantile"]
 
 BUFFER = 1 << 20
 PATIENCE = 30.0
-"""Seconds without anything until connecting is given up."""
+"""Seconds without any data until connecting fails."""
 SETTLE = 5.0
-"""Seconds after the last message until what is missing counts as lost."""
+"""Seconds after the last message until missing ones count as lost."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """Connections, and what they do.
+    """Connections and their behavior.
 
     Args:
-        rooms: how many.
-        members: of each room; all receive.
-        talkers: of them that talk, in turn.
-        window: messages of each talker under way; closed loop: the next one leaves when a room has
-            received one more message in all its members.
-        pace: messages a second, whether or not earlier ones have arrived (an open loop, `window`
-            has no meaning then); 0: a closed loop.
-        at_once: connections that come in together.
-        seconds: measured, after a warm-up; 0: only the way in.
+        rooms: number of rooms.
+        members: members per room; all receive.
+        talkers: members per room that talk, in turn.
+        window: unconfirmed messages per talker (closed loop): the next one is sent when all members
+            of the room have received one more.
+        pace: messages per second, independent of deliveries (open loop, without `window`); 0: a
+            closed loop.
+        at_once: connections that join at the same time.
+        seconds: measured time, after a warm-up; 0: only connecting is measured.
+        warm_up: seconds before the measured time.
     """
 
     rooms: int
@@ -54,7 +55,7 @@ class Load:
 
 @dataclass
 class Result:
-    """What was seen; times in seconds, `share` of the generator's core."""
+    """The results; times in seconds, `share` of the generator's core."""
 
     set_up: float = 0.0
     deliveries: float = 0.0
@@ -63,7 +64,7 @@ class Result:
     """Per second."""
     p50: float = 0.0
     p99: float = 0.0
-    """From a message's departure until all members have it."""
+    """From sending a message until all members have it."""
     lost: int = 0
     share: float = 0.0
 
@@ -74,13 +75,12 @@ class _Room:
     members: list[socket.socket] = field(default_factory=list)
     sent: int = 0
     received: int = 0
-    told: int = 0
     done: int = 0
     due: float = 0.0
-    """When the next message leaves, in an open loop."""
+    """Time at which the next message is sent, in an open loop."""
     departures: deque[float] = field(default_factory=deque)
     frame: bytes = b""
-    """What is said, where all messages are alike."""
+    """The message, if all messages are alike."""
 
 
 def quantile(values: list[float], part: float) -> float:
@@ -92,7 +92,7 @@ def quantile(values: list[float], part: float) -> float:
 class Generator:
     """Runs one load against one port; its connections stay open until `close`.
 
-    `learned` is what each connection knows from its first arrival, which another generator saw.
+    `learned` has the groups that each connection found in the server's answers in an earlier run.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Generator:
         self.learned: dict[int, dict[str, bytes]] = dict(learned or {})
 
     def connect(self) -> float:
-        """Bring all connections into their rooms; return the seconds that it took."""
+        """Let all connections join their rooms; return the seconds that it took."""
         count = self._load.rooms * self._load.members
         opening = self._dialect.opening()
         began = time.perf_counter()
@@ -135,7 +135,7 @@ class Generator:
             if not events:
                 raise TimeoutError(f"{len(waiting)} connections wait for an answer")
             for fd, _event in events:
-                if fd not in waiting:  # news for who is in already
+                if fd not in waiting:  # frames for connections that have already joined
                     self._socket_of[fd].recv(BUFFER)
                     continue
                 waiting[fd] = self._step(opening, *waiting[fd])
@@ -180,7 +180,7 @@ class Generator:
         self._sockets.append(sock)
 
     def talk(self) -> Result:
-        """Talk for the load's time; return what was seen."""
+        """Talk for the load's time; return the results."""
         load, result = self._load, Result()
         buffer = bytearray(BUFFER)
         self._drain(buffer, 0.3)
@@ -206,7 +206,7 @@ class Generator:
         return result
 
     def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
         self._poll.close()
         for sock in self._sockets:
             sock.close()
@@ -224,7 +224,7 @@ class Generator:
         now = time.perf_counter()
         for room in self._rooms:
             room.due = now
-            if is_open:  # the rooms talk in turn, not all at once
+            if is_open:  # the rooms send in turn, not all at once
                 room.due += room.number / (len(self._rooms) * self._load.pace)
             self._pump(room, now)
         end = now + seconds
@@ -244,7 +244,7 @@ class Generator:
     def _pause(self, now: float) -> float:
         if not self._load.pace:
             return 0.1
-        # The poll rounds up to milliseconds, so the last one is spent asking.
+        # The poll rounds up to milliseconds, so the last one is busy polling.
         return max(0.0, min(room.due for room in self._rooms) - now - 0.001)
 
     def _pump(self, room: _Room, now: float) -> None:
@@ -254,14 +254,14 @@ class Generator:
         room.done = done
         if self._load.pace:
             while room.due <= now:
-                self._say(room, room.due)  # it counts from when it was due
+                self._say(room, room.due)  # latency counts from the due time
                 room.due += 1 / self._load.pace
             return
         if due := self._load.window * self._load.talkers - (room.sent - done):
             self._say(room, now, due)
 
     def _say(self, room: _Room, departure: float, count: int = 1) -> None:
-        """Send the next messages of a room; those of one talker leave in one write."""
+        """Send the next messages of a room; those of one talker are sent in one write."""
         leaving: dict[socket.socket, list[bytes]] = {}
         for _ in range(count):
             talker = room.members[room.sent % self._load.talkers]

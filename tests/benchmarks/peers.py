@@ -1,4 +1,4 @@
-"""Who is measured: the server, and what else is on this machine to compare it with."""
+"""The measured programs: the server, and similar servers that are installed on this machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HERE = Path(__file__).parent / "servers"
 OURS = "chat-server"
 BUN = "Bun, durable"
 CORE = 0
-"""The server's; the generator has the other one."""
+"""The server's core; the generator has the other one."""
 NOT_LIMITED = "1000000000"
 NATS_CONF = "listen: 127.0.0.1:{port}\nmax_pending: 268435456\nping_interval: '600s'\n"
 REDIS_CONF = "bind 127.0.0.1\nport {port}\nsave ''\nclient-output-buffer-limit pubsub 0 0 0\n"
@@ -54,7 +54,7 @@ class Peer:
     chat: Dialect
     echo: Dialect | None = None
     again: Dialect | None = None
-    """Of people who were here before."""
+    """The dialect of reconnecting clients."""
 
     @property
     def is_here(self) -> bool:
@@ -65,7 +65,7 @@ class Peer:
 
 
 def _ours(port: str, _mode: str, folder: Path) -> list[str]:
-    # Raised by documented settings: how fast one may talk, how long one may wait, who is silent.
+    # Documented settings raise its limits on rates, waiting times and idle clients.
     return [
         *(sys.executable, "-m", "chat.server.cli", "--host", "127.0.0.1", "--port", port),
         *("--data", str(folder), "--limits.rate", NOT_LIMITED, "--limits.burst", NOT_LIMITED),
@@ -148,7 +148,7 @@ def running(peer: Peer, mode: str, folder: Path) -> Iterator[tuple[int, int]]:
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes], dialect: Dialect) -> None:
-    """Wait until the server listens and, where it speaks WebSocket, shakes hands."""
+    """Wait until the server listens and, with WebSocket, answers handshakes."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and process.poll() is None:
         with socket.socket() as probe:

@@ -1,4 +1,4 @@
-"""From measurements to a table and a plot."""
+"""Turn measurements into a table and a plot."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FIGURES = {
     "200 channels of 5, 1,000 messages a second": "cpu",
     "10,000 idle connections": "memory",
 }
-"""The figure by which a workload is judged, where it is not deliveries per second."""
+"""The main figure of a workload, if it is not deliveries per second."""
 UNITS = {
     "deliveries": "deliveries/s",
     "connections": "connections/s",
@@ -42,7 +42,7 @@ class Cell:
 
 
 def table(cells: Iterable[Cell]) -> str:
-    """Return a Markdown table: medians, spreads, ratios within a round, and what else was seen."""
+    """Return a Markdown table: medians, spreads, ratios within a round, and further results."""
     rows = [
         "| workload | peer | median (min–max) | ours to it "
         "| p50 ms | p99 ms | CPU µs | generator | lost | n |",
@@ -65,7 +65,7 @@ def table(cells: Iterable[Cell]) -> str:
 
 
 def plot(cells: Iterable[Cell]) -> str:
-    """Return an SVG: how many times as much we deliver as each peer, on a logarithmic scale."""
+    """Return an SVG: our deliveries relative to each peer's, on a logarithmic scale."""
     bars = []
     for workload, peer in _grouped(cells):
         figure = FIGURES.get(workload, "deliveries")
@@ -105,7 +105,7 @@ def _grouped(cells: Iterable[Cell]) -> dict[tuple[str, str], list[Cell]]:
 
 
 def _ratios(cells: Iterable[Cell], workload: str, peer: str, figure: str) -> list[float]:
-    """Return ours divided by the peer's, round by round: noise of minutes cancels."""
+    """Return our figure divided by the peer's, per round: slow noise cancels out."""
     ours = {c.round: c.seen[figure] for c in cells if (c.workload, c.peer) == (workload, OURS)}
     theirs = {c.round: c.seen[figure] for c in cells if (c.workload, c.peer) == (workload, peer)}
     return [ours[number] / theirs[number] for number in ours if theirs.get(number)]

@@ -1,4 +1,4 @@
-"""What is measured: loads over the network, and readings of logs of any length."""
+"""The workloads: loads over the network, and reads from logs of several lengths."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ LOADS: dict[str, Load] = {
     "10,000 idle connections": Load(rooms=2_000, members=5, seconds=0),
 }
 LENGTHS = (10, 1_000, 1_000_000)
-"""Messages of the logs that are read."""
+"""Numbers of messages in the logs to read."""
 READS = 200
 TOKEN = "t" * 32
 PAGE = 50
@@ -59,7 +59,7 @@ WORDS = ("tea", "river", "lantern", "green", "walk", "paper", "north", "cloud", 
 
 
 def load_peer(peer: Peer, name: str, folder: Path) -> dict[str, float]:
-    """Run one load against one peer; return what was seen, times in seconds, sizes in KiB."""
+    """Run one load against one peer; return the results, times in seconds, sizes in KiB."""
     load = LOADS[name]
     mode = "echo" if name.startswith("echo") else "chat"
     dialect = peer.echo if mode == "echo" and peer.echo else peer.chat
@@ -119,7 +119,7 @@ def read_log(server: Peer, folder: Path) -> dict[str, float]:
 
 
 def fill(folder: Path, length: int) -> None:
-    """Make a database whose `#log` has so many messages, through the store itself."""
+    """Create a database whose `#log` has so many messages, through the store itself."""
     (folder / "length").write_text(str(length))
     users: SimpleQueue[User] = SimpleQueue()
     room = threading.Semaphore(FILL)
@@ -158,7 +158,7 @@ class _Asker:
         self._socket = socket
 
     def __call__(self, command: dict[str, object]) -> float:
-        """Ask, wait for the answer, and return the milliseconds between."""
+        """Send a command, wait for the answer, and return the milliseconds between."""
         began = time.perf_counter()
         self._socket.send(json.dumps({**command, "id": "a"}))
         while True:

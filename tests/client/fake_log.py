@@ -1,7 +1,6 @@
 """A server's log in memory: the reference for the client's view.
 
-Written apart from the client's code, and differently: it keeps events, and works out each item from
-scratch.
+It shares no code with the client: it keeps events, and computes each item from them.
 """
 
 from __future__ import annotations

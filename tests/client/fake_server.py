@@ -63,19 +63,19 @@ _NEW_COMMANDS = {
     *("devices", "revoke", "link", "password", "account", "users", "invitation", "invitations"),
     *("ban", "unban", "bans", "audit"),
 }
-"""What came with accounts."""
+"""Commands that were introduced with accounts."""
 _NEW_WITH_ROOMS = {
     *("create", "kick", "mute", "unmute", "role", "invite", "uninvite", "decline", "channel"),
     *("archive", "delete_channel", "ignore", "unignore", "follow"),
 }
 _NEW_FIELDS = {"send": "thread_only", "mark": "thread", "ban": "channel", "bans": "channel"}
-"""What came with rooms: commands, and a field of others."""
+"""Commands that were introduced with rooms, and fields of other commands."""
 
 
 class FakeServer:
     """Listens on a free port of 127.0.0.1; `stop` and `start` keep port and logs.
 
-    `intercept` sees every command first: what it returns is the answer; `SILENCE` is none at all.
+    `intercept` gets every command first, and may return the answer; with `SILENCE`, there is none.
     It may call `store`, `append` and `cut`, as a test may.
     """
 
@@ -90,7 +90,7 @@ class FakeServer:
         self.members: dict[str, set[str]] = {"#general": set()}
         self.tokens: dict[str, str] = {}
         self.issues: str | None = None
-        """The token that each `welcome` holds; a real server issues one only without one."""
+        """The token in each `welcome`; a real server sends one only if the client sent none."""
         self.commands: list[Command] = []
         self.intercept: Callable[[Command], Answer] = lambda _: None
         self.sends_events = True
@@ -258,7 +258,7 @@ class FakeServer:
             del self._sockets[socket], self._attached[socket]
 
     def _unknown(self, data: bytes | str) -> ErrorFrame | None:
-        """Return the refusal of what the first release does not know, if this server is one."""
+        """Return the refusal of unknown fields and commands in the mode of the first release."""
         frame = json.loads(data)
         is_room = frame["type"] in _NEW_WITH_ROOMS or _NEW_FIELDS.get(frame["type"], "-") in frame
         if is_room and "rooms" not in self.features:

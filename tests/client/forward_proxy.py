@@ -12,12 +12,12 @@ _SOCKS_VERSION = 5
 
 
 class ForwardProxy(socketserver.ThreadingTCPServer):
-    """Forwards connections; `asked` lists where to, `users` by whom.
+    """Forwards connections; `asked` has their targets, `users` their users.
 
     Args:
-        port: where it listens; 0 takes a free one.
-        password: of any user; empty: nobody is asked for one.
-        refuses: whether it answers every request with a refusal.
+        port: the port to listen on; 0 takes a free one.
+        password: the password of all users; empty: none is required.
+        refuses: whether it refuses every request.
     """
 
     allow_reuse_address = True

@@ -1,4 +1,4 @@
-"""Accounts with a real server: invitations, devices, passwords, bans, and an erased person."""
+"""Accounts with a real server: invitations, devices, passwords, bans, and an erased user."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ PASSWORD = "correct-horse-battery"
 
 @pytest.fixture
 def closed(tmp_path: Path) -> Iterator[ChatServer]:
-    """Return a server that gives new names to invited people only."""
+    """Return an invitation-only server."""
     with ChatServer(tmp_path / "server", "--registration", "invite") as server:
         yield server
 
 
 def code_in(text: str) -> str:
-    """Return the link code that a command of the operator printed."""
+    """Return the link code that an operator's command printed."""
     found = re.search(r"^[0-9A-Z]{5}-[0-9A-Z]{5}$", text, re.MULTILINE)
     assert found is not None, text
     return found[0]
@@ -65,7 +65,7 @@ def admin(closed: ChatServer, open_client: Open) -> Screen:
 
 
 def invited(admin: Screen, open_client: Open, closed: ChatServer, name: str) -> Screen:
-    """Return a client that an invitation of the admin let in."""
+    """Return a client that signed in with an invitation of the admin."""
     invitation = admin.core.ask(CreateInvitation(channels=("#team",))).result(PATIENCE)
     screen = open_client(closed.url, name=name)
     sign_in(screen, SignInWay.INVITATION, invitation.code)

@@ -1,4 +1,4 @@
-"""`chat-client` up to the screens: help, invalid flags, the name, the report at the end."""
+"""`chat-client` up to its interface: help, invalid flags, the name, the report at the end."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def log_as_before() -> Iterator[None]:
 
 
 class Interface:
-    """Stands in for plain mode, which needs no terminal to be tested on."""
+    """Replaces plain mode, which needs no terminal."""
 
     def __init__(self) -> None:
         self.shown: list[ClientSettings] = []

@@ -340,8 +340,8 @@ def two_offline(open_client: Open, fake: FakeServer, data: Path) -> tuple[Screen
 
 def preferred(fake: FakeServer) -> list[dict[str, object]]:
     """Return the preference commands that the server got."""
-    told = [command for command in fake.commands if isinstance(command, Prefer)]
-    return [PreferenceChange(each.pinned, each.muted, each.level).fields() for each in told]
+    sent = [command for command in fake.commands if isinstance(command, Prefer)]
+    return [PreferenceChange(each.pinned, each.muted, each.level).fields() for each in sent]
 
 
 def test_channel_preferences_changed_offline_in_two_clients_are_all_kept(
@@ -370,7 +370,7 @@ def test_channel_preferences_changed_offline_in_two_clients_are_all_kept(
     fourth = open_client(fake.url, data=tmp_path / "shared")
     fourth.open()
     fourth.core.idle().result(PATIENCE)
-    assert len(preferred(fake)) == 1, "the server was told once"
+    assert len(preferred(fake)) == 1, "the server got one command"
 
 
 def test_a_later_change_of_the_same_preference_replaces_the_earlier_one_in_both_clients(
@@ -595,8 +595,8 @@ def test_a_damaged_cache_is_replaced_while_running(
         screen = open_client(fake.url)
         screen.core.open_channel("#general")
     screen.core.send("#general", "precious")
-    told = "new file was created" if harm == "deleted" else "loaded again"
-    screen.wait(lambda: any(told in notice.text for notice in screen.notices))
+    notice_text = "new file was created" if harm == "deleted" else "loaded again"
+    screen.wait(lambda: any(notice_text in notice.text for notice in screen.notices))
     screen.wait(lambda: screen.texts()[-1:] == ["precious"] and not screen.pending())
     screen.wait(lambda: "old 199" in "".join(screen.texts()[-2:-1]))
     assert [e.text for e in fake.logs["#general"].events].count("precious") == 1

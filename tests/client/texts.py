@@ -18,4 +18,4 @@ any_text = st.lists(
     st.one_of(st.sampled_from(NASTY), st.text(st.characters(exclude_categories=()), max_size=12)),
     max_size=12,
 ).map("".join)
-"""Any text at all, the worse the better: lone surrogates, escape sequences, halves of emoji."""
+"""Any text: also lone surrogates, escape sequences, and halves of emoji."""

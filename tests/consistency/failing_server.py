@@ -1,9 +1,9 @@
-"""The real server, with faults added from outside: `python -m tests.consistency.failing_server`.
+"""The real server with injected faults: `python -m tests.consistency.failing_server`.
 
-The program is the one that users run. Wrapped around it, told by a control file that is read at
-each commit: `kill -9` of itself before a commit or between the commit and its acknowledgements, and
-a clock that is off by some seconds. A sabotage, named by the environment, takes a safeguard out, to
-show that the verdict notices.
+This is the program that users run. A control file, read at each commit, requests faults: `kill -9`
+of the process before a commit or between the commit and its acknowledgements, and a clock that is
+wrong by some seconds. An environment variable can disable a safeguard, to show that the verdict
+notices.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ BEFORE_COMMIT, AFTER_COMMIT = "before commit", "between commit and acknowledgeme
 
 
 class _Control:
-    """What the control file says: `{"kill": …, "clock": seconds}`."""
+    """The content of the control file: `{"kill": …, "clock": seconds}`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self.clock = 0.0
 
     def reached(self, point: str) -> None:
-        """Die here, if that is asked for."""
+        """Kill this process if the control file requests it at this point."""
         try:
-            told = json.loads(self._path.read_text("utf-8"))
+            content = json.loads(self._path.read_text("utf-8"))
         except (OSError, ValueError):
             return
-        self.clock = told.get("clock", 0.0)
-        if told.get("kill") == point:
+        self.clock = content.get("clock", 0.0)
+        if content.get("kill") == point:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -127,7 +127,7 @@ def _attach_without_the_missed() -> None:
     attach = Subscriptions.attach
 
     async def late(self: Subscriptions, *arguments: Any, **options: Any) -> bool:
-        await asyncio.sleep(0.05)  # others talk between the reading of the log and the attaching
+        await asyncio.sleep(0.05)  # other users send between reading the log and attaching
         return await attach(self, *arguments, **options)
 
     Subscriptions.attach = late  # type: ignore[method-assign]

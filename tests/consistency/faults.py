@@ -1,4 +1,4 @@
-"""The fault injector: what may happen to a server, its disk, its clock and its network."""
+"""The fault injector: faults of a server, its disk, its clock and its network."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FLAGS = (
 
 
 class FailingServer(InstalledServer):
-    """The real server under the launcher that adds faults from outside."""
+    """The real server under the launcher that injects faults."""
 
     def __init__(self, data: Path, sabotage: str = "") -> None:
         self.control = data.parent / "control.json"
@@ -36,21 +36,21 @@ class FailingServer(InstalledServer):
         if sabotage:
             env[SABOTAGE] = sabotage
         super().__init__(data, *FLAGS, env=env)
-        self.tell()
+        self.request()
 
     def command(self, *arguments: str) -> list[str]:
         """Return the launcher's command line."""
         return [sys.executable, "-m", "tests.consistency.failing_server", *arguments]
 
-    def tell(self, kill: str = "", clock: float = 0.0) -> None:
-        """Have the server die at a point of its next commit, or its clock be wrong."""
+    def request(self, kill: str = "", clock: float = 0.0) -> None:
+        """Request the server's death at a point of its next commit, or a wrong clock."""
         fresh = self.control.with_suffix(".new")
         fresh.write_text(json.dumps({"kill": kill, "clock": clock}), "utf-8")
         fresh.replace(self.control)
 
 
 class Injector:
-    """Makes one fault after the other, each with its end; counts them by kind."""
+    """Injects one fault after another and ends each; counts them by kind."""
 
     def __init__(self, server: FailingServer, proxy: Proxy, chance: random.Random) -> None:
         self.counts: Counter[str] = Counter()
@@ -80,11 +80,11 @@ class Injector:
 
     @property
     def kills(self) -> int:
-        """How often the server was killed."""
+        """Number of times the server was killed."""
         return sum(n for kind, n in self.counts.items() if kind.startswith("kill"))
 
     async def run(self, seconds: float) -> None:
-        """Make each kind once, then any, until `seconds` have passed."""
+        """Inject each kind once, then random kinds, until `seconds` have passed."""
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         todo = list(self._faults)
@@ -98,7 +98,7 @@ class Injector:
         self._proxy.heal()
 
     async def _begin_again(self) -> None:
-        self._server.tell(clock=self._clock)
+        self._server.request(clock=self._clock)
         await asyncio.to_thread(self._server.start)
 
     async def _kill(self) -> None:
@@ -107,7 +107,7 @@ class Injector:
         await self._begin_again()
 
     async def _kill_at(self, point: str) -> None:
-        self._server.tell(kill=point, clock=self._clock)
+        self._server.request(kill=point, clock=self._clock)
         async with asyncio.timeout(60):
             while self._server.is_running:
                 await asyncio.sleep(0.02)
@@ -126,10 +126,10 @@ class Injector:
             os.kill(self._server.pid, signal.SIGCONT)
 
     async def _fill_disk(self) -> None:
-        """Let no file of the server grow any more, for a while."""
+        """Prevent all files of the server from growing for a while."""
         files = [path.stat().st_size for path in self._server.data.iterdir() if path.is_file()]
         _, hard = resource.prlimit(self._server.pid, resource.RLIMIT_FSIZE)
-        # The log before the commit shrinks and grows: its present size is full soon.
+        # The write-ahead log shrinks and grows, so it soon reaches its present size.
         resource.prlimit(self._server.pid, resource.RLIMIT_FSIZE, (min(files) + 4_096, hard))
         try:
             await asyncio.sleep(self._chance.uniform(0.3, 1.5))
@@ -138,7 +138,7 @@ class Injector:
 
     async def _move_clock(self) -> None:
         self._clock = self._chance.choice((-HOUR, 0.0, HOUR))
-        self._server.tell(clock=self._clock)
+        self._server.request(clock=self._clock)
 
     async def _cut(self) -> None:
         if link := self._proxy.choose(self._chance):
@@ -152,5 +152,5 @@ class Injector:
         if link := self._proxy.choose(self._chance):
             link.fault = fault
             await asyncio.sleep(self._chance.uniform(0.2, 1.5))
-            if self._chance.random() < 0.7:  # the others are given up by their ends
+            if self._chance.random() < 0.7:  # the ends abandon the others
                 link.fault = Fault.NONE

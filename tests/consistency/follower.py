@@ -1,4 +1,4 @@
-"""A follower that trusts nobody: it counts what comes, and notes every number that does not fit."""
+"""A follower that records each received event, and each sequence number that does not fit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.consistency.history import Applied, History, Segment
 __all__ = ["Follower"]
 
 WINDOW = 1_000
-"""Missed events up to which a server continues a position (its `--resume-window`)."""
+"""Maximum number of missed events for which a server continues a position (`--resume-window`)."""
 
 
 class Follower:
@@ -21,14 +21,14 @@ class Follower:
     Args:
         name: the client, for the history.
         channel: the channel.
-        history: takes the evidence.
+        history: collects the evidence.
     """
 
     def __init__(self, name: str, channel: str, history: History) -> None:
         self.channel = channel
         self.lines: dict[int, Message] = {}
         self.is_attached = False
-        """Whether live events come."""
+        """Whether live events arrive."""
         self._name = name
         self._history = history
         self._segment: Segment | None = None
@@ -40,7 +40,7 @@ class Follower:
 
     @property
     def resume(self) -> ResumeFrom | None:
-        """Where to go on."""
+        """The position to resume from."""
         if self._segment is None:
             return None
         applied = self._segment.applied
@@ -51,11 +51,11 @@ class Follower:
         )
 
     def lost(self) -> None:
-        """The connection is gone."""
+        """Handle a lost connection."""
         self.is_attached = False
 
     def joined(self, frame: Joined) -> None:
-        """Take the answer to a position, or to none."""
+        """Apply the answer to a `resume` or a `join`."""
         before = self._segment
         if frame.recovered:
             if before is None or before.epoch != frame.epoch:
@@ -71,21 +71,21 @@ class Follower:
             self._violation(f"complete at {self.position}, but the head is {frame.head}")
 
     def page(self, frame: Page) -> None:
-        """Take the answer to `history after` one's position."""
+        """Apply the answer to `history` after the position."""
         for item in frame.items:
             self._take(item)
         self.is_attached = frame.complete
 
     def event(self, frame: Event) -> None:
-        """Take a live event."""
+        """Apply a live event."""
         if not self.is_attached:
-            self._violation(f"number {frame.seq} came while reading on")
+            self._violation(f"event {frame.seq} arrived while reading history")
         self._take(frame)
 
     def head(self, head: int) -> None:
-        """Take what a heartbeat tells: events that were delivered came before it."""
+        """Apply the heads of a heartbeat: events up to them were delivered before."""
         if self.is_attached and head != self.position:
-            self._violation(f"the heartbeat says {head}, {self.position} is the last that came")
+            self._violation(f"the heartbeat reports head {head}, the last event is {self.position}")
 
     def _begin(self, epoch: str, position: int) -> None:
         self._segment = Segment(self.channel, epoch, position)
@@ -95,7 +95,7 @@ class Follower:
     def _take(self, entry: Event | Item) -> None:
         assert self._segment is not None
         if entry.seq != self.position + 1:
-            self._violation(f"number {entry.seq} came after {self.position}")
+            self._violation(f"event {entry.seq} arrived after {self.position}")
         self._segment.applied.append(Applied.of(entry))
         self._history.counts["delivered"] += 1
         self._show(entry)

@@ -1,4 +1,4 @@
-"""What clients did and were told: the evidence, collected while faults happen."""
+"""The evidence: the commands of clients and the answers, collected while faults happen."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Writing = Send | Edit | Delete | React
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """One `ok`: in which session, as the how-manieth command of it, and what it said.
+    """One `ok`: its session, its number among the session's commands, and its content.
 
     `asked` and `answered` are seconds of the event loop's clock.
     """
@@ -32,23 +32,23 @@ class Ack:
 
 @dataclass(slots=True)
 class Append:
-    """One thing that a client wants in a log, however often it has to ask for it."""
+    """One command that appends to a log; it is repeated until it is answered."""
 
     author: str
     command: Writing
     acks: list[Ack] = field(default_factory=list)
     refusal: str = ""
-    """The error code, if it was refused for good."""
+    """The error code, if it was permanently rejected."""
 
     @property
     def is_open(self) -> bool:
-        """Whether its client must go on asking."""
+        """Whether its client must repeat it."""
         return not self.acks and not self.refusal
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """An event as a follower applied it: what must be the same for everybody."""
+    """An event as a follower applied it: the parts that must be equal for all followers."""
 
     seq: int
     mid: str
@@ -58,13 +58,13 @@ class Applied:
 
     @classmethod
     def of(cls, entry: Event | Item) -> Applied:
-        """Return what identifies `entry`."""
+        """Return the identity of `entry`."""
         return cls(entry.seq, entry.mid, entry.kind, entry.author, entry.cid)
 
 
 @dataclass(slots=True)
 class Segment:
-    """What a follower applied of one log without a break, from the number after `start` on."""
+    """The events of one log that a follower applied without a break, after the number `start`."""
 
     channel: str
     epoch: str
@@ -79,7 +79,7 @@ class Segment:
 
 @dataclass(slots=True)
 class Stop:
-    """A ban or a disabled account: from the act's answer until it begins to be lifted.
+    """A ban or a disabled account: from its answer until the start of its removal.
 
     Times are seconds of the event loop's clock.
     """
@@ -91,7 +91,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Welcomed:
-    """A `hello` that was answered by `welcome`, in seconds of the event loop's clock."""
+    """A `hello` that was answered with `welcome`, in seconds of the event loop's clock."""
 
     name: str
     asked: float
@@ -100,7 +100,7 @@ class Welcomed:
 
 @dataclass(slots=True)
 class Claim:
-    """A new name that somebody claims with an invitation for `uses` names."""
+    """A new name, claimed with an invitation for `uses` names."""
 
     name: str
     invitation: int
@@ -111,22 +111,22 @@ class Claim:
 
 @dataclass(slots=True)
 class History:
-    """Everything that was seen in one run."""
+    """All evidence of one run."""
 
     appends: list[Append] = field(default_factory=list)
     segments: dict[str, list[Segment]] = field(default_factory=dict)
-    """By follower."""
+    """The segments of each follower."""
     violations: list[str] = field(default_factory=list)
-    """What was wrong at the moment when it was seen."""
+    """Problems that were found during the run."""
     stops: list[Stop] = field(default_factory=list)
     acts: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """How often each act was acknowledged, by act and account."""
+    """Number of acknowledgements of each act, by act and account."""
     welcomes: list[Welcomed] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     sessions: int = 0
 
     def new_session(self) -> int:
-        """Return a number for a session that begins."""
+        """Return a number for a new session."""
         self.sessions += 1
         return self.sessions

@@ -1,4 +1,4 @@
-"""An operator beside the server: bans and disables users, and invites others, again and again."""
+"""An operator beside the server: repeatedly bans, disables and invites users."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ ANSWER_TIMEOUT = 8.0
 
 
 class Operator:
-    """Acts by the functions of the command line, and has names claimed by invitation.
+    """Runs the operator's functions, and claims names with invitations.
 
     Args:
         store: the URL of the server's database.
-        urls: return the addresses of the server: one of them leads through faults.
-        outcasts: the users who are banned and disabled now and then.
-        history: takes the evidence.
-        chance: decides what happens.
-        rest: most seconds between two invitations.
+        urls: return the addresses of the server; one of them leads through faults.
+        outcasts: the users to ban and disable.
+        history: collects the evidence.
+        chance: the random decisions.
+        rest: maximum seconds between two invitations.
     """
 
     def __init__(
@@ -59,14 +59,14 @@ class Operator:
         self._is_over = False
 
     async def run(self) -> None:
-        """Act until `finish`; everybody may act again then, and all claims are answered."""
+        """Act until `finish`; afterwards lift all bans, and wait for all claims."""
         async with asyncio.TaskGroup() as group:
             for name in self._outcasts:
                 group.create_task(self._stop_and_admit(name))
             group.create_task(self._invite())
 
     def finish(self) -> None:
-        """Begin nothing new."""
+        """Start no new acts."""
         self._is_over = True
 
     async def _stop_and_admit(self, name: str) -> None:
@@ -89,7 +89,7 @@ class Operator:
             self._history.acts.update((act, name) for act in acts)
 
     async def _invite(self) -> None:
-        """Have more names claimed with each invitation than it allows."""
+        """Claim more names with each invitation than it allows."""
         async with asyncio.TaskGroup() as group:
             while not self._is_over:
                 uses = self._chance.randint(1, 2)
@@ -102,7 +102,7 @@ class Operator:
                 await self._pause(self._rest / 5, self._rest)
 
     async def _claim(self, claim: Claim, code: str) -> None:
-        """Claim a name, with the same `hello` until it is answered; then sign in once more."""
+        """Repeat a `hello` with a new name until it is answered; then sign in once more."""
         token = f"token-of-{claim.name}-".ljust(40, "x")
         hello = Hello(v=PROTOCOL_VERSION, name=claim.name, token=token, invite=code)
         while claim.welcomes < 2 and not claim.refusal:

@@ -1,4 +1,4 @@
-"""One run: clients talk while faults happen; then all is quiet, and the verdict is spoken."""
+"""One run: clients talk while faults happen; afterwards the verdict checks the evidence."""
 
 from __future__ import annotations
 
@@ -36,24 +36,24 @@ __all__ = ["Plan", "Report", "run"]
 
 CHANNELS = ("#general", "#ops", "#tea")
 TYPED_LEAST = 50
-"""Texts for each real client, so many of which are typed in all before the run ends."""
+"""Texts that each real client types, in total, before the run ends."""
 DRAIN = 60.0
-"""Seconds until everything must be answered once the faults have stopped."""
+"""Seconds within which everything must be answered after the last fault."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much happens.
+    """The size of a run.
 
     Args:
-        seconds: how long faults happen.
-        seed: decides what happens; the timing of the machine decides the rest.
-        people: how many talk; each second one has two devices.
-        typists: real clients, killed and started again.
-        storm: light clients that return all at once at the end.
+        seconds: duration of the faults.
+        seed: seed of the random decisions; the timing of the machine also has an influence.
+        people: number of talking users; every second one has two devices.
+        typists: real clients, which are killed and restarted.
+        storm: light clients that reconnect at the same time at the end.
         pace: mean seconds between two appends of one device.
-        faults: whether there are any.
-        sabotage: the safeguard to take out.
+        faults: whether to inject faults.
+        sabotage: the safeguard to disable.
     """
 
     seconds: float
@@ -68,7 +68,7 @@ class Plan:
 
 @dataclass(slots=True)
 class Report:
-    """What came of a run."""
+    """The results of a run."""
 
     plan: Plan
     wrong: list[str]
@@ -81,7 +81,7 @@ class Report:
 
 
 async def run(folder: Path, plan: Plan) -> Report:
-    """Carry out `plan` with a server whose data lies in `folder`."""
+    """Run `plan` with a server whose data is in `folder`."""
     began = time.monotonic()
     chance = random.Random(plan.seed)
     history, typists = History(), [f"typist{n}" for n in range(plan.typists)]
@@ -103,31 +103,33 @@ async def run(folder: Path, plan: Plan) -> Report:
             async with (
                 _running(workers),
                 _operating(operator),
-                _typing(folder, server.url, typists, chance) as told,
+                _typing(folder, server.url, typists, chance) as printed,
             ):
                 if plan.faults:
                     await injector.run(plan.seconds)
                 else:
                     await asyncio.sleep(plan.seconds)
                 await _until(  # real clients are slow to start on a busy machine
-                    lambda: len(_typed(told)) >= plan.typists * TYPED_LEAST,
+                    lambda: len(_typed(printed)) >= plan.typists * TYPED_LEAST,
                     "real clients type",
-                    lambda: len(_typed(told)),
+                    lambda: len(_typed(printed)),
                 )
                 operator.finish()
                 for worker in workers:
-                    worker.hush()
+                    worker.stop_talking()
                 await _until(
-                    lambda: not _waiting(workers), "all is answered", lambda: _waiting(workers)
+                    lambda: not _waiting(workers),
+                    "all commands are answered",
+                    lambda: _waiting(workers),
                 )
-            owed = _typed(told)
+            owed = _typed(printed)
             screens = await _last_words(folder, server.url, typists)
             storm = await _storm(plan, server, history) if plan.storm else 0.0
             logs = await _logs(server)
             unlike = await _catch_up(workers, logs)
         wrong = unlike + verdict(history, logs, owed) + _wrong_states(workers, screens, logs)
         await _until(
-            lambda: server.burden() == idle, "the server lets go of everything", server.burden
+            lambda: server.burden() == idle, "the server releases all resources", server.burden
         )
         wrong += [line for line in server.output if "Traceback" in line or "internal" in line]
         audit = look(
@@ -147,20 +149,20 @@ async def run(folder: Path, plan: Plan) -> Report:
     return Report(plan, wrong, counts)
 
 
-def _typed(told: dict[str, list[str]]) -> list[str]:
-    """Return what real clients have typed and told."""
-    return [text for texts in told.values() for text in texts]
+def _typed(printed: dict[str, list[str]]) -> list[str]:
+    """Return the texts that real clients have typed and reported."""
+    return [text for texts in printed.values() for text in texts]
 
 
 def _waiting(workers: Sequence[Worker]) -> dict[str, list[str]]:
-    """Return what devices want and have no answer to."""
-    return {worker.device: worker.wanted for worker in workers if worker.wanted}
+    """Return the devices' commands that have no answer yet."""
+    return {worker.device: worker.unanswered for worker in workers if worker.unanswered}
 
 
 async def _people(
     plan: Plan, server: FailingServer, proxy: Proxy, history: History, chance: random.Random
 ) -> list[Worker]:
-    """Sign everybody in once, open the channels, and return the devices."""
+    """Sign in all users once, open the channels, and return the devices."""
     names = [f"p{number}" for number in range(plan.people)]
     direct = f"@{names[0]},{names[1]}"
     devices: list[Worker] = []
@@ -180,7 +182,7 @@ async def _people(
 
 
 async def _join(server: FailingServer, name: str, channels: Sequence[str]) -> None:
-    """Join channels; who is cut, as this process was too busy for a heartbeat, comes back."""
+    """Join channels; reconnect if this process was too busy for a heartbeat."""
     left = list(channels)
     while left:
         with suppress(ConnectionOver, ConnectionClosed):
@@ -203,7 +205,7 @@ async def _running(workers: Sequence[Worker]) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _operating(operator: Operator) -> AsyncIterator[None]:
-    """Have the operator act; at the end, wait until everybody may act and claims are answered."""
+    """Run the operator; at the end, wait until all users may act and all claims are answered."""
     async with asyncio.TaskGroup() as group:
         group.create_task(operator.run())
         try:
@@ -216,22 +218,24 @@ async def _operating(operator: Operator) -> AsyncIterator[None]:
 async def _typing(
     folder: Path, url: str, names: Sequence[str], chance: random.Random
 ) -> AsyncIterator[dict[str, list[str]]]:
-    """Have real clients type, be killed with a full outbox, and go on."""
-    told: dict[str, list[str]] = {name: [] for name in names}
+    """Run real clients that type, are killed with a full outbox, and continue."""
+    printed: dict[str, list[str]] = {name: [] for name in names}
     own = [random.Random(chance.random()) for _ in names]
     tasks = [
-        asyncio.create_task(_type(folder, url, name, told[name], each))
+        asyncio.create_task(_type(folder, url, name, printed[name], each))
         for name, each in zip(names, own, strict=True)
     ]
     try:
-        yield told
+        yield printed
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _type(folder: Path, url: str, name: str, told: list[str], chance: random.Random) -> None:
+async def _type(
+    folder: Path, url: str, name: str, printed: list[str], chance: random.Random
+) -> None:
     first = 0
     while True:
         process = await asyncio.create_subprocess_exec(
@@ -244,17 +248,17 @@ async def _type(folder: Path, url: str, name: str, told: list[str], chance: rand
         try:
             for _ in range(chance.randrange(5, 120)):
                 line = await process.stdout.readline()
-                told += [line.decode().rstrip("\n")]
+                printed += [line.decode().rstrip("\n")]
         finally:
             process.kill()
             rest = (await process.stdout.read()).decode()
-            told += [line for line in rest.split("\n")[:-1] if line]
+            printed += [line for line in rest.split("\n")[:-1] if line]
             await process.wait()
-        first += 10_000  # whatever was typed and not told may be in the log, or not
+        first += 10_000  # texts that were typed but not printed may or may not be in the log
 
 
 async def _last_words(folder: Path, url: str, names: Sequence[str]) -> dict[str, Screen]:
-    """Start each real client once more: it sends what is left, and shows the channel."""
+    """Start each real client once more: it sends the rest of its outbox, and shows the channel."""
     screens = {}
     for name in names:
         settings = ClientSettings(name=name, url=url, data=folder / name)
@@ -271,7 +275,7 @@ async def _last_words(folder: Path, url: str, names: Sequence[str]) -> dict[str,
 
 
 async def _storm(plan: Plan, server: FailingServer, history: History) -> float:
-    """Have many clients lose the server and return at once; return the seconds until all live."""
+    """Disconnect many clients at the same time; return the seconds until all follow again."""
     crowd = [
         Worker(f"s{n}", 0, lambda: server.url, CHANNELS[1:2], history, random.Random(n), None, [])
         for n in range(plan.storm)
@@ -281,23 +285,23 @@ async def _storm(plan: Plan, server: FailingServer, history: History) -> float:
         return sum(worker.is_live for worker in crowd)
 
     async with _running(crowd):
-        await _until(lambda: live() == plan.storm, "all live", live)
+        await _until(lambda: live() == plan.storm, "all follow", live)
         await asyncio.to_thread(server.kill)
-        await _until(lambda: not live(), "all lost", live)
+        await _until(lambda: not live(), "all are disconnected", live)
         await asyncio.to_thread(server.start)
         began = time.monotonic()
-        await _until(lambda: live() == plan.storm, "all live", live)
+        await _until(lambda: live() == plan.storm, "all follow", live)
         return round(time.monotonic() - began, 1)
 
 
 async def _logs(server: FailingServer) -> dict[str, list[Item]]:
-    """Read every log from its beginning, by the protocol."""
+    """Read every log from its start, through the protocol."""
     readers = {**dict.fromkeys(CHANNELS, "auditor"), "@p0,p1": "p0"}
     return {channel: await _log(server, name, channel) for channel, name in readers.items()}
 
 
 async def _log(server: FailingServer, name: str, channel: str) -> list[Item]:
-    """Read one log; who is cut, as this process was too busy for a heartbeat, comes back."""
+    """Read one log; reconnect if this process was too busy for a heartbeat."""
     items: list[Item] = []
     is_whole = False
     while not is_whole:
@@ -314,7 +318,7 @@ async def _log(server: FailingServer, name: str, channel: str) -> list[Item]:
 
 
 async def _catch_up(workers: Sequence[Worker], logs: dict[str, list[Item]]) -> list[str]:
-    """Let everybody read on to the heads; return who does not get there."""
+    """Let all followers read up to the heads; return those that do not reach them."""
 
     def behind() -> list[str]:
         return [
@@ -326,14 +330,14 @@ async def _catch_up(workers: Sequence[Worker], logs: dict[str, list[Item]]) -> l
 
     async with _running(workers):
         with suppress(AssertionError):
-            await _until(lambda: not behind(), "everybody is at the head")
+            await _until(lambda: not behind(), "all followers are at the head")
     return behind()
 
 
 def _wrong_states(
     workers: Sequence[Worker], screens: dict[str, Screen], logs: dict[str, list[Item]]
 ) -> list[str]:
-    """State plus events must equal the state fetched anew."""
+    """Check that state plus events equals the state read from the start."""
     truth = {
         channel: {
             item.seq: replace(message_of(channel, item), rev=0)
@@ -362,7 +366,7 @@ def _wrong_states(
 async def _until(
     condition: Callable[[], bool], what: str, left: Callable[[], object] = lambda: None
 ) -> None:
-    """Wait until `condition` holds; fail when, for a long time, `left` is no other than before."""
+    """Wait until `condition` holds; fail if `left` does not change for a long time."""
     loop = asyncio.get_running_loop()
     end, before = loop.time() + DRAIN, left()
     while not condition():

@@ -1,4 +1,4 @@
-"""Many clients, many faults, one verdict: nothing is lost, doubled, or out of order."""
+"""Many clients and many faults: nothing is lost, duplicated, or out of order."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import pytest
 from tests.consistency.failing_server import SABOTAGES
 from tests.consistency.run import Plan, Report, run
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the faults are made by Linux")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the faults need Linux")
 
 LONG = 1_200.0
-"""Seconds of faults in the long run, unless `CHAT_TEST_SECONDS` says otherwise."""
+"""Seconds of faults in the long run; `CHAT_TEST_SECONDS` overrides it."""
 
 
 def chosen_seed() -> int:
-    """Return the seed: that of `CHAT_TEST_SEED`, to repeat a run, or any."""
+    """Return the seed: `CHAT_TEST_SEED`, to repeat a run, or a random one."""
     return int(os.environ.get("CHAT_TEST_SEED") or random.SystemRandom().randrange(10**6))
 
 
 def show(report: Report) -> None:
-    """Print what happened; `pytest -s` shows it, and so does a failure."""
+    """Print the results of a run; pytest shows them with `-s`, and after a failure."""
     sys.stdout.write(f"\n{report}\n")
 
 
@@ -32,13 +32,13 @@ def show(report: Report) -> None:
 @pytest.mark.promise(
     1,
     fault="`kill -9` before a commit, between commit and acknowledgement, and at random moments; "
-    "a full disk, a stopped process, clock jumps of an hour, a spoiled network; 9 devices and 2 "
-    "real clients that are killed as well; an operator bans users, disables accounts and "
-    "invites; at last 100 clients return at once",
-    result="lost 0, doubled 0, out of order 0; every follower's state is the log's; each claim "
+    "a full disk, a stopped process, clock jumps of an hour, network faults; 9 devices and 2 real "
+    "clients that are killed as well; an operator bans users, disables accounts and invites; at "
+    "last 100 clients reconnect at once",
+    result="lost 0, duplicated 0, out of order 0; every follower's state is the log's; each claim "
     "and act is recorded once, no stopped user acts, no invitation is used too often",
 )
-async def test_nothing_is_lost_doubled_or_out_of_order(tmp_path: Path) -> None:
+async def test_nothing_is_lost_duplicated_or_out_of_order(tmp_path: Path) -> None:
     report = await run(tmp_path, Plan(seconds=20, seed=chosen_seed()))
     show(report)
     assert not report.wrong, report
@@ -53,9 +53,9 @@ async def test_nothing_is_lost_doubled_or_out_of_order(tmp_path: Path) -> None:
 @pytest.mark.timeout(LONG * 3)
 @pytest.mark.promise(
     1,
-    fault="the same for 20 minutes, with 100 kills of the server and more; at last 2,000 clients "
-    "return at once",
-    result="lost 0, doubled 0, out of order 0; every follower's state is the log's",
+    fault="the same for 20 minutes, with 100 kills of the server and more; at last 2,000 "
+    "clients reconnect at once",
+    result="lost 0, duplicated 0, out of order 0; every follower's state is the log's",
 )
 async def test_nothing_is_lost_in_a_long_run(tmp_path: Path) -> None:
     seconds = float(os.environ.get("CHAT_TEST_SECONDS") or LONG)

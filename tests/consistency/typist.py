@@ -1,7 +1,7 @@
-"""A real client in a process of its own: types texts and tells each that is on its disk.
+"""A real client in its own process: types texts and prints each that is on its disk.
 
-`python -m tests.consistency.typist URL DATA NAME CHANNEL FIRST`: types until it is killed. A text
-is owed from the moment when it is told: it must be in the log once, whatever happens afterwards.
+`python -m tests.consistency.typist URL DATA NAME CHANNEL FIRST` types until it is killed. Each
+printed text must be in the log exactly once, whatever happens afterwards.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ PACE = 0.05
 
 
 def main(url: str, data: str, name: str, channel: str, first: str) -> None:
-    """Type, and tell."""
+    """Type texts, and print each that is on disk."""
     settings = ClientSettings(name=name, url=url, data=Path(data))
     core = Core(settings, wake=lambda: None, backoff=Backoff(0.1, 1.0))
     core.start()
     core.open_channel(channel)
-    untold: dict[str, str] = {}
+    unprinted: dict[str, str] = {}
     for number in count(int(first)):
         text = f"{name} typed {number}"
-        untold[core.send(channel, text)] = text
+        unprinted[core.send(channel, text)] = text
         time.sleep(PACE)
         for update in core.drain():
             if isinstance(update, TimelineChanged):
                 for line in update.upserts:
-                    if line.cid in untold:  # the outbox writes before the screen shows
-                        sys.stdout.write(untold.pop(line.cid) + "\n")
+                    if line.cid in unprinted:  # the outbox writes before the screen shows
+                        sys.stdout.write(unprinted.pop(line.cid) + "\n")
                         sys.stdout.flush()
 
 

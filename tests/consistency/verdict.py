@@ -1,4 +1,4 @@
-"""The verdict: whether what clients were told is what the logs hold. Pure."""
+"""The verdict: compares the answers that clients received with the logs. Pure."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from tests.consistency.history import Ack, Applied, History, Segment, Stop
 __all__ = ["account_faults", "verdict"]
 
 Logs = Mapping[str, Sequence[Item]]
-"""Every event of each channel, read anew from the beginning."""
+"""All events of each channel, read from the start."""
 
 
 def verdict(history: History, logs: Logs, owed: Sequence[str] = ()) -> list[str]:
-    """Return everything that breaks a promise; an empty list: all of them were kept.
+    """Return all broken promises; empty if there are none.
 
     Args:
-        history: what was seen.
-        logs: the truth at the end.
-        owed: texts that real clients had taken, each of which must be in a log exactly once.
+        history: the evidence.
+        logs: the final logs.
+        owed: texts that real clients had accepted; each must be in a log exactly once.
     """
     return [
         *history.violations,
@@ -40,10 +40,10 @@ def verdict(history: History, logs: Logs, owed: Sequence[str] = ()) -> list[str]
 
 
 def account_faults(history: History, audit: Sequence[AuditEntry]) -> Iterator[str]:
-    """Yield what is wrong with accounts, invitations and the audit log at the end.
+    """Yield the problems of accounts, invitations and the audit log at the end.
 
     Args:
-        history: what was seen.
+        history: the evidence.
         audit: the whole audit log, in order.
     """
     if [entry.seq for entry in audit] != list(range(1, len(audit) + 1)):
@@ -68,7 +68,7 @@ def account_faults(history: History, audit: Sequence[AuditEntry]) -> Iterator[st
 
 
 def _stop_faults(history: History) -> Iterator[str]:
-    """Nothing that was asked after a ban was acknowledged is answered before it is lifted."""
+    """Check that no command of a banned or disabled user is answered, from the act to its end."""
     stops: dict[str, list[Stop]] = defaultdict(list)
     for stop in history.stops:
         stops[stop.name].append(stop)
@@ -87,12 +87,12 @@ def _stop_faults(history: History) -> Iterator[str]:
 def _log_faults(channel: str, log: Sequence[Item]) -> Iterator[str]:
     for place, item in enumerate(log, 1):
         if item.seq != place:
-            yield f"{channel}: number {item.seq} stands where {place} belongs"
+            yield f"{channel}: number {item.seq} is at place {place}"
             break
     mids = Counter(item.mid for item in log)
-    yield from (f"{channel}: mid {mid} is there {n} times" for mid, n in mids.items() if n > 1)
+    yield from (f"{channel}: mid {mid} occurs {n} times" for mid, n in mids.items() if n > 1)
     cids = Counter((item.author, item.cid) for item in log if item.cid)
-    yield from (f"{channel}: {who} is there {n} times" for who, n in cids.items() if n > 1)
+    yield from (f"{channel}: {who} occurs {n} times" for who, n in cids.items() if n > 1)
 
 
 def _append_faults(history: History, logs: Logs) -> Iterator[str]:
@@ -120,7 +120,7 @@ def _append_faults(history: History, logs: Logs) -> Iterator[str]:
 
 
 def _order_faults(history: History) -> Iterator[str]:
-    """Within one session, what was new appends in the order in which it was sent."""
+    """Check that the new appends of a session are numbered in the order of sending."""
     sessions: dict[tuple[int, str], list[Ack]] = defaultdict(list)
     for append in history.appends:
         for ack in append.acks:
@@ -145,7 +145,7 @@ def _follower_faults(name: str, segments: Sequence[Segment], logs: Logs) -> Iter
 
 
 def _owed_faults(logs: Logs, owed: Sequence[str]) -> Iterator[str]:
-    """Each text once, and those of one typist in the order in which they were typed."""
+    """Check that each text is in the log once, and in the order in which its client typed it."""
     places: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for channel, log in logs.items():
         for item in log:
@@ -154,10 +154,10 @@ def _owed_faults(logs: Logs, owed: Sequence[str]) -> Iterator[str]:
     last: dict[tuple[str, str], int] = {}
     for text in owed:
         if len(places[text]) != 1:
-            yield f"{text!r} was typed once and is there {len(places[text])} times"
+            yield f"{text!r} was typed once and occurs {len(places[text])} times"
             continue
         ((channel, seq),) = places[text]
         typist = text.partition(" ")[0], channel
         if seq < last.get(typist, 0):
-            yield f"{text!r} stands before what was typed earlier"
+            yield f"{text!r} precedes texts that were typed earlier"
         last[typist] = seq

@@ -1,4 +1,4 @@
-"""A light client that talks, follows, and asks again with the same `cid` until it is answered."""
+"""A light client that talks and follows; it repeats each `cid` until it is answered."""
 
 from __future__ import annotations
 
@@ -36,27 +36,27 @@ from tests.consistency.history import Ack, Append, History, Welcomed, Writing
 __all__ = ["Worker"]
 
 PIPELINE = 20
-"""Appends of a hasty worker that may be under way at once; a careful one has one a channel."""
+"""Maximum unanswered appends of a hasty worker; a careful one has one per channel."""
 LOST = (OSError, ConnectionClosed, InvalidHandshake, InvalidMessage, TimeoutError)
-"""What a fault may do to a connection."""
+"""Exceptions that a fault may cause on a connection."""
 ANSWER_TIMEOUT = 8.0
-"""Seconds without a frame after which a connection is given up (heartbeats come each second)."""
+"""Seconds without a frame until a connection is abandoned (heartbeats come each second)."""
 STOPPED = (ErrorCode.BANNED, ErrorCode.DISABLED)
 EMOJI = ("👍", "🎉", "☕")
 
 
 class Worker:
-    """One device of one person.
+    """One device of one user.
 
     Args:
-        name: the person; several workers may share it.
-        device: which of the person's devices.
-        url: returns where to connect to now.
-        channels: what it follows and talks in.
-        history: takes the evidence.
-        chance: decides what it does.
+        name: the user; several workers may share it.
+        device: the number of the user's device.
+        url: returns the address to connect to.
+        channels: the channels to follow and talk in.
+        history: collects the evidence.
+        chance: the random decisions.
         pace: mean seconds between two appends; None: it only listens.
-        known: what the person's devices got acknowledged; each asks for some of it once more.
+        known: acknowledged commands of all devices of the user; each device repeats some of them.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Worker:
             channel: Follower(f"{name}/{device}", channel, history) for channel in channels
         }
         self.is_live = False
-        """Whether it is signed in and gets live events of all channels."""
+        """Whether it is signed in and follows all channels."""
         self._device = device
         self._url = url
         self._history = history
@@ -91,28 +91,28 @@ class Worker:
 
     @property
     def device(self) -> str:
-        """Whose device it is, and which of them."""
+        """The user's name and the device's number."""
         return f"{self.name}/{self._device}"
 
     @property
-    def wanted(self) -> list[str]:
-        """What was never answered; empty: everything it ever wanted is."""
+    def unanswered(self) -> list[str]:
+        """The commands without an answer; empty if all were answered."""
         return [str(append.command.cid) for append in self._open]
 
-    def hush(self) -> None:
-        """Want nothing new; go on asking for what is open."""
+    def stop_talking(self) -> None:
+        """Start no new commands; repeat the unanswered ones."""
         self._is_talking = False
 
     @staticmethod
     def token_of(name: str) -> str:
-        """Return the token that all devices of a person have."""
+        """Return the token that the user's devices share."""
         return f"token-of-{name}-".ljust(40, "x")
 
     async def run(self) -> None:
-        """Be connected, again and again, until cancelled."""
+        """Stay connected, reconnecting as needed, until cancelled."""
         while True:
             try:
-                # Whatever a fault does to a connection ends here, and only here.
+                # All errors that a fault causes on a connection are handled here.
                 with suppress(
                     OSError, ConnectionClosed, InvalidHandshake, InvalidMessage, TimeoutError
                 ):
@@ -213,7 +213,7 @@ class Worker:
         self.is_live = all(each.is_attached for each in self.followers.values())
 
     def _acknowledged(self, append: Append, index: int, asked: float, ok: Ok) -> None:
-        if ok.seq is None or ok.mid is None:  # a reaction that was there, or was not, already
+        if ok.seq is None or ok.mid is None:  # the reaction existed already, or did not exist
             append.refusal = "changes nothing"
             self._close(append)
             return
@@ -229,11 +229,11 @@ class Worker:
         if error.code in STOPPED:
             self._history.counts["refused while stopped"] += 1
             if error.id is None:
-                raise ConnectionAbortedError("banned or disabled: come back later")
+                raise ConnectionAbortedError("banned or disabled: reconnect later")
         elif error.retryable:
             self._history.counts["unavailable"] += 1
             if append is None and error.id != "mark":
-                raise ConnectionAbortedError("come back and ask again")
+                raise ConnectionAbortedError("reconnect and repeat")
         elif append is not None and not append.acks:
             append.refusal = error.code
             self._history.counts["refused"] += 1
@@ -248,11 +248,11 @@ class Worker:
     # Out
 
     async def _talk(self, socket: ClientConnection) -> None:
-        """Ask for what is open, and think of something new now and then."""
+        """Repeat unanswered commands, and start a new one now and then."""
         index = 0
         while True:
             if self._is_talking and self.is_live and len(self._open) < PIPELINE:
-                self._open.append(self._think())
+                self._open.append(self._new_append())
             for append in self._ready():
                 index += 1
                 await self._ask(socket, append, index)
@@ -264,7 +264,7 @@ class Worker:
             await asyncio.sleep(self._chance.expovariate(1 / self._pace) if self._pace else 0.2)
 
     def _ready(self) -> list[Append]:
-        """Return what is to be asked for now, in the order in which it was thought of."""
+        """Return the commands to send now, oldest first."""
         under_way = {id(append) for append, *_ in self._asked.values()}
         if not self._is_careful:
             return [append for append in self._open if id(append) not in under_way]
@@ -287,7 +287,7 @@ class Worker:
         if position := self.followers[channel].position:
             await self._send(socket, Mark(channel=channel, seq=position, id="mark"))
 
-    def _think(self) -> Append:
+    def _new_append(self) -> Append:
         append = Append(self.name, self._command())
         self._history.appends.append(append)
         return append

@@ -42,10 +42,10 @@ class Browser:
     """One browser process with one page.
 
     Args:
-        program: path of Chromium, or of a browser of its family.
+        program: path of Chromium, or of a related browser.
 
-    Everything it keeps is in a folder that goes with it. Not the test's own folder: the path of a
-    socket in it may have no more than about 100 characters.
+    All its files are in a temporary folder, not in the test's own: the path of a socket in it may
+    have at most about 100 characters.
     """
 
     def __init__(self, program: str) -> None:
@@ -91,7 +91,7 @@ class Browser:
         return answer["result"].get("value")
 
     def kill(self) -> None:
-        """End the browser without a warning, and with it every page's connections."""
+        """Kill the browser, and with it every connection of its page."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
@@ -103,12 +103,12 @@ class Browser:
 
     def _address(self) -> str:
         assert self._process.stderr is not None
-        told = []
+        output = []
         for line in self._process.stderr:
             if found := _LISTENING.search(line):
                 return found[1]
-            told.append(line)
-        raise AssertionError(f"the browser did not start:\n{''.join(told)}")
+            output.append(line)
+        raise AssertionError(f"the browser did not start:\n{''.join(output)}")
 
     def _call(self, method: str, **parameters: object) -> dict[str, Any]:
         call_id = next(self._ids)
@@ -125,5 +125,5 @@ class Browser:
 
     def _end(self) -> None:
         self.kill()
-        self._process.communicate()  # until the last of its processes has closed standard error
+        self._process.communicate()  # until all of its processes have closed standard error
         self._folder.cleanup()

@@ -1,4 +1,4 @@
-"""Fixtures for tests with foreign programs: npm's `ws`, and a browser."""
+"""Fixtures for tests with other programs: npm's `ws`, and a browser."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ StartNode = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture(scope="session")
 def node_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a `node_modules` folder that has `ws`: the given one, or one of this session."""
+    """Return a `node_modules` folder with `ws`: the given one, or a newly installed one."""
     if given := os.environ.get("CHAT_TEST_NODE_PATH"):
         return Path(given)
     npm = find("npm")

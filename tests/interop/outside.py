@@ -1,7 +1,7 @@
-"""Programs from outside, which not every machine has: found, or the test is skipped.
+"""External programs that may be missing: found, or the test is skipped.
 
-With `CHAT_REQUIRE_INTEROP=1` a missing program is a failure: a run that is meant to be complete
-cannot pass by leaving things out.
+With `CHAT_REQUIRE_INTEROP=1`, a missing program is a failure, so a complete run cannot pass by
+skipping tests.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ def test_a_web_page_connects_and_receives_its_echo(server: ChatServer, browser: 
     browser.evaluate("window.done")
     assert browser.evaluate("document.getElementById('answer').textContent") == "hello"
     assert browser.evaluate("document.getElementById('state').textContent") == "closed"
-    eventually(lambda: server.burden() == before, "the server lets go of the page")
+    eventually(lambda: server.burden() == before, "the server releases the page")
 
 
 def test_the_numbers_of_a_page_end_with_its_browser(server: ChatServer, browser: Browser) -> None:
@@ -31,7 +31,7 @@ def test_the_numbers_of_a_page_end_with_its_browser(server: ChatServer, browser:
     assert number == "0"
     assert server.burden() != before
     browser.kill()
-    eventually(lambda: server.burden() == before, "the server lets go of the page")
+    eventually(lambda: server.burden() == before, "the server releases the page")
 
 
 def test_a_page_of_another_origin_is_refused(server: ChatServer, browser: Browser) -> None:

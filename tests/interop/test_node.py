@@ -12,7 +12,7 @@ StartNode = Callable[..., "subprocess.Popen[str]"]
 
 
 def output(process: subprocess.Popen[str]) -> list[str]:
-    """Wait for the end of `process`, which must be a good one; return its lines."""
+    """Wait until `process` succeeds; return its lines."""
     text, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, text
     return text.splitlines()
@@ -23,7 +23,7 @@ def read_line(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-def test_counter_counts_once_a_second_until_it_is_told_to_close(
+def test_counter_counts_once_a_second_until_close(
     server: ChatServer, start_node: StartNode
 ) -> None:
     before = server.burden()
@@ -37,12 +37,12 @@ def test_counter_counts_once_a_second_until_it_is_told_to_close(
     for number in range(1, 11):
         assert read_line(process) == str(number)
         arrived.append(time.monotonic())
-    # A busy machine is late now and then, but never early; a wrong clock is off ever more.
+    # A busy machine may be late, but never early; a wrong clock drifts.
     late = [at - arrived[0] - number for number, at in enumerate(arrived)]
     assert max(late[-1] - before for before in late[:6]) > -0.5, late
     assert min(late[-3:]) < 1.5, late
     assert output(process) == []
-    eventually(lambda: server.burden() == before, "the server lets go of the counter's client")
+    eventually(lambda: server.burden() == before, "the server releases the counter's client")
 
 
 def test_a_counter_ends_with_a_client_that_is_killed(
@@ -53,13 +53,13 @@ def test_a_counter_ends_with_a_client_that_is_killed(
     assert read_line(process) == "0"
     assert server.burden() != before
     process.kill()
-    eventually(lambda: server.burden() == before, "the server lets go of the killed client")
+    eventually(lambda: server.burden() == before, "the server releases the killed client")
 
 
 def test_echo_returns_a_message(server: ChatServer, start_node: StartNode) -> None:
     before = server.burden()
     assert output(start_node("echo.js", f"{server.url}/echo")) == ["Hello"]
-    eventually(lambda: server.burden() == before, "the server lets go of the echo's client")
+    eventually(lambda: server.burden() == before, "the server releases the echo's client")
 
 
 def test_a_node_client_can_use_the_protocol(server: ChatServer, start_node: StartNode) -> None:
@@ -70,4 +70,4 @@ def test_a_node_client_can_use_the_protocol(server: ChatServer, start_node: Star
         "event Grüße 🎉",
         "ok true",
     ]
-    eventually(lambda: server.burden() == before, "the server lets go of the session")
+    eventually(lambda: server.burden() == before, "the server releases the session")

@@ -1,4 +1,4 @@
-"""Accounts, invitations and the audit log as the model keeps them.
+"""Accounts, invitations and the audit log of the model.
 
 Every act checks all rights first, then changes the state and adds one entry to `audit`. An act that
 changes nothing adds none.
@@ -25,19 +25,19 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Proof:
-    """What a `hello` shows: which token, and perhaps an invitation or a link code."""
+    """The credentials of a `hello`: a token, and perhaps an invitation or a link code."""
 
     device: str = ""
-    """The token, if the client chose it; "" is the one that the server issued for the name."""
+    """The token, if the client chose it; "" is the token that the server issued for the name."""
     invite: int | None = None
     """The number of an invitation."""
     link: str | None = None
-    """A link code, as the server gave it."""
+    """A link code, as issued by the server."""
 
 
 @dataclass
 class Account:
-    """One person's account."""
+    """One user's account."""
 
     name: str
     role: str = "member"
@@ -45,15 +45,15 @@ class Account:
     ban: str | None = None
     """The reason of the ban; None: not banned."""
     devices: dict[str, bool] = field(default_factory=dict)
-    """By token, whether the device is revoked."""
+    """Whether the device is revoked, by token."""
     link: str | None = None
     """The valid link code."""
     tries: int = 0
-    """Wrong link codes since the last one was created."""
+    """Wrong attempts since the last link code was created."""
 
     @property
     def standing(self) -> ErrorCode | None:
-        """Why the account may do nothing; None: it may act."""
+        """The error of a user who may not act; None: the user may act."""
         if self.ban is not None:
             return ErrorCode.BANNED
         return ErrorCode.DISABLED if self.is_disabled else None
@@ -73,7 +73,7 @@ class Invitation:
 
     @property
     def is_valid(self) -> bool:
-        """Whether it can be used once more."""
+        """Whether it can still be used."""
         return not self.is_revoked and len(self.used) < self.uses
 
 
@@ -84,7 +84,7 @@ class Accounts:
         self.by_name: dict[str, Account] = {}
         self.invitations: list[Invitation] = []
         self.audit: list[tuple[str, str | None, str | None]] = []
-        """Act, acting user, and user concerned of each entry."""
+        """Act, acting user, and affected user of each entry."""
 
     def record(self, act: str, by: str | None, user: str | None = None) -> None:
         """Add an entry to the audit log."""
@@ -98,7 +98,7 @@ class Accounts:
             raise Refused(ErrorCode.NO_SUCH_USER) from None
 
     def admins(self) -> list[str]:
-        """Return the names of the admins who can act."""
+        """Return the names of the admins who may act."""
         accounts = self.by_name.values()
         return [each.name for each in accounts if each.role == "admin" and each.standing is None]
 
@@ -151,7 +151,7 @@ class Accounts:
     # Acts of admins; `by` is None for the operator
 
     def check_is_admin(self, by: str | None) -> None:
-        """Refuse everybody who is no admin."""
+        """Raise `Refused` unless the user is an admin."""
         if by is not None and self.find(by).role != "admin":
             raise Refused(ErrorCode.FORBIDDEN)
 
@@ -160,14 +160,14 @@ class Accounts:
             raise Refused(ErrorCode.LAST_ADMIN)
 
     def _revoke_invitations_of(self, by: str | None, account: Account) -> None:
-        """Revoke what an admin who is stopped could come back with."""
+        """Revoke the valid invitations of an admin who loses the role or is stopped."""
         for invitation in self.invitations:
             if invitation.by == account.name and invitation.is_valid:
                 invitation.is_revoked = True
                 self.record("invitation_revoked", by)
 
     def change_role(self, by: str | None, name: str, role: str) -> bool:
-        """Change a role; return whether it was another one."""
+        """Change a role; return whether it differs from the old one."""
         self.check_is_admin(by)
         account = self.find(name)
         before = account.role
@@ -196,7 +196,7 @@ class Accounts:
         return True
 
     def ban(self, by: str, name: str, reason: str, *, force: bool) -> None:
-        """Ban an account; nothing happens if it is banned for the same reason."""
+        """Ban an account; do nothing if it is banned for the same reason."""
         self.check_is_admin(by)
         account = self.find(name)
         self._check_is_not_last_admin(account)
@@ -225,7 +225,7 @@ class Accounts:
         return self.invitations[-1]
 
     def revoke_invitation(self, by: str, number: int) -> None:
-        """Revoke an invitation; nothing happens if it is revoked."""
+        """Revoke an invitation; do nothing if it is revoked."""
         self.check_is_admin(by)
         if not self.invitations[number].is_revoked:
             self.invitations[number].is_revoked = True
@@ -234,7 +234,7 @@ class Accounts:
     # One's own account
 
     def new_link(self, by: str) -> None:
-        """Make the link code void; `linked` sets the next one."""
+        """Void the link code; `linked` sets the next one."""
         account = self.find(by)
         account.link, account.tries = None, 0
         self.record("link_created", by, by)
@@ -254,7 +254,7 @@ class Accounts:
         return True
 
     def faults(self) -> Iterator[str]:
-        """Yield what must never be so."""
+        """Yield violated invariants."""
         if not self.admins() and self.by_name:
             yield "no admin can act"
         for number, invitation in enumerate(self.invitations):

@@ -1,4 +1,4 @@
-"""What the commands for accounts do to the model; `ACCOUNT_RULES` joins those of `rules`."""
+"""The model's rules of the commands for accounts; `ACCOUNT_RULES` extends those of `rules`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _account(chat: Chat, number: int, command: commands.AccountCommand) -> None:
         is_changed = chat.accounts.disable(user, name, command.disabled)
     account = chat.accounts.find(name)
     info = chat.account_info(account)
-    chat.told[number].append(frames.Account(id=command.id, account=info))
+    chat.outgoing[number].append(frames.Account(id=command.id, account=info))
     if is_changed and command.role is not None:
         chat.notify(account)
     elif is_changed and command.disabled:
@@ -47,11 +47,11 @@ def _invite(chat: Chat, number: int, command: commands.CreateInvitation) -> None
     user = chat.sessions[number].user
     names = tuple(chat.logs[name.lower()].name for name in command.channels)
     made = chat.accounts.invite(user, command.uses, command.role, names)
-    answer = frames.InvitationFrame(id=command.id, code="", invitation=_told(made))
-    chat.told[number].append(answer)
+    answer = frames.InvitationFrame(id=command.id, code="", invitation=_invitation(made))
+    chat.outgoing[number].append(answer)
 
 
-def _told(made: Invitation) -> frames.Invitation:
+def _invitation(made: Invitation) -> frames.Invitation:
     return frames.Invitation(
         id=0,
         created=0,
@@ -68,13 +68,15 @@ def _told(made: Invitation) -> frames.Invitation:
 def _invitations(chat: Chat, number: int, command: commands.ListInvitations) -> None:
     chat.accounts.check_is_admin(chat.sessions[number].user)
     newest = chat.accounts.invitations[::-1]
-    told = tuple(map(_told, newest[: chat.limits.page]))
+    listed = tuple(map(_invitation, newest[: chat.limits.page]))
     cursor = 0 if len(newest) > chat.limits.page else None
-    chat.told[number].append(frames.Invitations(id=command.id, invitations=told, cursor=cursor))
+    chat.outgoing[number].append(
+        frames.Invitations(id=command.id, invitations=listed, cursor=cursor)
+    )
 
 
 def _revoke(chat: Chat, number: int, command: commands.Revoke) -> None:
-    """Revoke; numbers are those of the model (see `Scene.step`)."""
+    """Revoke a device or an invitation; numbers are those of the model (see `Scene.step`)."""
     user = chat.sessions[number].user
     if command.invitation is not None:
         chat.accounts.revoke_invitation(user, chat.invitation_numbers[command.invitation])
@@ -89,7 +91,7 @@ def _revoke(chat: Chat, number: int, command: commands.Revoke) -> None:
 
 def _link(chat: Chat, number: int, command: commands.CreateLink) -> None:
     chat.accounts.new_link(chat.sessions[number].user)
-    chat.told[number].append(frames.LinkCode(id=command.id, code="", expires=0))
+    chat.outgoing[number].append(frames.LinkCode(id=command.id, code="", expires=0))
 
 
 def _devices(chat: Chat, number: int, command: commands.ListDevices) -> None:
@@ -103,7 +105,7 @@ def _devices(chat: Chat, number: int, command: commands.ListDevices) -> None:
         frames.Device(id=0, label="", created=0, current=token == present.device)
         for token in reversed(valid)
     )
-    chat.told[number].append(frames.Devices(id=command.id, devices=listed))
+    chat.outgoing[number].append(frames.Devices(id=command.id, devices=listed))
 
 
 ACCOUNT_RULES: dict[type, Callable[[Chat, int, Any], None]] = {

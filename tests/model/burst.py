@@ -1,6 +1,6 @@
-"""Many commands at once in one channel: nobody waits, so the server decides the order.
+"""Concurrent commands in one channel: the server decides the order.
 
-What it decided is read from the answers, and the model then does the same in that order.
+The order is read from the answers, and the model executes the commands in that order.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from chat.protocol.commands import (
 )
 from chat.protocol.frames import ErrorFrame, Joined, Ok, Page, ServerFrame
 from chat.protocol.items import Event
-from tests.model.chat import Told
+from tests.model.chat import Outgoing
 from tests.model.log import Log
 from tests.model.rules import perform
 from tests.model.world import plain
@@ -38,7 +38,7 @@ _OVERTAKEN = (ErrorCode.NO_SUCH_MESSAGE, ErrorCode.FORBIDDEN, ErrorCode.LIMIT_RE
 
 
 class Burst:
-    """One burst; `members` are sessions whose people are in the channel of `log`."""
+    """One burst; `members` are sessions of members of the channel of `log`."""
 
     def __init__(self, scene: Scene, log: Log, members: Sequence[int]) -> None:
         self.scene = scene
@@ -47,7 +47,7 @@ class Burst:
         self.sent: list[tuple[int, BaseCommand]] = []
 
     async def run(self, data: st.DataObject) -> None:
-        """Draw the commands, send them all, and compare what came of them with the model."""
+        """Choose the commands, send them all, and compare the results with the model."""
         scene = self.scene
         reader = data.draw(st.sampled_from(self.members), label="reader")
         changes = st.builds(
@@ -88,11 +88,11 @@ class Burst:
         for number in {number for number, _command in self.sent}:
             ids = {command.id or "" for sender, command in self.sent if sender == number}
             answers |= await devices[number].answers(ids)
-        told = self._replayed(answers)
+        replayed = self._replayed(answers)
         for number in self.scene.online:
             found = await devices[number].settled()
-            self._compare_answers(found, told.get(number, []))
-            self._compare_events(found, told.get(number, []))
+            self._compare_answers(found, replayed.get(number, []))
+            self._compare_events(found, replayed.get(number, []))
         for number, command in self.sent:
             view = devices[number].views.get(self.log.name.lower())
             page = answers[command.id or ""]
@@ -100,10 +100,10 @@ class Burst:
                 view.view.apply_before(page, command.before)
                 view.view.page_received()
 
-    def _replayed(self, answers: dict[str, ServerFrame]) -> Told:
-        """Return what the model tells, when it does what was done in the order of the answers."""
+    def _replayed(self, answers: dict[str, ServerFrame]) -> Outgoing:
+        """Return the model's frames for the commands, executed in the order of the answers."""
         order = sorted(self.sent, key=lambda sent: _place(answers[sent[1].id or ""]))
-        told: Told = {}
+        replayed: Outgoing = {}
         for number, command in order:
             answer = answers[command.id or ""]
             if isinstance(answer, ErrorFrame):
@@ -112,12 +112,12 @@ class Burst:
                 assert isinstance(command, React | Pin)
             else:
                 for each, frames in perform(self.scene.chat, number, command).items():
-                    told.setdefault(each, []).extend(frames)
-        return told
+                    replayed.setdefault(each, []).extend(frames)
+        return replayed
 
-    def _compare_answers(self, found: list[ServerFrame], told: list[ServerFrame]) -> None:
-        """Each command is answered once, with the right answer, and `ok` follows one's event."""
-        mine, expected = _answers(found), _answers(told)
+    def _compare_answers(self, found: list[ServerFrame], replayed: list[ServerFrame]) -> None:
+        """Check that each command gets one answer, as expected, and that `ok` follows its event."""
+        mine, expected = _answers(found), _answers(replayed)
         overtaken = [frame for frame in mine.values() if _place(frame) == _LAST]
         assert len(mine) == len(expected) + len(overtaken)
         for command_id, frame in expected.items():
@@ -128,12 +128,12 @@ class Burst:
             if isinstance(frame, Event):
                 before.append(frame.mid)
             elif isinstance(frame, Ok) and frame.mid in events:
-                assert frame.mid in before, "`ok` came before its event"
+                assert frame.mid in before, "`ok` arrived before its event"
 
-    def _compare_events(self, found: list[ServerFrame], told: list[ServerFrame]) -> None:
-        """Every event in order; who begins anew gets none between its command and the answer."""
+    def _compare_events(self, found: list[ServerFrame], replayed: list[ServerFrame]) -> None:
+        """Check the order of the events; a session that subscribes gets none before its answer."""
         before, after = _events(found)
-        expected_before, expected_after = _events(told)
+        expected_before, expected_after = _events(replayed)
         assert after == expected_after
         assert before == expected_before[: len(before)]
         if not any(isinstance(frame, Joined) for frame in found):
@@ -144,14 +144,14 @@ _LAST = float("inf")
 
 
 def _place(answer: ServerFrame) -> float:
-    """Return where in the order of events a command was carried out."""
+    """Return the position among the events at which a command was executed."""
     if isinstance(answer, Joined | Page):
         return answer.head + 0.5
     return _LAST if not isinstance(answer, Ok) or answer.seq is None else answer.seq
 
 
 def _answers(frames: list[ServerFrame]) -> dict[str | None, ServerFrame]:
-    """Return what is no event, by the id of the command that it answers."""
+    """Return the frames that are not events, by the id of the command that they answer."""
     return {getattr(frame, "id", None): frame for frame in frames if not isinstance(frame, Event)}
 
 

@@ -1,8 +1,8 @@
-"""Everything the server knows, as plainly as it can be said, and whom it tells what happens.
+"""A plain model of the server: its state, and the frames that each session gets.
 
-Written from the design, not from the server; `rules` says what each command does to it. Ids, clocks
-and epochs, which only the server can know, stand in frames as `UNKNOWN` or 0. Presence and typing
-are told later, and as a whole: see `Chat.presence_of` and `Log.typing`.
+It follows the design, not the server's code; `rules` has the effect of each command. Ids, clocks
+and epochs, which only the server can know, are `UNKNOWN` or 0 in frames. Presence and typing are
+compared later, as a whole: see `Chat.presence_of` and `Log.typing`.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from chat.protocol.values import Limits
 from tests.model.accounts import Account, Accounts, Proof, Refused
 from tests.model.log import UNKNOWN, Entry, Log
 
-__all__ = ["Chat", "Present", "Refused", "Told", "key_of", "refusal"]
+__all__ = ["Chat", "Outgoing", "Present", "Refused", "key_of", "refusal"]
 
-Told = dict[int, list[ServerFrame]]
-"""What each session must get, by the session's number."""
+Outgoing = dict[int, list[ServerFrame]]
+"""The expected frames of each session, by the session's number."""
 RANKED = ("busy", "online", "away")
 
 
@@ -48,20 +48,20 @@ class Present:
     user: str
     status: str = "online"
     following: set[str] = field(default_factory=set)
-    """Channels whose events it gets, by key."""
+    """Keys of the channels whose events it gets."""
     entered: set[str] = field(default_factory=set)
-    """Channels that are in its list, by key."""
+    """Keys of the channels that are in its list."""
     hears_echo: bool = False
     device: str = ""
-    """The token with which it signed in; see `Proof`."""
+    """The token that it signed in with; see `Proof`."""
 
 
 class Chat:
-    """Everything the server knows.
+    """The server's state.
 
     Args:
-        limits: those in force.
-        window: missed events beyond which a position is not continued.
+        limits: the limits in force.
+        window: maximum number of missed events for which a position is continued.
     """
 
     def __init__(self, limits: Limits, window: int) -> None:
@@ -71,15 +71,15 @@ class Chat:
         self.logs: dict[str, Log] = {"#general": Log("#general")}
         self.sent: dict[tuple[str, str], tuple[str, str, int | None, int]] = {}
         self.sessions: dict[int, Present] = {}
-        self.told: Told = {}
-        """What the command that is being carried out tells."""
+        self.outgoing: Outgoing = {}
+        """The expected frames of the current command."""
         self.accounts = Accounts()
         self.ended: dict[int, ErrorCode] = {}
-        """Sessions that the command ends, and why."""
+        """Sessions that the command ends, and the reason."""
         self.device_tokens: dict[int, str] = {}
-        """The token of each device that the server has told of, by the server's number."""
+        """The token of each device whose number the server has sent, by that number."""
         self.invitation_numbers: dict[int, int] = {}
-        """The place of each invitation in `accounts.invitations`, by the server's number."""
+        """The index of each invitation in `accounts.invitations`, by the server's number."""
 
     # Sessions
 
@@ -91,15 +91,15 @@ class Chat:
         *,
         is_known: bool,
         proof: Proof,
-    ) -> Told:
-        """Sign in: `is_known` says whether the client has a token of that name already."""
-        self.told = defaultdict(list)
+    ) -> Outgoing:
+        """Sign in; `is_known` is whether the client already has a token of that name."""
+        self.outgoing = defaultdict(list)
         is_new, entries = name.lower() not in self.users, len(self.accounts.audit)
         try:
             invitation = self.accounts.sign_in(name, proof)
         except Refused as refused:
-            self.told[number].append(refusal(refused.code, None))
-            return self.told
+            self.outgoing[number].append(refusal(refused.code, None))
+            return self.outgoing
         if is_new:
             self.users[name.lower()] = name
             channels = {"#general", *(invitation.channels if invitation else ())}
@@ -138,7 +138,7 @@ class Chat:
             features=FEATURES,
             role=account.role,
         )
-        self.told[number].append(welcome)
+        self.outgoing[number].append(welcome)
         for channel, position in positions.items():
             log = self.logs[key_of(channel)]
             if user in log.hidden:
@@ -146,34 +146,34 @@ class Chat:
             if user in log.roles:
                 self.follow(number, log, position)
             else:
-                self.told[number].append(refusal(ErrorCode.NOT_A_MEMBER, None))
-        return self.told
+                self.outgoing[number].append(refusal(ErrorCode.NOT_A_MEMBER, None))
+        return self.outgoing
 
     def gone(self, number: int) -> None:
-        """Note that a session ended."""
+        """Record that a session ended."""
         user = self.sessions.pop(number).user
         if not self.sessions_of(user):
             for log in self.logs.values():
                 self.stop_typing(log, user)
 
     def restarted(self) -> None:
-        """Note that the server lost everything but its logs."""
+        """Record a restart: the server lost everything except its logs."""
         for number in list(self.sessions):
             self.gone(number)
 
     def sessions_of(self, user: str) -> list[int]:
-        """Return the sessions of a person."""
+        """Return the sessions of a user."""
         return [number for number, present in self.sessions.items() if present.user == user]
 
     def presence_of(self, user: str) -> str:
-        """Return how others see a person: busy if any session says so, away if all do."""
+        """Return a user's presence: busy if any session is, away if all are."""
         said = {self.sessions[number].status for number in self.sessions_of(user)}
         return next((status for status in RANKED if status in said), "offline")
 
     # Administration
 
     def account_info(self, account: Account) -> AccountInfo:
-        """Return the frame's form of an account."""
+        """Return an account as it is in frames."""
         return AccountInfo(
             name=account.name,
             role=account.role,
@@ -183,22 +183,22 @@ class Chat:
         )
 
     def notify(self, account: Account, device: Device | None = None) -> None:
-        """Tell the sessions of a person what has changed."""
+        """Send a change to all sessions of a user."""
         frame = AccountFrame(account=self.account_info(account), device=device)
         for number in self.sessions_of(account.name):
-            self.told[number].append(frame)
+            self.outgoing[number].append(frame)
 
     def end(self, user: str, code: ErrorCode, device: str | None = None) -> None:
-        """End the sessions of a person, or of one device."""
+        """End the sessions of a user, or of one device."""
         for number in self.sessions_of(user):
             if device in (None, self.sessions[number].device):
-                self.told[number].append(refusal(code, None))
+                self.outgoing[number].append(refusal(code, None))
                 self.ended[number] = code
 
-    # What rules are made of
+    # Building blocks of the rules
 
     def seat(self, number: int, channel: str) -> tuple[str, Log]:
-        """Return who asks, and the channel they are in; outsiders hear of no direct channel."""
+        """Return the user and the channel of a command; outsiders get no direct channel."""
         user = self.sessions[number].user
         log = self.logs.get(key_of(channel))
         if log is None or (log.is_direct and user not in log.roles):
@@ -208,7 +208,7 @@ class Chat:
         return user, log
 
     def is_repeated(self, number: int, command: Any, target: int | None) -> bool:
-        """Answer a command whose cid was used for the same before, whatever one may do now."""
+        """Answer a command whose cid was used for the same command; the rights are not checked."""
         sent = self.sent.get((self.sessions[number].user, command.cid or ""))
         if command.cid is None or sent is None:
             return False
@@ -216,42 +216,42 @@ class Chat:
         if meaning != [key_of(command.channel), command.type, target]:
             raise Refused(ErrorCode.CID_REUSED)
         ok = Ok(id=command.id, cid=command.cid, seq=seq, mid=UNKNOWN, ts=0, duplicate=True)
-        self.told[number].append(ok)
+        self.outgoing[number].append(ok)
         return True
 
     def append(self, log: Log, user: str, kind: str, **fields: Any) -> Entry:
-        """Append an event, and tell it to all who follow."""
+        """Append an event, and send it to all followers."""
         entry = log.add(user, kind, **fields)
         event = entry.event(log.name)
         for number, present in self.sessions.items():
             if key_of(log.name) in present.following:
-                self.told[number].append(event)
+                self.outgoing[number].append(event)
         return entry
 
     def done(self, number: int, command: Any, entry: Entry) -> None:
-        """Answer what was appended; from now on its cid means that."""
+        """Answer an append, and record its cid."""
         if entry.cid is not None:
             meaning = key_of(command.channel), command.type, entry.target
             self.sent[entry.author, entry.cid] = (*meaning, entry.seq)
         ok = Ok(id=command.id, seq=entry.seq, mid=UNKNOWN, ts=0, cid=entry.cid)
-        self.told[number].append(ok)
+        self.outgoing[number].append(ok)
 
     def ok(self, number: int, command: commands.BaseCommand) -> None:
         """Answer that a command is done."""
-        self.told[number].append(Ok(id=command.id))
+        self.outgoing[number].append(Ok(id=command.id))
 
     def enter(self, log: Log, user: str, role: str) -> None:
-        """Make a member, who has read everything up to now."""
+        """Add a member, who has read everything so far."""
         entry = self.append(log, user, "join")
         log.roles[user], log.read[user] = role, entry.seq
 
     def check_may_open(self, user: str, channel: str) -> None:
-        """Refuse to open a direct channel among others."""
+        """Refuse to open a direct channel of other users."""
         if user.lower() not in channel[1:].lower().split(","):
             raise Refused(ErrorCode.NO_SUCH_CHANNEL)
 
     def open(self, user: str, channel: str) -> Log:
-        """Open a direct channel, which nobody has read anything of, and only `user` has listed."""
+        """Open a direct channel: unread by all, and listed by `user` only."""
         self.check_may_open(user, channel)
         names = sorted(set(channel[1:].lower().split(",")))
         if any(name not in self.users for name in names):
@@ -264,7 +264,7 @@ class Chat:
         return log
 
     def announce(self, log: Log, people: Collection[str]) -> None:
-        """Have the devices of `people` follow that have not listed the channel."""
+        """Let the sessions of `people` follow a channel that they have not listed."""
         for number, present in self.sessions.items():
             if present.user in people and key_of(log.name) not in present.entered:
                 self.follow(number, log)
@@ -272,7 +272,7 @@ class Chat:
     def follow(
         self, number: int, log: Log, position: ResumeFrom | None = None, id: str | None = None
     ) -> None:
-        """Tell a member's session the channel, from its position on if that leads somewhere."""
+        """Send a member's session the channel, from its position on if that can be continued."""
         user, key = self.sessions[number].user, key_of(log.name)
         recovered = position is not None and 0 <= log.head - position.after <= self.window
         limit = min(100, self.limits.page)
@@ -299,37 +299,37 @@ class Chat:
             pins=log.pins,
             **self.seat_of(log, user),
         )
-        self.told[number].append(joined)
+        self.outgoing[number].append(joined)
 
     def after(self, log: Log, after: int, limit: int) -> tuple[list[Entry], bool]:
-        """Return the events after a position, and whether these are all."""
+        """Return the events after a position, and whether they are complete."""
         entries = log.entries[after : after + limit]
         return entries, after + len(entries) >= log.head
 
     def members(self, log: Log) -> tuple[Member, ...]:
-        """Return who is in a channel, by name."""
+        """Return the members of a channel, by name."""
         return tuple(
             Member(name=name, role=log.roles[name], presence=self.presence_of(name))
             for name in sorted(log.roles, key=str.lower)
         )
 
     def counts(self, log: Log, user: str) -> dict[str, Any]:
-        """Return how far a member has read, and what is left."""
+        """Return a member's read marker and unread counts."""
         unread, mentions = (min(count, self.limits.unread) for count in log.unread(user))
         return {"read": log.read[user], "unread": unread, "mentions": mentions}
 
     def seat_of(self, log: Log, user: str) -> dict[str, Any]:
-        """Return how far a member has read, what is left, and how they want the channel."""
+        """Return a member's read marker, unread counts and preferences."""
         return self.counts(log, user) | log.preferences.get(user, {})
 
     def stop_typing(self, log: Log, user: str) -> None:
-        """Note that somebody does not type any more."""
+        """Record that a user stopped typing."""
         if user in log.typing:
             log.typing.remove(user)
 
 
 def key_of(channel: str) -> str:
-    """Return what a channel's name means, however it is spelled."""
+    """Return the channel that a name denotes, in any spelling."""
     folded = channel.lower()
     if not folded.startswith("@"):
         return folded
@@ -337,5 +337,5 @@ def key_of(channel: str) -> str:
 
 
 def refusal(code: ErrorCode, id: str | None) -> ErrorFrame:
-    """Return the frame that refuses a command."""
+    """Return the error frame of a command."""
     return ErrorFrame(id=id, code=code.value, message=UNKNOWN, retryable=False)

@@ -1,4 +1,4 @@
-"""A server of one's own for each example, in the test's own process."""
+"""A server for each example, in the test's own process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.model.world import World
 
 @pytest.fixture
 def new_world(tmp_path: Path) -> Callable[[], World]:
-    """Return what prepares a server with fresh data, again and again."""
+    """Return a function that prepares a server with fresh data."""
     numbers = itertools.count()
     template = tmp_path / "template"
     template.mkdir()

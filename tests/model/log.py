@@ -1,4 +1,4 @@
-"""One channel as the model keeps it: what happened, and what of it can still be read."""
+"""One channel of the model: its events, and the readable state that results from them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from chat.protocol.items import Event, Item
 __all__ = ["UNKNOWN", "Entry", "Log", "mentioned_in"]
 
 UNKNOWN = "?"
-"""Stands for what only the server can know: an epoch, a mid."""
+"""Marks values that only the server can know: an epoch, a mid."""
 LINES = ("message", "topic", "join", "leave")
 _NAME = re.compile(r"@(\w+)")
 
 
 @dataclass
 class Entry:
-    """One event, and what later ones made of it."""
+    """One event, and the changes by later events."""
 
     seq: int
     author: str
@@ -41,7 +41,7 @@ class Entry:
     is_pinned: bool = False
 
     def event(self, channel: str) -> Event:
-        """Return it as it is told when it happens."""
+        """Return it as it is delivered live."""
         return Event(channel=channel, **self._body())
 
     def item(self) -> Item:
@@ -56,7 +56,7 @@ class Entry:
         )
 
     def erase(self) -> None:
-        """Lose what it said."""
+        """Remove its text."""
         self.text, self.emoji, self.mentions, self.is_erased = None, None, (), True
 
     def _body(self) -> dict[str, Any]:
@@ -67,7 +67,7 @@ class Entry:
 
 @dataclass
 class Log:
-    """A channel: its events, and of each member the role, how far they read, what they prefer."""
+    """A channel: its events, and the role, read marker and preferences of each member."""
 
     name: str
     entries: list[Entry] = field(default_factory=list)
@@ -75,23 +75,23 @@ class Log:
     read: dict[str, int] = field(default_factory=dict)
     preferences: dict[str, dict[str, Any]] = field(default_factory=dict)
     hidden: set[str] = field(default_factory=set)
-    """Those in whose lists a direct channel is not, until its next message."""
+    """Members who have hidden the direct channel until its next message."""
     topic: str = ""
     typing: list[str] = field(default_factory=list)
 
     @property
     def head(self) -> int:
-        """The last number."""
+        """The last sequence number."""
         return len(self.entries)
 
     @property
     def is_direct(self) -> bool:
-        """Whether it is closed to all but those it is named after."""
+        """Whether it is a direct channel."""
         return self.name.startswith("@")
 
     @property
     def lines(self) -> list[Entry]:
-        """What has a line of its own in a timeline."""
+        """The events that have a line of their own in a timeline."""
         return [entry for entry in self.entries if entry.kind in LINES]
 
     @property
@@ -100,13 +100,13 @@ class Log:
         return tuple(entry.seq for entry in self.entries if entry.is_pinned)
 
     def message(self, seq: int) -> Entry | None:
-        """Return the message of this number, if it is one and was not deleted."""
+        """Return the message with this number; None if there is none, or it was deleted."""
         found = self.entries[seq - 1] if 0 < seq <= self.head else None
         is_there = found is not None and found.kind == "message" and not found.is_erased
         return found if is_there else None
 
     def add(self, author: str, kind: str, **fields: Any) -> Entry:
-        """Append an event, and fold it into the message it is about."""
+        """Append an event, and apply it to its target message."""
         seq = self.head + 1
         entry = Entry(seq, author, kind, rev=seq, **fields)
         if entry.reply_to is not None:
@@ -120,19 +120,19 @@ class Log:
         return entry
 
     def root(self, seq: int) -> int:
-        """Return where the thread of a message begins: what it answers, and so on."""
+        """Return the root of a message's thread."""
         answered = self.entries[seq - 1].reply_to
         return seq if answered is None else self.root(answered)
 
     def mentioned(self, author: str, text: str, reply_to: int | None) -> tuple[str, ...]:
-        """Return whom a message is for: whom it names, and another whose message it answers."""
+        """Return the users whom a message mentions, and the author of the message it replies to."""
         named = mentioned_in(text, self.roles)
         answered = None if reply_to is None else self.entries[reply_to - 1].author
         is_one_more = answered in self.roles and answered not in (author, *named)
         return (*named, answered) if is_one_more and answered is not None else named
 
     def unread(self, user: str) -> tuple[int, int]:
-        """Return how many messages a member has not read, and how many of them name them."""
+        """Return the counts of a member's unread messages and unread mentions."""
         above = [
             entry
             for entry in self.entries[self.read[user] :]
@@ -165,7 +165,7 @@ class Log:
 
 
 def mentioned_in(text: str, members: Iterable[str]) -> tuple[str, ...]:
-    """Return the members whom `text` names, each once, in the order in which it names them."""
+    """Return the members whom `text` mentions, each once, in order of mention."""
     spelled = {name.lower(): name for name in members}
     named = [name.lower() for name in _NAME.findall(text)]
     return tuple(dict.fromkeys(spelled[name] for name in named if name in spelled))

@@ -1,7 +1,7 @@
-"""Whatever people do, in any order: what the server tells is compared with the model at every step.
+"""Random actions of users: at every step, the server's frames are compared with the model's.
 
-Also compared is what the client's own code has made of the frames so far, with what the model says
-a session that begins anew is told: state plus events is state.
+The state that the client's own code derives from the frames is compared as well, with the state
+that the model sends to a new session: state plus events is state.
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ __all__ = ["ProtocolMachine"]
 T = TypeVar("T")
 PEOPLE = ["alice", "Bob", "carol", "dave"]
 GUESTS = ["erin", "alice", "", "", ""]
-"""Names that are claimed with invitations; "" is one that nobody has."""
+"""Names that are claimed with invitations; "" is an invalid invitation."""
 DEVICES_MAX = 6
 
-# Mostly one channel and its first messages: chance should meet what it has met before.
+# Mostly one channel and its first messages, so that actions meet.
 PUBLIC = ["#ONE", "#Two", "#general", "#none", "#echo"]
 DIRECT = ["@bob,ALICE", "@alice,Bob,carol", "@carol,dave", "@alice,nobody"]
 channels = st.sampled_from(["#one"] * 9 + ["@alice,Bob"] * 3 + PUBLIC + DIRECT)
 devices = st.integers(0, DEVICES_MAX - 1)
 admins = st.integers(0, 2 * DEVICES_MAX)
-"""Mostly a session of an admin; see `Scene.pick_admin`."""
+"""A session, usually of an admin; see `Scene.pick_admin`."""
 places = st.integers(0, 40)
 cids = st.none() | st.sampled_from("xy")
 texts = st.sampled_from(
@@ -65,7 +65,7 @@ emoji = st.sampled_from(["+1", "👍🏽", "heart"])
 
 
 class ProtocolMachine(RuleBasedStateMachine):
-    """People, their devices, and the server of `world`."""
+    """Users, their devices, and the server of `world`."""
 
     def __init__(self, world: World) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class ProtocolMachine(RuleBasedStateMachine):
         self.run(self.world.start())
 
     def teardown(self) -> None:
-        """Let everybody agree with who begins anew, then end everything."""
+        """Compare all views with that of a new session, then end everything."""
         try:
             if not self.is_broken:
                 self.run(self.scene.fetch_anew(self.scene.chat.accounts.admins()[0]))
@@ -88,18 +88,18 @@ class ProtocolMachine(RuleBasedStateMachine):
             self.loop.close()
 
     def run(self, doing: Coroutine[Any, Any, T]) -> T:
-        """Do something in this machine's event loop."""
+        """Run a coroutine in this machine's event loop."""
         try:
             return self.loop.run_until_complete(doing)
         except BaseException:
             self.is_broken = True
             raise
 
-    # Coming and going
+    # Connections
 
     @initialize(joiners=st.sampled_from([(0, 1), (0, 1, 3), (3, 1, 0)]))
     def begin(self, joiners: tuple[int, ...]) -> None:
-        """Have three people, one with two devices, a channel, and a direct one of two of them."""
+        """Create three users (one with two devices), a channel, and a direct channel."""
         for name in ("alice", "Bob", "Bob", "carol"):
             self.run(self.scene.connect(self.scene.new_device(name), {}))
         for number in joiners:
@@ -123,7 +123,7 @@ class ProtocolMachine(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
-        """The server stops and starts; the logs and their epochs are the same."""
+        """Restart the server; the logs and their epochs are the same."""
         self.run(self.scene.restart())
 
     # Commands
@@ -261,7 +261,7 @@ class ProtocolMachine(RuleBasedStateMachine):
 
     @rule(device=admins, name=st.sampled_from(PEOPLE))
     def admit_again(self, device: int, name: str) -> None:
-        """Lift what keeps somebody out."""
+        """Lift a ban, or enable an account."""
         number = self.scene.pick_admin(device)
         self.run(self.scene.step(number, Unban(name=name)))
         self.run(self.scene.step(number, AccountCommand(name=name, disabled=False)))
@@ -286,7 +286,7 @@ class ProtocolMachine(RuleBasedStateMachine):
     def invite(
         self, device: int, claims: list[tuple[str, bool]], is_revoked: bool, **fields: Any
     ) -> None:
-        """Create an invitation, and claim names with it: with some, the first answer is lost."""
+        """Create an invitation, and claim names with it; for some, the first answer is lost."""
         number, scene = self.scene.pick_admin(device), self.scene
         self.run(scene.step(number, CreateInvitation(**fields)))
         if scene.world.invitations:
@@ -305,7 +305,7 @@ class ProtocolMachine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.scene.online) < DEVICES_MAX)
     @rule(device=devices, wrong=st.sampled_from([0, 0, 1, 5]), is_revoked=st.booleans())
     def link(self, device: int, wrong: int, is_revoked: bool) -> None:
-        """Sign in on another device with a code, which is used up then; perhaps revoke it."""
+        """Sign in on another device with a link code, which works once; perhaps revoke it."""
         number, scene = self.scene.pick(device), self.scene
         self.run(scene.step(number, CreateLink()))
         for _ in range(wrong):
@@ -321,7 +321,7 @@ class ProtocolMachine(RuleBasedStateMachine):
 
     @rule(device=admins, data=st.data())
     def stop_at_once(self, device: int, data: st.DataObject) -> None:
-        """Ban somebody in the middle of what they send."""
+        """Ban a user while they send messages."""
         scene, log = self.scene, self.scene.chat.logs["#one"]
         number = scene.pick_admin(device)
         victims = [each for each in scene.online if scene.user(each) != scene.user(number)]
@@ -334,7 +334,7 @@ class ProtocolMachine(RuleBasedStateMachine):
 
     @rule(device=devices, data=st.data())
     def read_on(self, device: int, data: st.DataObject) -> None:
-        """Read what a view lacks at its end, one page."""
+        """Read one page of what a view lacks at its end."""
         number = self.scene.pick(device)
         if views := self.scene.lacking(number):
             view = data.draw(st.sampled_from(views))
@@ -342,7 +342,7 @@ class ProtocolMachine(RuleBasedStateMachine):
 
     @rule(device=devices, data=st.data())
     def scroll_back(self, device: int, data: st.DataObject) -> None:
-        """Read what a view lacks at its beginning, one page."""
+        """Read one page of what a view lacks at its start."""
         number = self.scene.pick(device)
         views = [view for view in self.scene.attached(number) if view.view.coverage.spans]
         if views:
@@ -350,19 +350,19 @@ class ProtocolMachine(RuleBasedStateMachine):
 
     @rule(device=devices, seq=places, data=st.data())
     def read_thread(self, device: int, seq: int, data: st.DataObject) -> None:
-        """Have a view read a thread, out of the log's order."""
+        """Read a thread in a view, out of the log's order."""
         number = self.scene.pick(device)
         if views := self.scene.attached(number):
             self.run(self.scene.read_thread(number, data.draw(st.sampled_from(views)), seq))
 
     @rule()
     def heartbeat(self) -> None:
-        """Every session is told the heads of its own channels, and of no other."""
+        """Check that every session gets the heads of its own channels, and of no other."""
         self.run(self.scene.heartbeat())
 
     @rule(data=st.data())
     def talk_at_once(self, data: st.DataObject) -> None:
-        """Several devices send without waiting, while another begins anew or reads back."""
+        """Send from several devices without waiting, while another joins anew or reads back."""
         scene = self.scene
         log = scene.chat.logs["#one"]
         members = [number for number in scene.online if scene.user(number) in log.roles]
@@ -371,11 +371,11 @@ class ProtocolMachine(RuleBasedStateMachine):
 
     @rule()
     def everybody_agrees(self) -> None:
-        """Every view, when all is told, is what the model says."""
+        """Check that every view equals the model when all frames have arrived."""
         self.run(self.scene.agree())
 
     @precondition(lambda self: len(self.scene.online) < DEVICES_MAX)
     @rule(name=st.sampled_from(PEOPLE[:2]))
     def fetch_anew(self, name: str) -> None:
-        """A session that knows nothing is told all there is."""
+        """Check that a new session gets the whole state."""
         self.run(self.scene.fetch_anew(name))

@@ -1,4 +1,4 @@
-"""What each command does: `perform` returns the frames that each session must get."""
+"""The effect of each command: `perform` returns the frames that each session must get."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from chat.protocol.frames import (
     Tick,
 )
 from tests.model.administration import ACCOUNT_RULES
-from tests.model.chat import Chat, Refused, Told, key_of, refusal
+from tests.model.chat import Chat, Outgoing, Refused, key_of, refusal
 from tests.model.log import UNKNOWN, Log
 
 __all__ = ["USUAL", "perform"]
 
 ECHO = "#echo"
 USUAL = {"pinned": 0, "muted": False, "level": "mentions"}
-"""What somebody prefers who has said nothing."""
+"""The preferences of a member who has set none."""
 
 
-def perform(chat: Chat, number: int, command: commands.BaseCommand) -> Told:
-    """Carry out a command of a session."""
-    chat.told = defaultdict(list)
+def perform(chat: Chat, number: int, command: commands.BaseCommand) -> Outgoing:
+    """Execute a command of a session."""
+    chat.outgoing = defaultdict(list)
     heads = {key: log.head for key, log in chat.logs.items()}
     entries = len(chat.accounts.audit)
     try:
@@ -43,8 +43,8 @@ def perform(chat: Chat, number: int, command: commands.BaseCommand) -> Told:
     except Refused as refused:
         assert {key: log.head for key, log in chat.logs.items()} == heads
         assert len(chat.accounts.audit) == entries
-        chat.told = {number: [refusal(refused.code, command.id)]}
-    return chat.told
+        chat.outgoing = {number: [refusal(refused.code, command.id)]}
+    return chat.outgoing
 
 
 def _join(chat: Chat, number: int, join: commands.Join) -> None:
@@ -71,7 +71,7 @@ def _hear_echo(chat: Chat, number: int, join: commands.Join) -> None:
     present = chat.sessions[number]
     present.hears_echo = True
     counts: dict[str, Any] = {"head": 0, "read": 0, "unread": 0, "mentions": 0, "member_count": 1}
-    chat.told[number].append(
+    chat.outgoing[number].append(
         Joined(
             id=join.id,
             channel=ECHO,
@@ -112,11 +112,11 @@ def _send(chat: Chat, number: int, send: commands.Send) -> None:
     if send.channel == ECHO:
         if not present.hears_echo:
             raise Refused(ErrorCode.NOT_A_MEMBER)
-        chat.told[number].append(Tick(channel=ECHO, text=send.text))
+        chat.outgoing[number].append(Tick(channel=ECHO, text=send.text))
         chat.ok(number, send)
         return
     if (known := chat.logs.get(key_of(send.channel))) is not None:
-        chat.stop_typing(known, present.user)  # whatever comes of it
+        chat.stop_typing(known, present.user)  # also if it is refused
     if chat.is_repeated(number, send, None):
         return
     is_new = send.channel.startswith("@") and key_of(send.channel) not in chat.logs
@@ -165,7 +165,7 @@ def _react(chat: Chat, number: int, react: commands.React) -> None:
     if message is None:
         raise Refused(ErrorCode.NO_SUCH_MESSAGE)
     if react.remove != (user in message.reactions.get(react.emoji, ())):
-        chat.told[number].append(Ok(id=react.id, cid=react.cid, duplicate=True))
+        chat.outgoing[number].append(Ok(id=react.id, cid=react.cid, duplicate=True))
         return
     if len({*message.reactions, react.emoji}) > chat.limits.reactions:
         raise Refused(ErrorCode.LIMIT_REACHED)
@@ -189,7 +189,7 @@ def _pin(chat: Chat, number: int, pin: commands.Pin) -> None:
     if message is None:
         raise Refused(ErrorCode.NO_SUCH_MESSAGE)
     if pin.remove != message.is_pinned:
-        chat.told[number].append(Ok(id=pin.id, cid=pin.cid, duplicate=True))
+        chat.outgoing[number].append(Ok(id=pin.id, cid=pin.cid, duplicate=True))
         return
     if not pin.remove and len(log.pins) >= chat.limits.pins:
         raise Refused(ErrorCode.LIMIT_REACHED)
@@ -231,7 +231,7 @@ def _history(chat: Chat, number: int, history: commands.History) -> None:
         count = limit - len(later)
         entries = [*(earlier[-count:] if count else ()), *later]
         complete = len(earlier) <= count
-    chat.told[number].append(
+    chat.outgoing[number].append(
         Page(
             id=history.id,
             channel=log.name,
@@ -259,8 +259,8 @@ def _mark(chat: Chat, number: int, mark: commands.Mark) -> None:
             head=log.head,
         )
         for device in chat.sessions_of(user):
-            chat.told[device].append(read)
-    chat.told[number].append(Ok(id=mark.id, seq=log.read[user] or None))
+            chat.outgoing[device].append(read)
+    chat.outgoing[number].append(Ok(id=mark.id, seq=log.read[user] or None))
 
 
 def _prefer(chat: Chat, number: int, prefer: commands.Prefer) -> None:
@@ -275,7 +275,7 @@ def _prefer(chat: Chat, number: int, prefer: commands.Prefer) -> None:
     after = log.preferences[user] = before | asked
     if after != before or is_hidden != was_hidden:
         for device in chat.sessions_of(user):
-            chat.told[device].append(Preferences(channel=log.name, hidden=is_hidden, **after))
+            chat.outgoing[device].append(Preferences(channel=log.name, hidden=is_hidden, **after))
             if is_hidden:
                 chat.sessions[device].following.discard(key_of(log.name))
                 chat.sessions[device].entered.discard(key_of(log.name))
@@ -290,7 +290,7 @@ def _typing(chat: Chat, number: int, typing: commands.Typing) -> None:
     user = chat.sessions[number].user
     log = chat.logs.get(key_of(typing.channel))
     is_listed = key_of(typing.channel) in chat.sessions[number].entered
-    if log is None or not is_listed:  # answered from memory, which knows one's own
+    if log is None or not is_listed:  # answered from memory, which has the user's own channels
         is_direct = typing.channel.startswith("@")
         raise Refused(ErrorCode.NO_SUCH_CHANNEL if is_direct else ErrorCode.NOT_A_MEMBER)
     if typing.state == "stop":
@@ -311,13 +311,13 @@ def _channels(chat: Chat, number: int, channels: commands.Channels) -> None:
         ChannelListing(channel=log.name, topic=log.topic, members=len(log.roles))
         for _key, log in public
     )
-    chat.told[number].append(ChannelList(id=channels.id, channels=listed))
+    chat.outgoing[number].append(ChannelList(id=channels.id, channels=listed))
 
 
 def _who(chat: Chat, number: int, who: commands.Who) -> None:
     _user, log = chat.seat(number, who.channel)
     members = chat.members(log)
-    chat.told[number].append(Members(id=who.id, channel=log.name, members=members))
+    chat.outgoing[number].append(Members(id=who.id, channel=log.name, members=members))
 
 
 _FOR_ECHO = (commands.Join, commands.Leave, commands.Send)

@@ -1,4 +1,4 @@
-"""Devices and the model side by side: each step is taken by both, and what is told is compared."""
+"""Devices and the model side by side: both execute each step, and the frames are compared."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from chat.protocol.items import Event
 from chat.store.accounts import ChangeAccount
 from chat.text import fold
 from tests.model.accounts import Proof
-from tests.model.chat import Chat, Told, key_of
+from tests.model.chat import Chat, Outgoing, key_of
 from tests.model.log import LINES, Log
 from tests.model.rules import USUAL, perform
 from tests.model.world import CHOSEN, LIMITS, TUNING, WINDOW, Device, World, plain
@@ -48,9 +48,9 @@ CLOSES = {
 
 
 class Scene:
-    """The server of `world`, devices that talk to it, and `chat`, the model.
+    """The server of `world`, devices that are connected to it, and `chat`, the model.
 
-    A device's number is its place in `devices`, and that of its session in the model.
+    A device's number is its index in `devices`, and the number of its session in the model.
     """
 
     def __init__(self, world: World) -> None:
@@ -73,28 +73,28 @@ class Scene:
         return self.chat.accounts.find(self.user(number)).role == "admin"
 
     def pick_admin(self, device: int) -> int:
-        """Return a connected device of an admin, mostly: now and then, that of anybody."""
+        """Return a connected device, usually of an admin."""
         admins = [number for number in self.online if self.is_admin(number)]
         return admins[device % len(admins)] if admins and device % 4 else self.pick(device)
 
     def user(self, number: int) -> str:
-        """Return whose session it is."""
+        """Return the user of a session."""
         return self.chat.sessions[number].user
 
     def aim(self, channel: str, place: int, author: str | None = None) -> int:
-        """Return the seq of a message that is there, mostly: the newest for the place 0."""
+        """Return the seq of a message, usually an existing one: the newest for `place` 0."""
         log = self.chat.logs.get(key_of(channel))
         entries = [entry for entry in log.entries if entry.kind == "message"] if log else []
         messages = [entry.seq for entry in entries if author in (None, entry.author)]
         return messages[-1 - place % len(messages)] if messages and place < 30 else place + 1
 
     def stored(self, channel: str) -> str:
-        """Return a channel's name as the server keeps it."""
+        """Return a channel's name as the server stores it."""
         log = self.chat.logs.get(key_of(channel))
         return log.name if log else channel
 
     def log_of(self, view: Channel) -> Log:
-        """Return what the model knows of a view's channel."""
+        """Return the model's log of a view's channel."""
         return self.chat.logs[key_of(view.name)]
 
     def attached(self, number: int) -> list[Channel]:
@@ -104,7 +104,7 @@ class Scene:
         return [view for key, view in views.items() if view.is_attached and key in following]
 
     def lacking(self, number: int) -> list[Channel]:
-        """Return the views that a server told to read on."""
+        """Return the views that have more history to read."""
         views = self.devices[number].views.values()
         return [
             view
@@ -113,12 +113,12 @@ class Scene:
         ]
 
     def new_device(self, name: str, proof: Proof | None = None) -> Device:
-        """Return a device that knows nothing but its person's token, or has a `proof`."""
+        """Return a new device, which has only its user's token, or a `proof`."""
         self.devices.append(Device(self.world, name, proof))
         return self.devices[-1]
 
     async def restart(self) -> None:
-        """Stop the server and start it again; devices come back and resume."""
+        """Restart the server; the devices reconnect and resume."""
         online = self.online
         await self.world.stop()
         self.chat.restarted()
@@ -129,9 +129,9 @@ class Scene:
             await self.connect(self.devices[number], self.devices[number].positions())
 
     async def connect(self, device: Device, positions: Mapping[str, ResumeFrom]) -> None:
-        """Connect a device, and check all that is told."""
+        """Connect a device, and check all frames."""
         number = self.devices.index(device)
-        told = self.chat.hello(
+        expected = self.chat.hello(
             number,
             device.name,
             positions,
@@ -139,7 +139,7 @@ class Scene:
             proof=device.proof,
         )
         await device.connect(positions)
-        await self.check(told)
+        await self.check(expected)
         if number not in self.chat.sessions:  # refused
             await device.disconnect()
 
@@ -150,19 +150,19 @@ class Scene:
         await self._until_gone()
 
     async def _until_gone(self) -> None:
-        """Wait until the server knows who has gone."""
+        """Wait until the server has noticed all disconnected devices."""
         async with asyncio.timeout(PATIENCE):
             while len(self.world.sessions) != len(self.chat.sessions):
                 await asyncio.sleep(0.001)
 
     async def step(self, number: int, command: BaseCommand) -> ServerFrame:
-        """Send a command, check who is told what, and return the answer."""
+        """Send a command, check the frames of all sessions, and return the answer."""
         command = self.named(command)
         user = self.user(number)
-        told = perform(self.chat, number, command)
+        expected = perform(self.chat, number, command)
         known = len(self.world.invitations)
         await self.devices[number].online.post(cast("Command", command))
-        answers = (await self.check(told))[number]
+        answers = (await self.check(expected))[number]
         if isinstance(command, Leave) and answers[-1].type == "ok":
             for device in self.devices:
                 if device.is_online and fold(device.name) == fold(user):
@@ -174,43 +174,43 @@ class Scene:
         return next(frame for frame in answers if getattr(frame, "id", None) == command.id)
 
     def named(self, command: BaseCommand) -> BaseCommand:
-        """Give a command an id of its own."""
+        """Give a command an unused id."""
         self._commands += 1
         return command.model_copy(update={"id": f"n{self._commands}"})
 
-    async def check(self, must: Told) -> dict[int, list[ServerFrame]]:
-        """Check that each session is told what it must be told, and nothing else."""
+    async def check(self, must: Outgoing) -> dict[int, list[ServerFrame]]:
+        """Check that each session gets exactly the expected frames."""
         found = {}
         for number in self.online:
             expected = must.get(number, [])
-            found[number] = await self.devices[number].told(len(expected))
-            told = list(map(plain, found[number]))
-            assert told == list(map(plain, expected)), f"{self.devices[number].name} ({number})"
+            found[number] = await self.devices[number].receive(len(expected))
+            received = list(map(plain, found[number]))
+            assert received == list(map(plain, expected)), f"{self.devices[number].name} ({number})"
         await self._end()
         return found
 
     async def _end(self) -> None:
-        """Check that the server closes the sessions that an act ended."""
+        """Check that the server closes the sessions that a command ended."""
         ended, self.chat.ended = self.chat.ended, {}
         for number, code in ended.items():
             device = self.devices[number]
             assert await device.online.close_code() == CLOSES[code]
-            assert not await device.told(0), f"{device.name} ({number}) was told more"
+            assert not await device.receive(0), f"{device.name} ({number}) got more frames"
             await device.disconnect()
             self.chat.gone(number)
         if ended:
             await self._until_gone()
-        if not self.online:  # somebody must be there for what is next
+        if not self.online:  # the next rule needs a connected device
             name = self.chat.accounts.admins()[0]
             await self.connect(self.new_device(name), {})
 
     async def operator_makes_admin(self, name: str) -> None:
-        """Have the operator make somebody an admin."""
-        self.chat.told = {number: [] for number in self.online}
+        """Make a user an admin, as the operator."""
+        self.chat.outgoing = {number: [] for number in self.online}
         self.chat.accounts.change_role(None, name, "admin")
         self.chat.notify(self.chat.accounts.find(name))
         await self.world.administer(ChangeAccount(None, name, role="admin"))
-        await self.check(self.chat.told)
+        await self.check(self.chat.outgoing)
 
     async def claim(self, name: str, invitation: int, *, is_repeated: bool) -> None:
         """Claim a name with an invitation; if `is_repeated`, the first answer is lost."""
@@ -222,11 +222,11 @@ class Scene:
         await self.connect(device, {})
         if device.is_online:
             await self.disconnect(len(self.devices) - 1)
-            await self.connect(device, {})  # and it signs in with the same `hello`
+            await self.connect(device, {})  # the repeated `hello` signs in
             await self.disconnect(len(self.devices) - 1)
 
     async def stop_at_once(self, number: int, victim: int, before: int) -> None:
-        """Ban somebody while they send; whatever follows the ban's answer does not reach them."""
+        """Ban a user while they send; they get no frames after the answer to the ban."""
         admin, peer, chat = self.devices[number].online, self.devices[victim].online, self.chat
         sends = [self.named(Send(channel="#one", text=f"{n}")) for n in range(10)]
         for send in sends[:before]:
@@ -243,19 +243,19 @@ class Scene:
         assert isinstance(answer, Ok)
         assert answer.seq is not None
         stored = answer.seq - chat.logs["#one"].head - 1
-        must: Told = {each: [] for each in self.online}
+        must: Outgoing = {each: [] for each in self.online}
         for each, command in [(victim, send) for send in sends[:stored]] + [(number, ban)]:
-            for told, frames in perform(chat, each, command).items():
-                must[told] += frames
+            for session, frames in perform(chat, each, command).items():
+                must[session] += frames
         ended, chat.ended = chat.ended, {}
         for each in ended:
             assert await self.devices[each].online.close_code() == CloseCode.BANNED
             chat.gone(each)
-        for told, frames in perform(chat, number, after).items():
-            must[told] += frames
+        for session, frames in perform(chat, number, after).items():
+            must[session] += frames
         late = {send.id for send in sends[stored:]}
         for each, expected in must.items():
-            found = await self.devices[each].told(0 if each in ended else len(expected))
+            found = await self.devices[each].receive(0 if each in ended else len(expected))
             refused = [frame for frame in found if getattr(frame, "id", None) in late]
             assert {getattr(frame, "code", None) for frame in refused} <= {"banned"}
             found = [frame for frame in found if frame not in refused]
@@ -265,7 +265,7 @@ class Scene:
         await self._until_gone()
 
     async def link(self, number: int, code: str | None = None) -> None:
-        """Sign in on another device with a link code, and learn the server's number of it."""
+        """Sign in on another device with a link code, and learn the device's number."""
         name = self.user(number)
         token = f"{CHOSEN}{len(self.devices)}".ljust(40, "-")
         device = self.new_device(name, Proof(token, link=code or self.world.link))
@@ -280,10 +280,10 @@ class Scene:
         self.chat.device_tokens[device.id] = device.proof.device
 
     async def heartbeat(self) -> None:
-        """Have the server's heart beat."""
+        """Run a heartbeat of the server."""
         for session in self.world.sessions:
             session.heartbeat()
-        must: Told = {}
+        must: Outgoing = {}
         for number in self.online:
             entered = self.chat.sessions[number].entered
             mine = [log for key, log in self.chat.logs.items() if key in entered]
@@ -291,7 +291,7 @@ class Scene:
         await self.check(must)
 
     async def agree(self) -> None:
-        """Have all views read what they lack, and compare them with the model."""
+        """Read the missing history of all views, and compare them with the model."""
         for number in self.online:
             for view in self.lacking(number):
                 while view.view.position < self.log_of(view).head:
@@ -325,7 +325,7 @@ class Scene:
         ] == accounts.audit
 
     async def fetch_anew(self, name: str) -> None:
-        """Have a device that knows nothing read everything, and all views agree with it."""
+        """Read everything on a new device, and compare all views with it."""
         await self.connect(self.new_device(name), {})
         number = len(self.devices) - 1
         if number not in self.chat.sessions:
@@ -339,13 +339,13 @@ class Scene:
         await self.disconnect(number)
 
     async def quiet(self) -> None:
-        """Wait until presence and typing are told, and nothing is under way."""
+        """Wait until presence and typing are sent, and nothing is pending."""
         await asyncio.sleep(3 * TUNING.pulse)
         for number in self.online:
             await self.step(number, Ping())
 
     async def read_after(self, number: int, view: Channel) -> None:
-        """Have a view read on."""
+        """Read newer history in a view."""
         position = view.view.position
         page = await self.step(number, History(channel=view.name, after=position))
         assert isinstance(page, Page)
@@ -353,7 +353,7 @@ class Scene:
             view.apply(entry)
 
     async def read_before(self, number: int, view: Channel) -> None:
-        """Have a view read back."""
+        """Read older history in a view."""
         before = view.view.coverage.spans[-1][0]
         if before > 1:
             view.view.page_requested()
@@ -363,7 +363,7 @@ class Scene:
             view.view.page_received()
 
     async def read_thread(self, number: int, view: Channel, place: int) -> None:
-        """Have a view read the newest page of a thread."""
+        """Read the newest page of a thread in a view."""
         view.view.page_requested()
         root = self.aim(view.name, place)
         page = await self.step(number, History(channel=view.name, thread=root))
@@ -372,12 +372,12 @@ class Scene:
         view.view.page_received()
 
     def assert_agrees(self, number: int, view: Channel) -> None:
-        """Check that a view holds what a session that begins anew would be told."""
+        """Check that a view equals the state that a new session would get."""
         log, user, known = self.log_of(view), self.user(number), view.view
         assert (known.position, known.needs_repair) == (log.head, False)
         assert (view.topic, view.role) == (log.topic, log.roles[user])
-        told = {name: (role, presence) for name, role, presence in view.members().members}
-        assert told == {name: (r, self.chat.presence_of(name)) for name, r in log.roles.items()}
+        shown = {name: (role, presence) for name, role, presence in view.members().members}
+        assert shown == {name: (r, self.chat.presence_of(name)) for name, r in log.roles.items()}
         assert view.member_total == len(log.roles)
         assert view.typing == tuple(name for name in log.typing if name != user)
         assert known.read == log.read[user]
@@ -396,7 +396,7 @@ class Scene:
 
 
 def _parted(frames: Sequence[ServerFrame]) -> tuple[list[Any], list[Any]]:
-    """Return events, and all else: within a commit, its events come before its answers."""
+    """Return the events, and all other frames: a commit's events precede its answers."""
     return (
         [plain(frame) for frame in frames if isinstance(frame, Event)],
         [plain(frame) for frame in frames if not isinstance(frame, Event)],

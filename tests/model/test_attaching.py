@@ -47,21 +47,21 @@ async def two_in_a_room(world: World) -> AsyncIterator[tuple[Peer, Peer]]:
 
 
 async def talk(peer: Peer, count: int) -> None:
-    """Say `count` things in #room."""
+    """Send `count` messages to #room."""
     for number in range(count - 1):
         await peer.post(Send(channel="#room", text=str(number)))
     await peer.say("last", "#room")
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait in this event loop, which is the server's too."""
+    """Wait in this event loop, which is also the server's."""
     async with asyncio.timeout(PATIENCE):
         while not condition():
             await asyncio.sleep(0.001)
 
 
 def fail_once(store: HeldStore) -> list[str]:
-    """Let the next `resume` of a reader fail; return whose channel that will be."""
+    """Let a reader's next `resume` fail; return the channel of that read."""
     tried: list[str] = []
 
     def fail(reader: Reader, user: User, channel: str, *given: Any, **more: Any) -> Resumed:
@@ -175,7 +175,7 @@ async def test_event_read_before_its_delivery_is_not_sent_twice(
             await held.until_done()
         held.release()
         await bob.call(Ping())
-        assert not bob.kept(Page)  # what it holds is not delivered yet
+        assert not bob.kept(Page)  # the page's events are not delivered yet
         world.store.commits.release()
         page = await bob.next(Page)
         assert (page.items[-1].text, page.complete) == ("committed", True)

@@ -1,8 +1,8 @@
-"""What an outsider is told does not depend on what is closed to them: byte for byte.
+"""An outsider's frames do not depend on channels closed to them: byte for byte.
 
-The same outsider does the same in two worlds. In one, two people share a direct channel and live in
-it all the time; in the other there is no such channel. Every byte the outsider gets is the same,
-but for what is random or a time.
+The same outsider does the same in two worlds. In one, two users have a direct channel and use it
+all the time; in the other there is no such channel. All bytes that the outsider gets are equal,
+except random values and times.
 """
 
 from __future__ import annotations
@@ -73,11 +73,11 @@ OPTIONS: dict[str, list[Any]] = {
     "hidden": [None, False, True],
     "resume": [None, ResumeFrom(epoch="e", after=0), ResumeFrom(epoch="e", after=1, mid="m")],
 }
-"""What to try for each field of a command; a new field needs a line."""
+"""Values to try for each field of a command; a new field needs a line."""
 
 
 def probes(channel: str) -> Iterator[BaseCommand]:
-    """Make every command that names a channel, in many ways."""
+    """Yield every command that names a channel, with many combinations of fields."""
     union, _discriminator = get_args(Command)
     for kind in get_args(union):
         if "channel" not in kind.model_fields:
@@ -92,7 +92,7 @@ def probes(channel: str) -> Iterator[BaseCommand]:
 
 
 def goes_together(filled: dict[str, Any]) -> bool:
-    """Whether a command may hold all of this: pages have one anchor, pins only one."""
+    """Whether a command may have these fields together: a page has at most one anchor."""
     given = {
         each for each in ("before", "after", "around", "thread") if filled.get(each) is not None
     }
@@ -102,7 +102,7 @@ def goes_together(filled: dict[str, Any]) -> bool:
 
 
 class Outsider:
-    """A session that keeps every frame it gets as it came."""
+    """A session that keeps every received frame as text."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
@@ -118,20 +118,20 @@ class Outsider:
             yield cls(socket)
 
     def forget(self) -> None:
-        """Forget what came so far, and count one's commands from there on."""
+        """Drop the received frames, and count the command ids from there on."""
         self.lasting.clear()
         self.ephemeral.clear()
         self._ids = 0
 
     async def ask(self, command: BaseCommand) -> dict[str, Any]:
-        """Send a command and keep everything up to its answer, which is returned."""
+        """Send a command, keep all frames up to its answer, and return the answer."""
         self._ids += 1
         asked = f"o{self._ids}"
         await self.socket.send(encode(command.model_copy(update={"id": asked})), text=True)
         return await self.wait_for("id", asked)
 
     async def wait_for(self, field: str, value: str) -> dict[str, Any]:
-        """Keep everything up to a frame with this field, which is returned."""
+        """Keep all frames up to one with this field, and return it."""
         while True:
             raw = str(await self.socket.recv())
             frame: dict[str, Any] = json.loads(raw)
@@ -142,7 +142,7 @@ class Outsider:
 
 
 async def live(alice: Peer, bob: Peer, channel: str) -> None:
-    """Have two people use everything there is in a channel."""
+    """Use all features of a channel as two users."""
     seq = (await alice.say("the secret", channel)).seq
     assert seq is not None
     await bob.call(React(channel=channel, seq=seq, emoji="secret"))
@@ -157,7 +157,7 @@ async def live(alice: Peer, bob: Peer, channel: str) -> None:
 
 @asynccontextmanager
 async def peopled(world: World) -> AsyncIterator[tuple[Peer, Peer, Outsider, str]]:
-    """Run a world with two people and an outsider, whose token comes as well."""
+    """Run a world with two users and an outsider; yield the outsider's token as well."""
     await world.start()
     try:
         async with (
@@ -175,12 +175,12 @@ async def peopled(world: World) -> AsyncIterator[tuple[Peer, Peer, Outsider, str
 
 
 async def look_around(world: World, outsider: Outsider, token: str, channel: str) -> list[str]:
-    """Return what the outsider gets who looks around, and comes back with a position."""
+    """Return the frames of an outsider who explores the server, and reconnects with a position."""
     await outsider.ask(Who(channel="#general"))
     async with Outsider.connected(world) as again:
         positions = {channel: ResumeFrom(epoch="e", after=0)}
         await again.ask(Hello(v=1, name="carol", token=token, resume=positions))
-        if channel.startswith("#"):  # of a direct one nothing is said at all
+        if channel.startswith("#"):  # of a direct channel, nothing is sent
             await again.wait_for("code", "not_a_member")
         for session in world.sessions:
             session.heartbeat()
@@ -192,7 +192,7 @@ async def look_around(world: World, outsider: Outsider, token: str, channel: str
 
 
 async def explored(world: World, channel: str, *, is_there: bool) -> list[str]:
-    """Return all that an outsider gets who tries everything on a direct channel, there or not."""
+    """Return the frames of an outsider who tries all commands on a direct channel."""
     async with peopled(world) as (alice, bob, carol, token):
         for number, probe in enumerate(probes(channel)):
             if is_there and number % 4 == 0:
@@ -222,7 +222,7 @@ async def test_existing_and_missing_direct_channels_look_alike_to_outsiders(
 
 
 async def left(world: World, *, was_member: bool) -> list[str]:
-    """Return what somebody gets of a channel's later life, who left it or was never there."""
+    """Return a user's frames about a channel that they left, or never joined."""
     async with peopled(world) as (alice, bob, carol, token):
         for peer in (alice, bob):
             await peer.join("#room")

@@ -1,4 +1,4 @@
-"""Reads take turns by session and by person, and do not delay sign-ins."""
+"""Reads take turns by session and by user, and do not delay sign-ins."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ NewWorld = Callable[[], World]
 
 
 class HeldPages:
-    """Stands in for `Reader.page`: notes whose pages were begun, and reads each when it may."""
+    """Replaces `Reader.page`: records the user of each page, and holds pages back."""
 
     def __init__(self) -> None:
         self.begun: list[str] = []
         self.may_end = Semaphore(0)
 
     def read(self, reader: Reader, user: User, channel: str, **where: Any) -> PageRead:
-        """Read a page when it may be read."""
+        """Read a page once it is released."""
         self.begun.append(user.name)
         assert self.may_end.acquire(timeout=PATIENCE)
         return reader.page(user, channel, **where)
@@ -45,7 +45,7 @@ def pages() -> Iterator[HeldPages]:
 
 @asynccontextmanager
 async def running(world: World, pages: HeldPages | None = None) -> AsyncIterator[World]:
-    """Run a world; `pages` stands in for the pages of its store."""
+    """Run a world; `pages` replaces the pages of its store."""
     await world.start()
     if pages is not None:
         world.store.replaced["page"] = pages.read
@@ -56,7 +56,7 @@ async def running(world: World, pages: HeldPages | None = None) -> AsyncIterator
 
 
 def has_pages(peer: Peer, count: int) -> bool:
-    """Whether so many pages have come."""
+    """Whether so many pages have arrived."""
     return len(peer.kept(Page)) == count
 
 
@@ -67,14 +67,14 @@ def session_of(peer: Peer) -> str:
 
 
 async def ask(peer: Peer, count: int) -> list[str]:
-    """Ask for pages; return the commands' ids once the server has taken them."""
+    """Request pages; return the commands' ids once the server has received them."""
     asked = [await peer.post(History(channel="#general")) for _ in range(count)]
     await peer.settle()
     return asked
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait in this event loop, which is the server's too."""
+    """Wait in this event loop, which is also the server's."""
     async with asyncio.timeout(PATIENCE):
         while not condition():
             await asyncio.sleep(0.001)
@@ -170,7 +170,7 @@ async def test_received_hello_has_no_timeout(
         async with Peer.connect(world.url) as carol:
             await carol.post(Hello(v=1, name="carol", token=token))
             async with Peer.connect(world.url) as silent:
-                await silent.close_code()  # the time for a hello is over
+                await silent.close_code()  # the time limit of hello has passed
             may_read.release()
             await carol.next(Welcome)
             await carol.call(Ping())

@@ -1,4 +1,4 @@
-"""Searches take turns by person, and abandoned searches are dropped."""
+"""Searches take turns by user, and abandoned searches are dropped."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tests.serving import PATIENCE, Peer
 
 
 class Searches:
-    """Whose searches were begun; each ends when it may."""
+    """The users whose searches were started; each ends when it is released."""
 
     def __init__(self) -> None:
         self.begun: list[str] = []
         self.may_end = Semaphore(0)
 
     def search(self, _reader: Reader, user: User, _channel: str | None, _wanted: Wanted) -> Found:
-        """Stand in for that of a `Reader`."""
+        """Replace a `Reader`'s search."""
         self.begun.append(user.name)
         assert self.may_end.acquire(timeout=PATIENCE)
         return Found((), None)
@@ -37,7 +37,7 @@ def searches() -> Searches:
 
 
 async def ask(peer: Peer, count: int) -> list[str]:
-    """Send searches; return their ids once the server has taken them."""
+    """Send searches; return their ids once the server has received them."""
     asked = [await peer.post(Search(query="x")) for _ in range(count)]
     await peer.settle()
     return asked

@@ -1,4 +1,4 @@
-"""The real server, and devices that talk to it as the real client does."""
+"""The real server, and devices that use it as the real client does."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ __all__ = ["CHOSEN", "LIMITS", "TUNING", "WINDOW", "Device", "World", "plain"]
 
 T = TypeVar("T")
 LIMITS = LimitSettings(rate=1e9, burst=10**9, page=10, unread=12, reactions=2, pins=2)
-"""Small, so that a few commands meet them."""
+"""Small limits, so that a few commands reach them."""
 TUNING = Tuning(pulse=0.002, typing_expiry=3_600.0)
-"""Nobody stops typing because of a slow machine."""
+"""Typing expires late, so that a slow machine does not end it."""
 WINDOW = 25
-"""Missed events beyond which a position is not continued."""
+"""Maximum number of missed events for which a position is continued."""
 EPHEMERAL = (PresenceFrame, TypingFrame)
 CHOSEN = "chosen-"
-"""How a token begins that a client chose."""
+"""Prefix of the tokens that clients choose."""
 _ONLY_THE_SERVER_KNOWS = {
     *("mid", "ts", "epoch", "session", "server", "limits", "heartbeat", "token"),
     *("code", "created", "seen", "expires", "label", "cursor", "id"),
@@ -60,11 +60,11 @@ _ONLY_THE_SERVER_KNOWS = {
 
 
 class World:
-    """A server in this event loop, with fresh data in `folder`, and what is known of it for good.
+    """A server in this event loop, with fresh data in `folder`, and its constant values.
 
     Args:
         folder: an empty one.
-        template: a database that a server of these settings has prepared.
+        template: a database that a server with these settings has prepared.
     """
 
     def __init__(self, folder: Path, template: Path | None = None) -> None:
@@ -82,12 +82,12 @@ class World:
         self.invitations: list[tuple[int, str]] = []
         """The server's number and the code of each invitation."""
         self.link = ""
-        """The link code that was created last."""
+        """The last created link code."""
         self._ids: dict[tuple[Any, ...], Any] = {}
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The server's address."""
         return self.app.addresses[0]
 
     @property
@@ -98,12 +98,12 @@ class World:
 
     @property
     def sessions(self) -> list[Session]:
-        """The server's sessions that are signed in."""
+        """The server's signed-in sessions."""
         endpoints = (each.endpoint for each in self.app.connections)
         return [each for each in endpoints if isinstance(each, Session) and each.is_signed_in]
 
     async def start(self) -> None:
-        """Start, without heartbeats: `Session.heartbeat` is called by a test."""
+        """Start without heartbeats: tests call `Session.heartbeat`."""
         loop = asyncio.get_running_loop()
         self.app = App(self.settings, loop, TUNING, HeldStore.opened)
         await self.app.start()
@@ -123,7 +123,7 @@ class World:
         return await asyncio.wrap_future(self.store.read(query))
 
     def learn(self, frame: ServerFrame) -> None:
-        """Check that what only the server can know never changes: epochs, mids, times."""
+        """Check that values of the server's choice never change: epochs, mids, times."""
         channel = getattr(frame, "channel", None)
         if epoch := getattr(frame, "epoch", None):
             self._same((channel,), epoch)
@@ -143,9 +143,9 @@ class World:
 
 
 class Device:
-    """One of a person's devices: what it remembers outlives its connections.
+    """One device of a user; its memory outlives its connections.
 
-    `views` is what the client's own code makes of what the server tells, by channel.
+    `views` has the state that the client's own code derives from the server's frames, by channel.
     """
 
     def __init__(self, world: World, name: str, proof: Proof | None = None) -> None:
@@ -153,11 +153,11 @@ class Device:
         self.name = name
         self._proof = proof or Proof()
         self.id = 0
-        """The server's number of this device, if it was told."""
+        """The server's number of this device, if the server has sent it."""
         self.views: dict[str, Channel] = {}
         self.peer: Peer | None = None
         self.capped: set[str] = set()
-        """Channels whose counts were told as high as they are counted."""
+        """Channels whose sent counts have reached the counting limit."""
         self._seen = 0
         self._stack = AsyncExitStack()
 
@@ -174,17 +174,17 @@ class Device:
 
     @property
     def token(self) -> str | None:
-        """The token: its own, or the one of the name."""
+        """The token: its own, or that of the name."""
         return self._proof.device or self.world.tokens.get(fold(self.name))
 
     @property
     def proof(self) -> Proof:
-        """What every `hello` of this device shows."""
+        """The credentials of every `hello` of this device."""
         token = self.token or ""
         return replace(self._proof, device=token if token.startswith(CHOSEN) else "")
 
     def positions(self) -> dict[str, ResumeFrom]:
-        """Return where it stopped reading."""
+        """Return the positions at which it stopped reading."""
         return {view.name: view.view.resume for view in self.views.values() if view.view.resume}
 
     async def connect(self, positions: Mapping[str, ResumeFrom]) -> None:
@@ -203,14 +203,14 @@ class Device:
         await self.peer.socket.send(hello.model_dump_json(exclude_none=True), text=True)
 
     async def disconnect(self) -> None:
-        """Close the connection, in good order."""
+        """Close the connection cleanly."""
         self.peer = None
         await self._stack.aclose()
         for view in self.views.values():
             view.detach()
 
-    async def told(self, count: int) -> list[ServerFrame]:
-        """Return the next `count` frames that no server may lose; take in the others."""
+    async def receive(self, count: int) -> list[ServerFrame]:
+        """Return the next `count` durable frames; process the others."""
 
         def are_here() -> bool:
             return sum(not isinstance(frame, EPHEMERAL) for frame in self._new()) >= count
@@ -219,7 +219,7 @@ class Device:
         return self._taken()
 
     async def answers(self, ids: set[str]) -> dict[str, ServerFrame]:
-        """Wait for the answers to several commands; they are still to be taken."""
+        """Wait for the answers to several commands, without taking them."""
 
         def found() -> dict[str, ServerFrame]:
             by_id = {getattr(frame, "id", None): frame for frame in self._new()}
@@ -229,7 +229,7 @@ class Device:
         return found()
 
     async def settled(self) -> list[ServerFrame]:
-        """Return what came, once everything that is under way has come."""
+        """Return the received frames once nothing is pending."""
         ping = Ping(id="settled")
         await self.online.post(ping)
         await self.answers({"settled"})
@@ -250,7 +250,7 @@ class Device:
         return found
 
     def _take(self, frame: ServerFrame) -> None:
-        """Do with a frame what the client does."""
+        """Process a frame as the client does."""
         if isinstance(frame, Welcome):
             self._welcomed(frame)
         elif isinstance(frame, Devices):
@@ -309,14 +309,14 @@ class Device:
 
 
 def plain(frame: ServerFrame) -> Any:
-    """Return a frame as plain values, without what only the server can know."""
-    told = _without(frame.model_dump())
-    told["id"] = getattr(frame, "id", None)
+    """Return a frame as plain values, without values that only the server can know."""
+    values = _without(frame.model_dump())
+    values["id"] = getattr(frame, "id", None)
     if isinstance(frame, Welcome):
-        told["token"] = frame.token is not None
+        values["token"] = frame.token is not None
     if isinstance(frame, ErrorFrame):
-        told = {"type": "error", "id": frame.id, "code": frame.code}
-    return told
+        values = {"type": "error", "id": frame.id, "code": frame.code}
+    return values
 
 
 def _without(value: Any) -> Any:

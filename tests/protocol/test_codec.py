@@ -44,11 +44,11 @@ def assert_understood_or_refused(data: str | bytes) -> None:
     try:
         decode_command(data, LIMITS)
     except FrameError as error:
-        told = error
+        refused = error
     else:
         return
-    assert printable_line(told.message) == told.message
-    assert told.field is None or printable_line(told.field) == told.field
+    assert printable_line(refused.message) == refused.message
+    assert refused.field is None or printable_line(refused.field) == refused.field
 
 
 # Round trips

@@ -31,16 +31,16 @@ CONTINUE, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
 @contextmanager
 def unharmed(data: Path, *flags: str) -> Iterator[ChatServer]:
-    """Run a server; afterwards, assert that it has released everything and logged no traceback."""
+    """Run a server; at the end, check that it holds no resources and logged no traceback."""
     with ChatServer(data, *flags) as server:
         idle = server.burden()
         yield server
-        eventually(lambda: server.burden() == idle, "the server lets go of everything")
+        eventually(lambda: server.burden() == idle, "the server releases all resources")
         assert "Traceback" not in server.text, server.text
 
 
 def request(path: str = "/", *headers: str) -> bytes:
-    """Return the request of a handshake."""
+    """Return a handshake request."""
     lines = (
         f"GET {path} HTTP/1.1",
         *("Host: chat", "Upgrade: websocket", "Connection: Upgrade"),
@@ -57,11 +57,11 @@ def frame(
     fin: bool = True,
     rsv: int = 0,
     masked: bool = True,
-    told: int | None = None,
+    length: int | None = None,
 ) -> bytes:
-    """Return a WebSocket frame (RFC 6455, 5.2), right or wrong; `told` is the length it claims."""
+    """Return a WebSocket frame (RFC 6455, 5.2), valid or not; `length` is the length it claims."""
     data = payload.encode() if isinstance(payload, str) else payload
-    size, mask = len(data) if told is None else told, 0x80 * masked
+    size, mask = len(data) if length is None else length, 0x80 * masked
     first = bytes([0x80 * fin | rsv << 4 | opcode])
     if size < 126:
         head = first + bytes([mask | size])
@@ -73,8 +73,8 @@ def frame(
 
 
 @dataclass
-class Told:
-    """All that came on a connection: how many texts, how many bytes, and the close code."""
+class Output:
+    """The output of a connection: number of texts, number of bytes, and the close code."""
 
     texts: int = 0
     size: int = 0
@@ -82,7 +82,7 @@ class Told:
 
 
 class ByHand:
-    """A connection after its handshake; every wait has an end."""
+    """A connection after its handshake; every wait has a time limit."""
 
     def __init__(self, raw: socket.socket) -> None:
         self._raw = raw
@@ -92,7 +92,7 @@ class ByHand:
     @classmethod
     @contextmanager
     def connected(cls, server: ChatServer, path: str = "/", *headers: str) -> Iterator[Self]:
-        """Connect, and make the handshake."""
+        """Connect, and complete the handshake."""
         with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as raw:
             raw.sendall(request(path, *headers))
             by_hand = cls(raw)
@@ -100,26 +100,26 @@ class ByHand:
                 yield by_hand
 
     def send(self, data: bytes) -> bool:
-        """Send bytes; return whether the connection took them."""
+        """Send bytes; return whether the connection accepted them."""
         try:
             self._raw.sendall(data)
-        except OSError:  # it is over, or about to be
+        except OSError:  # it has ended, or is about to
             return False
         return True
 
     def hello(self, name: str) -> None:
         """Sign in."""
         self.send(frame(TEXT, json.dumps({"type": "hello", "v": 1, "name": name})))
-        assert self.told("welcome"), f"{name} was not let in"
+        assert self.expect("welcome"), f"{name} was refused"
 
-    def told(self, kind: str) -> dict[str, Any]:
-        """Return the next frame of type `kind`, which must come."""
+    def expect(self, kind: str) -> dict[str, Any]:
+        """Return the next frame of type `kind`; fail if none arrives."""
         if isinstance(found := self.answer(kind), dict):
             return found
         raise AssertionError(f"the connection ended ({found}) without a {kind}")
 
     def echo(self) -> bytes | None:
-        """Return what the next text holds; None: the connection ended without one."""
+        """Return the next text; None: the connection ended without one."""
         try:
             while True:
                 opcode, payload = self._frame()
@@ -144,17 +144,17 @@ class ByHand:
         except (OSError, EOFError):
             return None
 
-    def everything(self) -> Told:
+    def everything(self) -> Output:
         """Read until the connection ends."""
-        told = Told()
+        output = Output()
         with suppress(OSError, EOFError):
-            while told.code is None:
+            while output.code is None:
                 opcode, payload = self._frame()
-                told.texts += opcode == TEXT
-                told.size += len(payload)
+                output.texts += opcode == TEXT
+                output.size += len(payload)
                 if opcode == CLOSE:
-                    told.code = int.from_bytes(payload[:2])
-        return told
+                    output.code = int.from_bytes(payload[:2])
+        return output
 
     def _frame(self) -> tuple[int, bytes]:
         first, size = self._exactly(2)

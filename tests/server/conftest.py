@@ -1,4 +1,4 @@
-"""Fixtures for tests of the server: one that a module shares, and names nobody else has."""
+"""Fixtures for tests of the server: one server per module, and unique names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bans, disabled accounts, revoked devices and roles act at once, on whatever is under way."""
+"""Bans, disabled accounts, revoked devices and roles act at once, also on pending commands."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from chat.protocol.frames import (
     Ok,
     Page,
 )
-from tests.serving import PATIENCE, ChatServer, Peer
+from tests.serving import PATIENCE, ChatServer, ConnectionOver, Peer
 
 FAST = ("--limits.rate", "100000", "--limits.burst", "100000")
 PROXY = ("--trusted-proxy", "127.0.0.1", "--exempt-address", "127.0.0.0/8,203.0.113.0/24")
@@ -51,10 +51,10 @@ def behind(*hops: str) -> dict[str, Any]:
 
 @asynccontextmanager
 async def admin(server: ChatServer, name: str = "alice", **options: Any) -> AsyncIterator[Peer]:
-    """Sign in under a new name, which becomes an admin."""
+    """Sign in with a new name, and make it an admin."""
     async with Peer.signed_in(server.url, name, **options) as peer:
         await administer(server, "user", "role", name, "admin")
-        await peer.next(Account, lambda told: told.account.role == "admin")
+        await peer.next(Account, lambda notice: notice.account.role == "admin")
         yield peer
 
 
@@ -66,7 +66,7 @@ async def administer(server: ChatServer, *arguments: str) -> str:
 
 
 async def ended_with(peer: Peer, code: CloseCode, error: str) -> None:
-    """Check that the session ends with `code`, after an error that says why."""
+    """Check that the session ends with `code`, after an error with the reason."""
     assert await peer.close_code() == code
     assert error in [each.code for each in peer.kept(ErrorFrame)]
 
@@ -81,13 +81,15 @@ class TestCommandLine:
         async with Peer.signed_in(server.url, "bob") as bob, Peer.connect(server.url) as phone:
             code = (await administer(server, "link", "bob")).strip()
             await phone.hello("bob", link=code, device="phone")
-            told = await bob.next(Account)
-            assert told.device is not None
-            await administer(server, "user", "revoke", "bob", str(told.device.id))
+            notice = await bob.next(Account)
+            assert notice.device is not None
+            await administer(server, "user", "revoke", "bob", str(notice.device.id))
             await ended_with(phone, CloseCode.REVOKED, "revoked")
             await bob.say("still here")
 
-    async def test_a_password_is_removed_and_told_to_all_sessions(self, server: ChatServer) -> None:
+    async def test_all_sessions_are_notified_of_a_removed_password(
+        self, server: ChatServer
+    ) -> None:
         async with Peer.signed_in(server.url, "bob") as bob, Peer.connect(server.url) as phone:
             code = (await administer(server, "link", "bob")).strip()
             await phone.hello("bob", link=code, device="phone")
@@ -97,9 +99,9 @@ class TestCommandLine:
             assert not (await phone.next(Account)).password_changed
             await administer(server, "user", "password", "bob", "--remove")
             for peer in (bob, phone):
-                told = await peer.next(Account)
-                assert told.password_changed
-                assert not told.account.has_password
+                notice = await peer.next(Account)
+                assert notice.password_changed
+                assert not notice.account.has_password
         assert "password_removed" in await administer(server, "audit", "--limit", "1")
 
     async def test_a_ban_ends_sessions_and_is_lifted(self, server: ChatServer) -> None:
@@ -110,14 +112,14 @@ class TestCommandLine:
         async with Peer.signed_in(server.url, "bob", bob.token):
             pass
 
-    async def test_a_new_token_is_told_to_the_other_devices(self, server: ChatServer) -> None:
+    async def test_other_devices_are_notified_of_a_new_token(self, server: ChatServer) -> None:
         async with Peer.signed_in(server.url, "bob") as bob:
             await administer(server, "token", "bob", "--label", "robot")
-            told = await bob.next(Account)
-            assert told.device is not None
-            assert told.device.label == "robot"
+            notice = await bob.next(Account)
+            assert notice.device is not None
+            assert notice.device.label == "robot"
 
-    async def test_commands_in_a_loop_disturb_nobody(
+    async def test_commands_in_a_loop_do_not_slow_others_down(
         self, start_server: Callable[..., ChatServer]
     ) -> None:
         server = start_server(*FAST)
@@ -143,7 +145,7 @@ class TestCommandLine:
 
 
 class TestAtOnce:
-    async def test_in_the_middle_of_a_queue_of_commands(
+    async def test_a_ban_acts_in_the_middle_of_a_queue_of_commands(
         self, start_server: Callable[..., ChatServer]
     ) -> None:
         server = start_server(*FAST)
@@ -177,7 +179,9 @@ class TestAtOnce:
                 assert await again.close_code() == CloseCode.BANNED
                 assert len(again.received) == 1
 
-    async def test_a_role_taken_away_between_two_commands(self, server: ChatServer) -> None:
+    async def test_a_role_removed_between_two_commands_is_no_longer_used(
+        self, server: ChatServer
+    ) -> None:
         async with admin(server) as alice, admin(server, "bob") as bob:
             await alice.call(AccountCommand(name="bob", role="member"), Account)
             for command in (Ban(name="alice"), CreateInvitation(), ReadAudit()):
@@ -199,6 +203,24 @@ class TestAtOnce:
         listed = await administer(server, "user", "list")
         assert sum(" admin " in line for line in listed.splitlines()) == 1
 
+    async def test_admins_demoted_from_two_sides_at_once_leave_one(
+        self, server: ChatServer
+    ) -> None:
+        async with admin(server) as alice, admin(server, "bob"):
+            demoting = asyncio.gather(
+                asyncio.to_thread(server.administer, "user", "role", "alice", "member"),
+                asyncio.to_thread(server.administer, "user", "disable", "alice"),
+            )
+            command_id = await alice.post(AccountCommand(name="bob", role="member"))
+            await demoting
+            with suppress(ConnectionOver):
+                await alice.until(
+                    lambda: any(getattr(each, "id", None) == command_id for each in alice.received),
+                    "an answer",
+                )
+        listed = await administer(server, "user", "list")
+        assert sum(" admin " in line and " active " in line for line in listed.splitlines()) == 1
+
     async def test_the_last_admin_stays(self, server: ChatServer) -> None:
         async with admin(server) as alice:
             for fields in ({"role": "member"}, {"disabled": True}):
@@ -211,7 +233,9 @@ class TestAtOnce:
                 assert refused.returncode == 1
                 assert "last admin" in refused.stderr
 
-    async def test_while_the_disk_fails_nothing_is_allowed(self, server: ChatServer) -> None:
+    async def test_administration_and_sign_ins_are_unavailable_while_the_disk_fails(
+        self, server: ChatServer
+    ) -> None:
         async with AsyncExitStack() as stack:
             alice = await stack.enter_async_context(admin(server))
             bob = await stack.enter_async_context(Peer.signed_in(server.url, "bob"))
@@ -235,7 +259,9 @@ class TestNetworks:
     def proxied(self, start_server: Callable[..., ChatServer]) -> ChatServer:
         return start_server(*PROXY, *FAST)
 
-    async def test_a_banned_network_is_out_and_others_stay(self, proxied: ChatServer) -> None:
+    async def test_a_ban_of_a_network_ends_its_sessions_and_no_others(
+        self, proxied: ChatServer
+    ) -> None:
         near, same, far = behind("203.0.113.7"), behind("203.0.113.9"), behind("198.51.100.1")
         async with (
             admin(proxied, **far) as alice,
@@ -256,7 +282,7 @@ class TestNetworks:
                 pass
 
     @pytest.mark.parametrize("path", ["/echo", "/counter"])
-    async def test_endpoints_without_a_session_are_out_too(
+    async def test_a_ban_also_closes_the_raw_endpoints(
         self, proxied: ChatServer, path: str
     ) -> None:
         options = {"proxy": None, **behind("203.0.113.7")}
@@ -275,15 +301,13 @@ class TestNetworks:
         async with Peer.signed_in(proxied.url, "bob", **behind("203.0.113.8")):
             pass
 
-    async def test_a_lying_header_changes_nothing(self, proxied: ChatServer) -> None:
+    async def test_a_forged_header_has_no_effect(self, proxied: ChatServer) -> None:
         await administer(proxied, "ban", "203.0.113.7")
-        lie = behind("198.51.100.1", "203.0.113.7", "127.0.0.1")  # the proxy appends what it saw
+        lie = behind("198.51.100.1", "203.0.113.7", "127.0.0.1")  # the proxy appends the address
         async with Peer.connect(proxied.url, **lie) as peer:
             assert await peer.close_code() == CloseCode.BANNED
 
-    async def test_without_a_declared_proxy_the_header_is_no_address(
-        self, server: ChatServer
-    ) -> None:
+    async def test_without_a_declared_proxy_the_header_is_ignored(self, server: ChatServer) -> None:
         await administer(server, "ban", "203.0.113.7")
         async with Peer.signed_in(server.url, "bob", **behind("203.0.113.7")):
             pass
@@ -292,7 +316,7 @@ class TestNetworks:
         async with Peer.connect(server.url, **elsewhere) as peer:
             assert await peer.close_code() == CloseCode.BANNED
 
-    async def test_nobody_slips_in_during_the_ban(self, proxied: ChatServer) -> None:
+    async def test_no_sign_in_survives_a_concurrent_ban(self, proxied: ChatServer) -> None:
         async def sign_in(number: int) -> int | None:
             async with Peer.connect(proxied.url, **behind(f"203.0.113.{number}")) as peer:
                 with suppress(ConnectionClosed):  # the handshake was refused
@@ -333,7 +357,9 @@ async def test_no_secret_is_written_anywhere(
             async with Peer.connect(server.url) as eve:
                 await eve.call(Hello(v=1, name="bob", **fields), ErrorFrame)
         await alice.settle()
-        written = [file.read_bytes() for file in server.data.iterdir()]  # with the write-ahead log
+        written = [
+            file.read_bytes() for file in server.data.iterdir()
+        ]  # including the write-ahead log
         audit = await administer(server, "audit")
     server.stop()
     written += [file.read_bytes() for file in server.data.iterdir()]
@@ -348,7 +374,7 @@ async def test_no_secret_is_written_anywhere(
 
 @pytest.mark.feature("server.passwords")
 @pytest.mark.parametrize("addresses", [40, 200])
-async def test_a_flood_of_wrong_passwords_delays_nobody(
+async def test_a_flood_of_wrong_passwords_does_not_delay_others(
     start_server: Callable[..., ChatServer], addresses: int
 ) -> None:
     server = start_server(*PROXY, *FAST)

@@ -1,4 +1,4 @@
-"""What `chat-server` prints at its start."""
+"""The output of `chat-server` at its start."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def banner(tmp_path: Path, *flags: str) -> str:
         return server.text
 
 
-def test_a_private_server_says_how_to_connect(tmp_path: Path) -> None:
-    told = banner(tmp_path)
-    assert "open to" not in told
-    assert "sign-up" not in told
-    assert "encrypted" not in told
-    assert f"data       {tmp_path / 'data' / 'chat.db'}" in told
+def test_a_private_server_prints_how_to_connect(tmp_path: Path) -> None:
+    printed = banner(tmp_path)
+    assert "open to" not in printed
+    assert "sign-up" not in printed
+    assert "encrypted" not in printed
+    assert f"data       {tmp_path / 'data' / 'chat.db'}" in printed
 
 
 def open_banner(tmp_path: Path, *flags: str) -> str:
@@ -32,25 +32,25 @@ def open_banner(tmp_path: Path, *flags: str) -> str:
         server.command(*place), stdout=subprocess.PIPE, text=True, env=server.environment()
     ) as process:
         assert process.stdout is not None
-        told = ""
-        while "stop " not in told and (line := process.stdout.readline()):
-            told += line
+        printed = ""
+        while "stop " not in printed and (line := process.stdout.readline()):
+            printed += line
         process.terminate()
-    return told
+    return printed
 
 
 def test_an_open_server_prints_addresses_that_others_can_use_and_what_is_open(
     tmp_path: Path,
 ) -> None:
-    told = open_banner(tmp_path)
-    assert "0.0.0.0" not in told
-    assert "connect    chat-client --name YOU --url ws://" in told
-    (open_to,) = (line for line in told.splitlines() if "open to" in line)
+    printed = open_banner(tmp_path)
+    assert "0.0.0.0" not in printed
+    assert "connect    chat-client --name YOU --url ws://" in printed
+    (open_to,) = (line for line in printed.splitlines() if "open to" in line)
     assert "--host 127.0.0.1" in open_to
-    (encrypted,) = (line for line in told.splitlines() if "encrypted" in line)
+    (encrypted,) = (line for line in printed.splitlines() if "encrypted" in line)
     assert "--tls-cert FILE --tls-key FILE" in encrypted
-    assert "sign-up    open: everyone can take a new name, and another one after a ban\n" in told
-    assert "--registration invite" in told
+    assert "sign-up    open: everyone can take a new name, and another one after a ban\n" in printed
+    assert "--registration invite" in printed
 
 
 @pytest.mark.parametrize(
@@ -66,5 +66,5 @@ def test_the_banner_says_who_can_sign_up(tmp_path: Path, registration: str, line
 
 
 def test_behind_a_proxy_the_public_address_is_the_one_to_connect_to(tmp_path: Path) -> None:
-    told = banner(tmp_path, "--public-url", "wss://chat.example.org/chat/")
-    assert "chat-client --name YOU --url wss://chat.example.org/chat/\n" in told
+    printed = banner(tmp_path, "--public-url", "wss://chat.example.org/chat/")
+    assert "chat-client --name YOU --url wss://chat.example.org/chat/\n" in printed

@@ -81,14 +81,14 @@ def test_limits_as_one_json_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "CHAT_LIMITS: 'txt'" in refused()
 
 
-def test_a_wrong_variable_is_named_and_not_the_flag(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_names_the_variable_and_not_the_flag(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHAT_PORT", "tcp://10.0.0.1:3000")
     message = refused()
     assert message.startswith("CHAT_PORT 'tcp://10.0.0.1:3000': must be a whole number")
     assert "Kubernetes" in message
 
 
-def test_variables_that_kubernetes_makes_are_left_alone(
+def test_variables_that_kubernetes_sets_are_ignored(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for variable in (
@@ -101,7 +101,7 @@ def test_variables_that_kubernetes_makes_are_left_alone(
     assert capsys.readouterr().err == ""
 
 
-def test_a_misspelled_variable_is_told(
+def test_a_misspelled_variable_is_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("CHAT_PROT", "1")
@@ -118,7 +118,7 @@ def test_keys_of_the_file_have_dashes_or_underscores(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reason"),
     [
         (
             'allow-origins = ["https://x.org"]',
@@ -138,10 +138,10 @@ def test_keys_of_the_file_have_dashes_or_underscores(key: str) -> None:
         ("= 1", "cannot read"),
     ],
 )
-def test_a_slip_in_the_file_names_key_and_file(text: str, told: str) -> None:
+def test_an_error_in_the_file_names_key_and_file(text: str, reason: str) -> None:
     write_file(text)
     message = refused()
-    assert told in message
+    assert reason in message
     assert str(config_file()) in message
 
 
@@ -176,16 +176,16 @@ def test_absurd_numbers_are_refused(flag: str, value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "reason"),
     [
         ("port = [1]", "port in {} [1]: must be a whole number"),
         ("port = true", "port in {} true: must be a number"),
         ('server_name = ["a"]', 'server_name in {} ["a"]: must be text'),
     ],
 )
-def test_a_wrong_value_of_the_file_is_quoted_as_it_is_written_there(line: str, told: str) -> None:
+def test_a_wrong_value_of_the_file_is_quoted_as_it_is_written_there(line: str, reason: str) -> None:
     write_file(line)
-    assert refused().startswith(told.format(config_file()))
+    assert refused().startswith(reason.format(config_file()))
 
 
 def test_zero_is_refused_where_it_means_nothing() -> None:
@@ -194,7 +194,7 @@ def test_zero_is_refused_where_it_means_nothing() -> None:
     settings("--port=0", "--reconnect-window=0", "--resume-window=0")
 
 
-def test_a_text_that_no_frame_can_carry_is_refused_with_the_figures() -> None:
+def test_a_text_limit_that_no_frame_can_carry_is_refused() -> None:
     message = refused("--limits.text", "70000")
     for part in ("--limits.text", "70,000", "71,024", "--limits.frame", "65,536", "64,512"):
         assert part in message
@@ -205,7 +205,7 @@ def test_a_text_that_no_frame_can_carry_is_refused_with_the_figures() -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "reason"),
     [
         (["--prot", "5"], "did you mean --port?"),
         (["bakcup"], "did you mean backup?"),
@@ -226,8 +226,8 @@ def test_a_text_that_no_frame_can_carry_is_refused_with_the_figures() -> None:
         (["--port"], "expected one argument"),
     ],
 )
-def test_a_wrong_flag_is_reported_in_one_line(flags: list[str], told: str) -> None:
-    assert told in refused(*flags)
+def test_a_wrong_flag_is_reported_in_one_line(flags: list[str], reason: str) -> None:
+    assert reason in refused(*flags)
 
 
 @pytest.mark.parametrize(
@@ -248,22 +248,22 @@ def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 
 @pytest.mark.parametrize("command", ["", "backup", "token"])
-def test_help_speaks_of_values_and_not_of_types(
-    capsys: pytest.CaptureFixture[str], command: str
-) -> None:
+def test_help_names_values_and_not_types(capsys: pytest.CaptureFixture[str], command: str) -> None:
     from chat.server.cli import main
 
     with pytest.raises(SystemExit) as ended:
         main([*command.split(), "--help"])
     assert ended.value.code == 0
-    told = capsys.readouterr().out
-    assert "FOLDER" in told
-    assert not re.search(r"list\[|\b(int|float|str|Path|None)\b|\[\]|IPv\dNetwork", told), told
+    printed = capsys.readouterr().out
+    assert "FOLDER" in printed
+    assert not re.search(r"list\[|\b(int|float|str|Path|None)\b|\[\]|IPv\dNetwork", printed), (
+        printed
+    )
     if not command:
         for metavar in ("ADDRESS", "FILE", "NETWORK", "SECONDS", "PORT", "ORIGIN", "BYTES"):
-            assert f" {metavar}" in told
+            assert f" {metavar}" in printed
         for name in ("backup", "restore", "check", "reindex", "token", "schema"):
-            assert re.search(rf"^  {name} ", told, re.MULTILINE)
+            assert re.search(rf"^  {name} ", printed, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

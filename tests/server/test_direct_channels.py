@@ -88,21 +88,21 @@ async def test_hidden_direct_channel_returns_with_the_next_message(
                 epoch = (await device.next(Joined)).epoch
             await bob.call(Prefer(channel=channel, hidden=True))
             for device in (bob, phone):
-                told = await device.next(Preferences)
-                assert (told.channel, told.hidden) == (channel, True)
+                frame = await device.next(Preferences)
+                assert (frame.channel, frame.hidden) == (channel, True)
             reaction = React(channel=channel, seq=1, emoji="+1")
-            await alice.call(reaction)  # it is no message
+            await alice.call(reaction)  # not a message
             await phone.settle()
             assert not [event for event in phone.kept(Event) if event.kind == "react"]
         async with Peer.connect(shared.url) as phone:
-            position = ResumeFrom(epoch=epoch, after=1)  # of before it was hidden
+            position = ResumeFrom(epoch=epoch, after=1)  # from before it was hidden
             welcome = await phone.hello(b, bob.token, {channel: position})
             assert channel not in [each.channel for each in welcome.channels]
             await phone.settle()
             assert not phone.kept(Joined)
             await alice.say("please", channel)
             for device in (bob, phone):
-                # The reading for its stale position may end only now, and come first.
+                # The read for its outdated position may end only now, and its answer arrive first.
                 await device.next(
                     Joined, lambda frame: "please" in [item.text for item in frame.items]
                 )

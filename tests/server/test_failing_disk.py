@@ -1,8 +1,8 @@
-"""A disk that takes no writes: refused at once and retryable, nothing lost, and over by itself.
+"""A disk that refuses writes: clients get a retryable error, nothing is lost, and it recovers.
 
-The faults are the system's own, on a real server process: a full file system, a limit on the size
-of files, another program that holds the database's lock, and system calls that fail (strace makes
-them).
+The faults are real faults of the system, on a real server process: a full file system, a limit on
+the size of files, another program that holds the database's lock, and system calls that fail
+(strace injects them).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from chat.protocol.frames import ErrorFrame, Ok, Page, Welcome
 from tests.serving import ChatServer, Peer, eventually
 
 RETRIES = 20
-"""Messages that are refused, to see that the log does not grow with them."""
+"""Refused messages, to check that they do not grow the log."""
 _FSIZE = resource.RLIMIT_FSIZE
 
 
@@ -42,13 +42,13 @@ def full_file_system(server: ChatServer) -> Iterator[None]:
                     pass
             except OSError:
                 continue
-    yield  # a failed test takes the file system away with all that is in it
+    yield  # after a failed test, the file system is removed with its content
     ballast.unlink()
 
 
 @contextmanager
 def limit_on_files(server: ChatServer) -> Iterator[None]:
-    """Let no file of the server grow."""
+    """Prevent all files of the server from growing."""
     _, hard = resource.prlimit(server.pid, _FSIZE)
     resource.prlimit(server.pid, _FSIZE, (1, hard))
     yield
@@ -66,7 +66,7 @@ def lock_of_another_program(server: ChatServer) -> Iterator[None]:
 
 @contextmanager
 def failing_calls(server: ChatServer, call: str, error: str) -> Iterator[None]:
-    """Have every system call of this name fail."""
+    """Let every system call of this name fail."""
     inject = ("-e", f"trace={call}", "-e", f"inject={call}:error={error}")
     with subprocess.Popen(
         ["strace", "-f", "-p", str(server.pid), *inject],
@@ -75,8 +75,8 @@ def failing_calls(server: ChatServer, call: str, error: str) -> Iterator[None]:
     ) as tracer:
         try:
             assert tracer.stderr is not None
-            told = tracer.stderr.readline()
-            assert "attached" in told, told
+            reported = tracer.stderr.readline()
+            assert "attached" in reported, reported
             eventually(lambda: _is_traced(server.pid), "every thread is traced")
             yield
         finally:
@@ -100,7 +100,7 @@ FAULTS: dict[str, Callable[[ChatServer], AbstractContextManager[None]]] = {
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Return a folder on a file system of its own, of a few megabytes."""
+    """Return a folder on its own small file system."""
     if os.geteuid() != 0:
         pytest.skip("only root may mount")
     folder = tmp_path / "disk"
@@ -112,7 +112,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture(params=FAULTS)
 def fault(request: pytest.FixtureRequest) -> str:
-    """Return what is wrong with the disk."""
+    """Return the fault of the disk."""
     return str(request.param)
 
 
@@ -120,7 +120,7 @@ def fault(request: pytest.FixtureRequest) -> str:
 def failing(
     fault: str, start_server: Callable[..., ChatServer], request: pytest.FixtureRequest
 ) -> ChatServer:
-    """Return a running server whose disk is still in order."""
+    """Return a running server whose disk still works."""
     data = None
     if fault == "full file system":
         data = request.getfixturevalue("small_disk") / "data"
@@ -128,7 +128,7 @@ def failing(
 
 
 async def refused(peer: Peer, *commands: Command) -> None:
-    """Send commands; each must be refused as unavailable, to be sent again."""
+    """Send commands; each must be refused as unavailable and retryable."""
     wanted = [await peer.post(command) for command in commands]
     for _ in commands:
         error = await peer.next(ErrorFrame, lambda frame: frame.id in wanted)
@@ -139,11 +139,11 @@ async def refused(peer: Peer, *commands: Command) -> None:
 
 
 def is_well(server: ChatServer) -> bool:
-    """Whether `/healthz` says so; if it does not, it must say why."""
+    """Whether `/healthz` reports success; if it does not, it must give the reason."""
     status, body = server.get("/healthz")
     assert status in (200, 503)
-    told = json.loads(body)
-    assert (status == 200) == (told["status"] == "ok") == ("reason" not in told)
+    reported = json.loads(body)
+    assert (status == 200) == (reported["status"] == "ok") == ("reason" not in reported)
     return status == 200
 
 
@@ -157,7 +157,7 @@ async def log_of(peer: Peer) -> list[str]:
     1,
     fault="full, limited, locked, read-only and unsyncable disk under a running server",
     result="`unavailable` with `retry_after`; reads continue; it recovers by itself; "
-    "acknowledged is there, once",
+    "acknowledged messages are stored, once",
 )
 async def test_failing_disk_refuses_writes_and_loses_nothing(
     failing: ChatServer, fault: str
@@ -175,7 +175,7 @@ async def test_failing_disk_refuses_writes_and_loses_nothing(
         assert first.seq is not None
         assert gone.seq is not None
         await alice.call(Delete(channel="#room", seq=gone.seq))
-        wal = server.data / "chat.db-wal"  # emptied after a deletion: no room is left in it
+        wal = server.data / "chat.db-wal"  # truncated after a deletion: no space is left in it
         await asyncio.to_thread(eventually, lambda: wal.stat().st_size == 0, "the log is emptied")
         sends = [Send(channel="#room", text=f"n {n}", cid=f"c{n}") for n in range(RETRIES)]
         with FAULTS[fault](server):
@@ -206,10 +206,10 @@ async def test_failing_disk_refuses_writes_and_loses_nothing(
         assert await log_of(alice) == ["first", *(f"n {n}" for n in range(RETRIES))]
         for send in sends:
             assert (await alice.call(send)).duplicate
-    told = [line for line in server.output if "chat.store.write.writer" in line]
-    assert len(told) == 1, told
-    assert "safe" in told[0]
-    assert "by itself" in told[0]
+    reported = [line for line in server.output if "chat.store.write.writer" in line]
+    assert len(reported) == 1, reported
+    assert "safe" in reported[0]
+    assert "by itself" in reported[0]
 
 
 if sys.platform != "linux":

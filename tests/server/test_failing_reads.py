@@ -39,11 +39,11 @@ async def test_sql_error_in_a_read_is_logged_and_answered_as_internal(server: Ch
         server.wait_for_line("internal error while reading the store")
         server.wait_for_line("Traceback")
         server.wait_for_line("no such table: members")
-        eventually(is_ill(server, "no such table: members"), "/healthz tells of it")
+        eventually(is_ill(server, "no such table: members"), "/healthz reports the fault")
         await alice.call(Ping())
         change(server, "ALTER TABLE away RENAME TO members")
         await alice.call(Who(channel="#tea"), Members)
-        eventually(lambda: server.get("/healthz")[0] == 200, "/healthz is well again")
+        eventually(lambda: server.get("/healthz")[0] == 200, "/healthz reports no fault")
 
 
 async def test_sql_error_in_a_write_is_logged_and_answered_as_internal(server: ChatServer) -> None:
@@ -87,7 +87,7 @@ async def test_damaged_pages_are_answered_as_unavailable_and_reported_by_healthz
             file.write(os.urandom(size // 3))
         refused = await alice.call(History(channel="#tea", before=200, limit=100), ErrorFrame)
         assert (refused.code, refused.retryable) == ("unavailable", True)
-        eventually(is_ill(server, "malformed"), "/healthz tells of it")
+        eventually(is_ill(server, "malformed"), "/healthz reports the fault")
         server.wait_for_line(f"cannot read {database}: database disk image is malformed")
         assert "Traceback" not in server.text
 
@@ -97,10 +97,10 @@ async def test_removed_database_is_reported_by_healthz(server: ChatServer) -> No
     database.rename(server.data / "elsewhere.db")
     async with Peer.connect(server.url) as peer:
         await peer.send_raw('{"type": "hello", "v": 1, "name": "bob"}')
-    eventually(is_ill(server, "removed or replaced"), "/healthz tells of it")
+    eventually(is_ill(server, "removed or replaced"), "/healthz reports the fault")
     assert not database.exists()
     (server.data / "elsewhere.db").rename(database)
-    eventually(lambda: server.get("/healthz")[0] == 200, "/healthz is well again")
+    eventually(lambda: server.get("/healthz")[0] == 200, "/healthz reports no fault")
 
 
 async def test_file_modes_do_not_affect_an_open_database(server: ChatServer) -> None:

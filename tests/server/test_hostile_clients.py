@@ -35,13 +35,13 @@ from tests.server.byhand import (
 from tests.serving import PATIENCE, ChatServer, Peer
 
 FRAME = 1 << 18
-"""Bytes of one frame: room for what is 100,000 levels deep."""
+"""Bytes of one frame: enough for 100,000 levels of nesting."""
 FLAGS = (
     *("--limits.frame", str(FRAME), "--close-timeout", "0.5", "--write-timeout", "60"),
     *("--limits.rate", "100000", "--limits.burst", "100000"),
 )
 ROUNDS = 5
-"""How often each load is met at most, until a round is not disturbed."""
+"""Maximum rounds of each load, until one is not disturbed by the machine."""
 DEEP = 100_000
 HUGE = 100 << 20
 PROTOCOL_ERROR, INVALID, TOO_BIG = 1002, 1007, 1009
@@ -51,7 +51,7 @@ Load = Callable[[], object]
 
 
 def once(data: bytes) -> Bytes:
-    """Send one thing."""
+    """Return an attack that sends `data` once."""
     return lambda: iter([data])
 
 
@@ -61,18 +61,18 @@ def text(payload: str) -> Bytes:
 
 
 def send(value: str) -> Bytes:
-    """Send a text whose field `text` is this piece of JSON."""
+    """Send a text command whose field `text` is this JSON."""
     return text(f'{{"type":"send","channel":"#general","text":{value}}}')
 
 
 def mark(value: str) -> Bytes:
-    """Send a number, written like this."""
+    """Send a number in this notation."""
     return text(f'{{"type":"mark","channel":"#general","seq":{value}}}')
 
 
 def hundred_megabytes() -> Iterator[bytes]:
-    """Claim 100 MB, and deliver as much of it as is taken."""
-    yield frame(TEXT, b"", told=HUGE)
+    """Announce 100 MB, and send as much of it as is accepted."""
+    yield frame(TEXT, b"", length=HUGE)
     yield from itertools.repeat(bytes(1 << 16), HUGE >> 16)
 
 
@@ -82,7 +82,9 @@ def fragments(size: int) -> Bytes:
     def endless() -> Iterator[bytes]:
         yield frame(TEXT, "{", fin=False)
         one = frame(CONTINUE, b" " * size, fin=False)
-        many = one * (1 + (1 << 16) // len(one))  # at once, so that this process is no bottleneck
+        many = one * (
+            1 + (1 << 16) // len(one)
+        )  # in one piece, so that this process is no bottleneck
         yield from itertools.repeat(many, HUGE // len(many))
 
     return endless
@@ -90,14 +92,14 @@ def fragments(size: int) -> Bytes:
 
 @cache
 def squeezed() -> bytes:
-    """Return 100 KB that permessage-deflate would make 100 MB of (RFC 7692)."""
+    """Return a small text that permessage-deflate would expand to 100 MB (RFC 7692)."""
     squeeze = zlib.compressobj(wbits=-15)
     parts = [squeeze.compress(bytes(1 << 20)) for _ in range(HUGE >> 20)]
     return b"".join([*parts, squeeze.flush(zlib.Z_SYNC_FLUSH)])
 
 
 def bomb() -> Iterator[bytes]:
-    """Send what takes much more room than it seems to."""
+    """Send data that would take much more memory than it seems to."""
     yield frame(TEXT, squeezed().removesuffix(b"\x00\x00\xff\xff"), rsv=4)
 
 
@@ -124,7 +126,7 @@ ANSWERED: dict[str, tuple[Bytes, str]] = {
     "bytes": (once(frame(BINARY, b"\x00" * 1_000)), "malformed"),
     "a second hello": (text('{"type":"hello","v":1,"name":"other"}'), "already_signed_in"),
 }
-"""What is answered with an error of this code, and does not end the connection."""
+"""Inputs that are answered with an error of this code; the connection stays open."""
 
 CLOSED: dict[str, tuple[Bytes, int]] = {
     "invalid UTF-8": (once(frame(TEXT, b"\xff\xfe")), INVALID),
@@ -134,7 +136,7 @@ CLOSED: dict[str, tuple[Bytes, int]] = {
         INVALID,
     ),
     "100 MB": (hundred_megabytes, TOO_BIG),
-    "2^62 bytes": (once(frame(TEXT, b"", told=1 << 62)), TOO_BIG),
+    "2^62 bytes": (once(frame(TEXT, b"", length=1 << 62)), TOO_BIG),
     "endless empty fragments": (fragments(0), TOO_BIG),
     "endless large fragments": (fragments(60_000), TOO_BIG),
     "a compression bomb": (bomb, PROTOCOL_ERROR),
@@ -152,7 +154,7 @@ CLOSED: dict[str, tuple[Bytes, int]] = {
         PROTOCOL_ERROR,
     ),
 }
-"""What ends the connection with this close code."""
+"""Inputs that end the connection with this close code."""
 
 AT_THE_DOOR: dict[str, bytes] = {
     "a TLS handshake": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(600),
@@ -164,20 +166,20 @@ AT_THE_DOOR: dict[str, bytes] = {
     "another version": request().replace(b"Version: 13", b"Version: 7"),
     "no key": request().replace(b"Sec-WebSocket-Key: ", b"X-Key: "),
 }
-"""What is no handshake."""
+"""Invalid handshakes."""
 
 _names = itertools.count()
 
 
 @pytest.fixture(scope="module")
 def tried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChatServer]:
-    """Return a server for all tests of this module; at their end it must be as it was."""
+    """Return a server for all tests of this module; at their end it must hold no resources."""
     with unharmed(tmp_path_factory.mktemp("tried") / "data", *FLAGS) as server:
         yield server
 
 
 def answers(server: ChatServer, attack: Bytes) -> dict[str, Any] | int | None:
-    """Sign in and send; return the error, or the close code, that comes."""
+    """Sign in and send; return the error or the close code of the server."""
     with ByHand.connected(server) as client:
         client.hello(f"eve{next(_names)}")
         for data in attack():
@@ -186,7 +188,7 @@ def answers(server: ChatServer, attack: Bytes) -> dict[str, Any] | int | None:
         found = client.answer("error")
         if isinstance(found, dict):
             client.send(frame(TEXT, '{"type":"ping","id":"still there"}'))
-            assert client.told("ok")["id"] == "still there"
+            assert client.expect("ok")["id"] == "still there"
         return found
 
 
@@ -202,7 +204,7 @@ def test_answerable_frames_get_a_typed_error(tried: ChatServer, what: str) -> No
 @pytest.mark.parametrize("what", CLOSED)
 def test_protocol_violations_are_closed_with_their_code(tried: ChatServer, what: str) -> None:
     attack, code = CLOSED[what]
-    # Who goes on sending into a close may lose its code on the way: TCP cuts what is unread.
+    # A client that keeps sending after a close may lose the code: TCP drops unread data.
     assert answers(tried, attack) in ((code, None) if attack is hundred_megabytes else (code,))
 
 
@@ -212,7 +214,7 @@ def test_invalid_handshakes_are_refused(tried: ChatServer, what: str) -> None:
 
 
 def knocks(server: ChatServer, data: bytes) -> bytes:
-    """Send something instead of a handshake; return what is answered before the end."""
+    """Send data instead of a handshake; return the server's answer."""
     with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as raw:
         try:
             raw.sendall(data)
@@ -226,7 +228,7 @@ def test_commands_before_hello_are_refused_one_by_one(tried: ChatServer) -> None
     with ByHand.connected(tried) as client:
         for command in ("ping", "channels", "who", "send", "history", "mark"):
             client.send(frame(TEXT, json.dumps({"type": command, "channel": "#general"})))
-        codes = {client.told("error")["code"] for _ in range(6)}
+        codes = {client.expect("error")["code"] for _ in range(6)}
         assert codes == {"not_signed_in", "invalid"}
         client.hello(f"eve{next(_names)}")
 
@@ -240,7 +242,7 @@ def test_compression_is_never_negotiated(tried: ChatServer) -> None:
 
 
 def damaged(chance: random.Random) -> bytes:
-    """Return a command of which some bytes are others; sometimes its frame is as well."""
+    """Return a command with some changed bytes; sometimes its frame is damaged as well."""
     command = chance.choice(
         [
             Hello(v=1, name="eve"),
@@ -284,9 +286,7 @@ async def test_hostile_clients_do_not_slow_others_down(
 ) -> None:
     server = start_server(*FLAGS)
     attacks = [attack for attack, _ in (*ANSWERED.values(), *CLOSED.values())]
-    loads: list[
-        tuple[Load, Load]
-    ] = [  # tried once before, so that all that is loaded or cached is so
+    loads: list[tuple[Load, Load]] = [  # once before, so that everything is loaded and cached
         (partial(commands, server, volume_of(server, attack)), partial(answers, server, attack))
         for attack in attacks
     ]
@@ -304,13 +304,13 @@ async def test_hostile_clients_do_not_slow_others_down(
                 waits.note(number, *[await longest_wait(alice, b, load) for load in pair])
             if waits.are_unmoved:
                 break
-        assert waits.are_unmoved, waits.told()
+        assert waits.are_unmoved, waits.figures()
         assert peak(server) - occupied < 32 * FRAME
     assert "Traceback" not in server.text
 
 
 def volume_of(server: ChatServer, attack: Bytes) -> int:
-    """Attack; return how many bytes that took."""
+    """Attack; return the number of bytes sent."""
     sizes: list[int] = []
 
     def noted() -> Iterator[bytes]:
@@ -323,17 +323,17 @@ def volume_of(server: ChatServer, attack: Bytes) -> int:
 
 
 def commands(server: ChatServer, volume: int) -> None:
-    """Sign in and send as many bytes in commands that are in order; see all of them answered."""
+    """Sign in, send as many bytes in valid commands, and wait for all answers."""
     sizes = [FRAME // 2] * (volume // (FRAME // 2)) + [volume % (FRAME // 2)]
     with ByHand.connected(server) as client:
         client.hello(f"eve{next(_names)}")
         for size in sizes:
             client.send(frame(TEXT, '{"type":"ping"'.ljust(size) + "}"))
-            client.told("ok")
+            client.expect("ok")
 
 
 async def longest_wait(speaker: Peer, listener: Peer, load: Load) -> float:
-    """Have two talk while there is a load; return how long one at most waited for the other."""
+    """Let two users talk under a load; return the longest time that one waited for the other."""
     loading = asyncio.create_task(asyncio.to_thread(load))
     longest = 0.0
     while not loading.done():
@@ -343,14 +343,14 @@ async def longest_wait(speaker: Peer, listener: Peer, load: Load) -> float:
 
 
 def peak(server: ChatServer) -> int:
-    """Return the most bytes of memory that the server ever occupied."""
+    """Return the peak memory of the server in bytes."""
     found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{server.pid}/status").read_text())
     assert found is not None
     return int(found[1]) * 1024
 
 
 async def round_trip(speaker: Peer, listener: Peer) -> float:
-    """Return the seconds from saying something to another's hearing it."""
+    """Return the seconds from sending a message until another user receives it."""
     began = time.perf_counter()
     said = await speaker.say("x")
     await listener.next(Event, lambda event: event.seq == said.seq)

@@ -49,8 +49,8 @@ async def test_an_unknown_websocket_path_is_not_found(shared: ChatServer) -> Non
 async def test_handshake_answer_has_the_server_id(shared: ChatServer) -> None:
     async with Peer.connect(shared.url) as peer:
         assert peer.socket.response is not None
-        told = peer.socket.response.headers["Chat-Server-Id"]
-        assert told == shared.health()["server"]["id"]
+        reported = peer.socket.response.headers["Chat-Server-Id"]
+        assert reported == shared.health()["server"]["id"]
 
 
 def test_every_answer_has_the_features(shared: ChatServer) -> None:
@@ -60,7 +60,7 @@ def test_every_answer_has_the_features(shared: ChatServer) -> None:
 
 
 def ask(server: ChatServer, request: bytes) -> bytes:
-    """Send a request as it is written; return all that comes back."""
+    """Send a request literally; return the whole answer."""
     with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as peer:
         peer.sendall(request)
         return b"".join(iter(lambda: peer.recv(65_536), b""))
@@ -145,8 +145,8 @@ async def test_rebound_name_is_refused_and_logged_with_advice(
 
     rebound = f"rebound.example:{server.port}"
     assert status(rebound, f"http://{rebound}") == b"403"
-    told = server.wait_for_line("rebound.example")
-    assert f"--public-url ws://{rebound}" in told
+    reported = server.wait_for_line("rebound.example")
+    assert f"--public-url ws://{rebound}" in reported
     assert status("chat.example.org:443", "https://chat.example.org") == b"101"
     assert status(f"localhost:{server.port}", f"http://localhost:{server.port}") == b"101"
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from chat.errors import CloseCode
-from chat.protocol.commands import Hello
+from chat.protocol.commands import Hello, Send
 from chat.protocol.frames import ErrorFrame, Joined, Removed
 from chat.protocol.items import Event
-from tests.serving import ChatServer, Peer
+from tests.serving import ChatServer, Peer, eventually
 
 ERASE = ("user", "erase", "mallory", "--yes")
 
@@ -85,6 +86,34 @@ async def test_a_started_erasure_continues_after_a_kill(server: ChatServer) -> N
         authors = {item.author for item in joined.items}
         assert "deleted-2" in authors
         assert "mallory" not in authors
+
+
+async def test_an_erasure_during_backups_leaves_both_complete(
+    start_server: Callable[..., ChatServer], tmp_path: Path
+) -> None:
+    server = start_server("--limits.rate", "10000", "--limits.burst", "10000")
+    async with Peer.signed_in(server.url, "mallory") as mallory:
+        for number in range(1_000):
+            await mallory.post(Send(channel="#general", text=f"text-of-mallory {number}"))
+        await mallory.settle()
+    copies = [tmp_path / f"{number}.db" for number in range(4)]
+
+    async def back_up() -> None:
+        for copy in copies:
+            made = await asyncio.to_thread(server.administer, "backup", str(copy))
+            assert made.returncode == 0, made.stderr
+
+    await asyncio.gather(back_up(), erase(server))
+    server.stop()
+    files = server.data.iterdir()
+    assert not [file for file in files if b"text-of-mallory" in file.read_bytes()]
+    for copy in copies:  # each is the database of one moment, before, during or after
+        restored = server.administer("restore", str(copy))
+        assert restored.returncode == 0, restored.stderr
+        checked = server.administer("check")
+        assert checked.returncode == 0, (copy, checked.stdout)
+    server.start()  # an erasure that a backup interrupted continues
+    eventually(lambda: " mallory " not in server.administer("audit").stdout, "it is complete")
 
 
 def test_erasing_asks_first(server: ChatServer) -> None:

@@ -1,4 +1,4 @@
-"""`kill -9` of `backup` and `restore` at any call that changes a disk: never half of a database."""
+"""`kill -9` of `backup` and `restore` at any call that changes a disk: never half a database."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from tests.serving import PATIENCE, ChatServer, Peer
 
 CALLS = "pwrite64,fsync,fdatasync,ftruncate,rename,link,linkat,unlink"
 MOMENTS = [2, pytest.param(80, marks=[pytest.mark.long, pytest.mark.timeout(900)])]
-"""How often the program is killed besides where names change, ordinarily and when there is time."""
+"""Kills at calls that rename nothing: in a usual run, and in a long run."""
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="strace is Linux's")
 
 
 Moment = tuple[str, int]
-"""A system call: its name, and the how-manieth of that name it is."""
+"""A system call: its name, and its ordinal among the calls of that name."""
 
 
 def traced(
     server: ChatServer, trace: Path, command: str, file: Path, *, kill_at: Moment | None = None
 ) -> None:
-    """Run `chat-server COMMAND FILE` to its end, or until it is killed as that call begins.
+    """Run `chat-server COMMAND FILE` to its end, or kill it as that call begins.
 
-    A running server makes the number of calls vary a little, so the call may not come; the command
-    has then done its work.
+    A running server makes the number of calls vary a little, so the call may not happen; the
+    command has then completed.
     """
     how: tuple[str, ...] = ("--seccomp-bpf",)  # stops at no other call, but sends no signals
     if kill_at is not None:
@@ -55,7 +55,7 @@ def traced(
 
 
 def moments(trace: Path, count: int) -> list[Moment]:
-    """Return calls to be killed at: all that change names, and some between them."""
+    """Return calls to kill at: all that change names, and some between them."""
     calls: list[tuple[Moment, bool]] = []
     seen: Counter[str] = Counter()
     for line in trace.read_text().splitlines():
@@ -68,7 +68,7 @@ def moments(trace: Path, count: int) -> list[Moment]:
 
 
 def contents(file: Path) -> tuple[list[str], str]:
-    """Return the texts and the epoch of `#room`; the file must be whole."""
+    """Return the texts and the epoch of `#room`; check that the file is intact."""
     with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as db:
         assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         ((channel, epoch),) = db.execute("SELECT id, epoch FROM channels WHERE name = '#room'")

@@ -37,7 +37,7 @@ def run(server: ChatServer, *arguments: str) -> subprocess.CompletedProcess[str]
 
 
 def refusal(server: ChatServer, *arguments: str) -> str:
-    """Return the one line with which a start is refused."""
+    """Return the one-line error of a refused start."""
     done = run(server, *arguments)
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""
@@ -235,7 +235,7 @@ async def test_a_restart_keeps_memberships_markers_and_topics(server: ChatServer
         assert (after.head, after.role) == (before.head, "owner")
 
 
-# Its second address turns out to be dead when it is to be served.
+# Its second address fails when the server starts to listen.
 START_BADLY = """
     import sys
     from chat.server import app, cli

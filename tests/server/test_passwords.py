@@ -52,7 +52,7 @@ async def test_forms_of_the_same_characters_match(passwords: Passwords) -> None:
 
 
 @pytest.mark.parametrize("stored", [None, "nonsense"])
-async def test_nothing_matches_where_there_is_no_password(
+async def test_no_password_matches_an_account_without_one(
     passwords: Passwords, stored: str | None
 ) -> None:
     assert not await verify(passwords, stored, "A" * 8)
@@ -206,7 +206,7 @@ async def test_an_attempt_that_is_refused_for_a_full_queue_does_not_count(
         await few.start("c", "newer")
 
 
-async def test_a_cancelled_attempt_gives_its_turn_away(queue: Callable[..., Queue]) -> None:
+async def test_a_cancelled_attempt_passes_its_turn_on(queue: Callable[..., Queue]) -> None:
     some = queue()
     tasks = [some.start(f"a{number}", f"{number % 3}") for number in range(9)]
     await asyncio.sleep(0)

@@ -1,8 +1,8 @@
-"""A power cut loses nothing acknowledged: the disk has it before the network does.
+"""A power cut loses no acknowledged message: it is on disk before it is on the network.
 
-Nobody can pull the plug in a test. What can be shown is the order of the system calls: the
-write-ahead log that holds a message is synced, and the sync has returned, before a byte that tells
-of the message is written to a socket.
+A test cannot cut the power. It can check the order of the system calls: the write-ahead log with a
+message is synced, and the sync has returned, before any byte about the message is written to a
+socket.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ _RETURN = re.compile(r"^(\d+) +<\.\.\. (\w+) resumed>.*= (-?\d+)")
 
 
 class TracedServer(InstalledServer):
-    """A server whose writes and syncs strace notes, each with its file or socket."""
+    """A server whose writes and syncs strace records, each with its file or socket."""
 
     def command(self, *arguments: str) -> list[str]:
-        """Return the command line of strace, which leaves the process to the server (`-D`)."""
+        """Return the strace command line, which leaves the process to the server (`-D`)."""
         how = ("strace", "-D", "-f", "--seccomp-bpf", "-yy", "-s", "100000")
         return [*how, "-e", f"trace={CALLS}", "-o", str(self.trace), *super().command(*arguments)]
 
     @property
     def trace(self) -> Path:
-        """Where the calls are noted."""
+        """The file with the recorded calls."""
         return self.data.parent / "trace"
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A system call: the lines of the trace at which it began and returned, and what it wrote."""
+    """A system call: the trace lines of its start and its return, and the data written."""
 
     begun: int
     returned: int
@@ -69,7 +69,7 @@ def calls_of(trace: Path) -> list[Call]:
 
 @pytest.fixture
 def traced(tmp_path: Path) -> Callable[[], TracedServer]:
-    """Return a maker of traced servers."""
+    """Return a function that makes traced servers."""
     if sys.platform != "linux" or not shutil.which("strace"):
         pytest.skip("needs strace")
     return lambda: TracedServer(tmp_path / "data")
@@ -90,12 +90,12 @@ async def test_message_is_on_disk_before_it_is_sent(
             for text in texts[:10]:
                 await peer.say(text)
             ids = [await peer.post(Send(channel="#general", text=text)) for text in texts[10:]]
-            for wanted in ids:  # sent in one go: they share commits
+            for wanted in ids:  # sent without waiting: they share commits
                 await peer.next(Ok, lambda ok, wanted=wanted: ok.id == wanted)  # type: ignore[misc]
         server.stop()
     calls = calls_of(server.trace)
     for text in texts:
-        told = next(
+        announced = next(
             c for c in calls if "TCP" in c.file and c.name != "fdatasync" and text in c.data
         )
         kept = next(c for c in calls if c.file.endswith("-wal") and text in c.data)
@@ -107,4 +107,4 @@ async def test_message_is_on_disk_before_it_is_sent(
             and call.begun > kept.returned
         ]
         assert synced, f"{text!r} was never synced"
-        assert synced[0].returned < told.begun, f"{text!r} was told before it was synced"
+        assert synced[0].returned < announced.begun, f"{text!r} was announced before it was synced"

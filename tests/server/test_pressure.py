@@ -36,7 +36,7 @@ FAST = ("--limits.rate", "100000", "--limits.burst", "100000")
 
 @pytest.fixture(scope="module")
 def tried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChatServer]:
-    """Return a server with the default limits, which must be as it was at the end."""
+    """Return a server with the default limits; at the end it must hold no resources."""
     data = tmp_path_factory.mktemp("tried") / "data"
     with unharmed(data, "--close-timeout", "0.5") as server:
         yield server
@@ -48,7 +48,7 @@ async def test_too_many_commands_are_refused_with_the_time_to_wait(
     server = start_server("--limits.rate", "5", "--limits.burst", "10")
     async with Peer.signed_in(server.url, "alice") as alice:
         ids: list[str] = []
-        while not alice.kept(ErrorFrame):  # all of them pass if a busy machine sends them slowly
+        while not alice.kept(ErrorFrame):  # on a slow machine, all of them are accepted
             ids += [await alice.post(Ping()) for _ in range(15)]
             await alice.until(partial(has_answers, alice, len(ids)), "an answer to each")
         error = alice.kept(ErrorFrame)[0]
@@ -57,7 +57,7 @@ async def test_too_many_commands_are_refused_with_the_time_to_wait(
         assert error.id in ids
         assert error.retry_after is not None
         assert 0 < error.retry_after <= 1
-        await asyncio.sleep(error.retry_after)  # the very thing that is tested
+        await asyncio.sleep(error.retry_after)  # the behavior under test
         await alice.settle()
 
 
@@ -89,15 +89,15 @@ def test_a_flood_is_closed_with_the_default_limits(
             flood.hello(f"flood{next(_numbers)}")
         many = one * (1 + 65_536 // len(one))
         threading.Thread(target=send_until_it_ends, args=(flood, many), daemon=True).start()
-        told = flood.everything()
-    assert told.code in (CloseCode.RATE_LIMITED, None)  # what is unread may cost the code
+        output = flood.everything()
+    assert output.code in (CloseCode.RATE_LIMITED, None)  # unread data may hide the code
     assert CloseCode.RATE_LIMITED.may_return
-    assert told.texts < 1_000
-    assert told.size < 300_000
+    assert output.texts < 1_000
+    assert output.size < 300_000
 
 
 def send_until_it_ends(flood: ByHand, many: bytes) -> None:
-    """Send for as long as the connection takes it."""
+    """Send until the connection accepts no more."""
     while flood.send(many):
         pass
 
@@ -105,12 +105,12 @@ def send_until_it_ends(flood: ByHand, many: bytes) -> None:
 async def test_peer_slightly_above_the_rate_limit_is_closed_eventually(
     start_server: Callable[..., ChatServer],
 ) -> None:
-    """Frames that pass now and then do not make up for the many that do not."""
+    """A few accepted frames do not compensate for many refused ones."""
     server = start_server("--limits.rate", "20", "--limits.burst", "4")
     async with Peer.signed_in(server.url, "alice") as alice:
         with suppress(ConnectionClosed):
             began = time.monotonic()
-            for number in range(1_000):  # five times as fast as allowed, on a slow machine too
+            for number in range(1_000):  # five times the allowed rate, even on a slow machine
                 await alice.post(Ping())
                 await asyncio.sleep(began + number / 100 - time.monotonic())
         assert await alice.close_code() == CloseCode.RATE_LIMITED
@@ -129,7 +129,7 @@ async def test_peer_that_waits_for_retry_after_is_never_closed(
             if not isinstance(answer, ErrorFrame):
                 return
             assert answer.code == "rate_limited"
-            await asyncio.sleep(answer.retry_after or 0.0)  # the very thing that is tested
+            await asyncio.sleep(answer.retry_after or 0.0)  # the behavior under test
 
     async with Peer.signed_in(server.url, "alice") as alice:
         async with asyncio.TaskGroup() as crowd:
@@ -307,7 +307,7 @@ async def test_message_that_takes_longer_than_a_heartbeat_keeps_the_connection(
         await reader.readuntil(b"\r\n\r\n")
         (connection,) = app.connections
         text = b"xyz"
-        for piece in (frame(TEXT, b"", told=len(text)), b"x", b"y", b"z"):
+        for piece in (frame(TEXT, b"", length=len(text)), b"x", b"y", b"z"):
             connection.check_heartbeat()
             assert not connection.has_received
             writer.write(piece)
@@ -349,7 +349,7 @@ async def test_pending_commands_are_bounded_and_none_is_lost(tmp_path: Path) -> 
                 for number in range(2_000):
                     await alice.post(Send(channel="#room", text=str(number)))
                 for _ in range(100):
-                    await bob.settle()  # the server has its turns
+                    await bob.settle()  # lets the server run
                 a_part = PARSED_MAX // len(encode(Send(channel="#room", text="0", id="c9")))
                 assert tuning.pending_commands <= len(held) <= tuning.pending_commands + a_part
             store.submit(held)

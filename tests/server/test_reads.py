@@ -1,4 +1,4 @@
-"""Reads: batches of one event-loop turn, and turns of sessions and people."""
+"""Reads: batches of one event-loop turn, and turns of sessions and users."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SNAPSHOT = cast("Reader", object())
 
 
 class Shelf:
-    """Reads at once, and notes how often."""
+    """Reads at once, and counts the reads."""
 
     def __init__(self) -> None:
         self.snapshots = 0
@@ -31,7 +31,7 @@ class Shelf:
         return future
 
     async def ask(self, *answers: object) -> list[object]:
-        """Read so many things in one turn; return what came of each, an error as its code."""
+        """Submit so many reads in one turn; return their results, an error as its code."""
 
         def query_for(answer: object) -> Callable[[Reader], object]:
             def query(_reader: Reader) -> object:
@@ -98,13 +98,13 @@ async def test_turn_of_a_cancelled_wait_goes_to_the_next() -> None:
     await settled()
     waiting[0].cancel()
     turns.end("a")
-    waiting[1].cancel()  # in the moment in which it is given the turn
+    waiting[1].cancel()  # at the moment it gets its turn
     await asyncio.wait_for(waiting[2], 1)
     turns.end("a")
     await asyncio.wait_for(turns.take("a"), 1)
 
 
 async def settled() -> None:
-    """Let every task do what it can."""
+    """Let all tasks run until they wait."""
     for _ in range(5):
         await asyncio.sleep(0)

@@ -30,11 +30,13 @@ STALLED = 2
 MESSAGES = 30
 AHEAD = 2
 RETURNING = 12
-"""Real clients whose return is looked at: all in a quarter of the window once in 300,000 runs."""
+"""Clients whose reconnect times are checked; they share a quarter of the window by chance once in
+300,000 runs.
+"""
 
 
 def cid(client: int, number: int) -> str:
-    """Name a message of a client."""
+    """Return the cid of a client's message."""
     return f"{client}-{number}"
 
 
@@ -44,15 +46,15 @@ def message(client: int, number: int) -> Send:
 
 
 async def pipeline(peer: Peer, client: int, count: int = MESSAGES) -> None:
-    """Send so much without waiting for answers."""
+    """Send `count` messages without waiting for answers."""
     for number in range(count):
         await peer.post(message(client, number))
 
 
 async def send_on(peer: Peer, client: int, sent: Counter[int]) -> None:
-    """Send until the connection ends, `AHEAD` of the answers; count the messages in `sent`.
+    """Send until the connection ends, at most `AHEAD` of the answers; count in `sent`.
 
-    A peer that is further ahead has too much to read, on a busy machine, to see `bye` in time.
+    A peer that is further ahead has too much to read, on a busy machine, to get `bye` in time.
     """
     with suppress(ConnectionClosed, ConnectionOver):
         while True:
@@ -68,17 +70,17 @@ def has_stored(peer: Peer, count: int) -> bool:
 
 
 def wait_before_return(screen: Screen) -> float:
-    """Return how long this client waits before it comes back."""
+    """Return the seconds that this client waits before it reconnects."""
 
-    def told() -> float | None:
+    def delay() -> float | None:
         return next((each.retry_in for each in screen.history if each.link is Link.WAITING), None)
 
-    screen.wait(lambda: told() is not None, "it waits to return")
-    return told() or 0.0
+    screen.wait(lambda: delay() is not None, "the client waits to reconnect")
+    return delay() or 0.0
 
 
 async def stored(peer: Peer) -> dict[str, int]:
-    """Read the whole log: every cid once, every seq once, none left out."""
+    """Read the whole log: every cid once, every seq once, without gaps."""
     found: dict[str, int] = {}
     after, complete = 0, False
     while not complete:
@@ -96,7 +98,7 @@ async def stored(peer: Peer) -> dict[str, int]:
 @pytest.mark.promise(
     2,
     fault="SIGTERM while fifty clients send, two of them without reading; everything is sent again",
-    result="`bye`, 1001, exit code 0 in time; every message is there once, the acknowledged with "
+    result="`bye`, 1001, exit code 0 in time; every message is stored once, acknowledged ones with "
     "their numbers",
 )
 async def test_stop_under_load_notifies_all_clients_and_loses_nothing(
@@ -193,7 +195,7 @@ async def test_second_signal_ends_the_server_at_once_and_loses_nothing(
         Peer.signed_in(server.url, "alice") as alice,
     ):
         await alice.join("#room")
-        stalled.socket.transport.pause_reading()  # the stop would wait for it for 4 s
+        stalled.socket.transport.pause_reading()  # the stop would wait 4 s for it
         sending = asyncio.create_task(pipeline(alice, 0))
         await alice.next(Ok)
         os.kill(server.pid, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Crowds that join, leave or stall: the cost for other clients is bounded."""
+"""Crowds of clients that join, leave or stall: the cost for others is bounded."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ FAST = ("--limits.rate", "100000", "--limits.burst", "100000", "--sign-in-patien
 STALLED = 200
 FLAPS = 100
 UNNOTICED = 0.25
-"""Seconds that a machine with other work to do takes now and then; a stalled reader takes more."""
+"""Seconds of occasional stalls on a busy machine; a stalled reader takes more."""
 
 
 def memory(server: ChatServer) -> int:
-    """Return the bytes of memory that the server occupies."""
+    """Return the memory of the server in bytes."""
     status = Path(f"/proc/{server.pid}/status").read_text()
     found = re.search(r"VmRSS:\s+(\d+) kB", status)
     assert found is not None
@@ -36,7 +36,7 @@ def memory(server: ChatServer) -> int:
 
 
 async def round_trip(speaker: Peer, listener: Peer, text: str) -> float:
-    """Return the seconds from saying something to another's hearing it."""
+    """Return the seconds from sending a message until another user receives it."""
     began = time.perf_counter()
     said = await speaker.say(text, "#room")
     await listener.next(Event, lambda event: event.seq == said.seq)
@@ -101,7 +101,7 @@ async def test_reader_that_stalls_during_joined_is_closed(
             bob.socket.transport.pause_reading()
             await bob.post(Join(channel="#room"))
             while server.burden() != before:
-                await alice.settle()  # the others are served, and heard
+                await alice.settle()  # the others are served
             bob.socket.transport.abort()
 
 
@@ -139,7 +139,7 @@ async def test_handshake_sent_byte_by_byte_is_aborted(start_server: StartServer)
         await alice.say("I am served")
         async with asyncio.timeout(2 * PATIENCE):
             assert max(await asyncio.gather(*dripping)) < PATIENCE
-        eventually(lambda: server.health()["connections"] == 1, "nobody else is left")
+        eventually(lambda: server.health()["connections"] == 1, "all other connections are closed")
 
 
 @pytest.mark.promise(
@@ -190,13 +190,13 @@ async def test_crowd_that_joins_at_once_gets_few_presence_frames(start_server: S
             others = len(unasked) - len(events)
             assert others <= took / PULSE + 8, [frame.type for frame in unasked]
         assert len(peers) > CROWD
-        told = [len(peer.kept(PresenceFrame)) for peer in peers]
+        counts = [len(peer.kept(PresenceFrame)) for peer in peers]
         for number in range(5):
             async with Peer.signed_in(server.url, f"guest{number}") as guest:
                 await guest.join("#room")
             await peers[1].settle()
         await asyncio.gather(*(peer.settle() for peer in peers))
-        assert [len(peer.kept(PresenceFrame)) for peer in peers] == told
+        assert [len(peer.kept(PresenceFrame)) for peer in peers] == counts
         peers[1].frames.clear()
         await leaving.aclose()
         snapshot = await peers[1].next(PresenceFrame)

@@ -101,7 +101,7 @@ async def test_refused_channel_does_not_affect_other_resumed_channels(
     shared: ChatServer, fresh: Fresh
 ) -> None:
     name, other = fresh("alice"), fresh("#other")
-    rooms = [fresh("#room") for _ in range(20)]  # more than are read in one snapshot
+    rooms = [fresh("#room") for _ in range(20)]  # more than one snapshot reads
     async with Peer.signed_in(shared.url, fresh("bob")) as bob:
         await bob.join(other)
     async with Peer.signed_in(shared.url, name) as alice:
@@ -178,7 +178,7 @@ async def test_only_members_read_history(shared: ChatServer, fresh: Fresh) -> No
         await alice.join(room)
         await alice.say("for members", room)
         assert (await bob.call(History(channel=room), ErrorFrame)).code == "not_a_member"
-        await bob.join(room)  # joining grants the whole log
+        await bob.join(room)  # members may read the whole log
         page = await bob.call(History(channel=room), Page)
         assert "for members" in [item.text for item in page.items]
 

@@ -123,9 +123,11 @@ class OpenStore:
 
     def submit(self, operations: Sequence[Operation[T]]) -> Callable[[], list[T | Failure]]:
         """Submit operations; return a function that waits for their results or failures."""
-        told: SimpleQueue[T | Failure] = SimpleQueue()
-        self.store.submit([PendingCall(operation, told.put, told.put) for operation in operations])
-        return lambda: [told.get(timeout=PATIENCE) for _ in operations]
+        results: SimpleQueue[T | Failure] = SimpleQueue()
+        self.store.submit(
+            [PendingCall(operation, results.put, results.put) for operation in operations]
+        )
+        return lambda: [results.get(timeout=PATIENCE) for _ in operations]
 
     def outcome(self, operation: Operation[T]) -> T | Failure:
         """Run an operation; return its result or failure."""

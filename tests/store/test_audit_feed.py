@@ -24,7 +24,7 @@ from chat.store.store import execute, look
 from tests.serving import PATIENCE, eventually
 from tests.store.opened import OpenStore, message
 
-# Disables and enables an account as often as told, in a process of its own.
+# Disables and enables an account the given number of times, in its own process.
 LOOP = """
     import sys
     from chat.store.accounts import ChangeAccount

@@ -1,4 +1,4 @@
-"""Codes: how they look, which ones are equal, and what the store keeps of them."""
+"""Codes: their form, their equality, and the hashes that the store keeps."""
 
 from __future__ import annotations
 

@@ -307,8 +307,8 @@ class TestOfOthers:
     ) -> None:
         database.parent.chmod(0o777)
         with OpenStore(sqlite_url(database.parent)):
-            (told,) = caplog.records
-            assert told.getMessage().endswith(f"can change {database.parent}: run chmod o-w")
+            (record,) = caplog.records
+            assert record.getMessage().endswith(f"can change {database.parent}: run chmod o-w")
             assert stat.S_IMODE(database.parent.stat().st_mode) == 0o777
 
     def test_group_permissions_are_kept(self, database: Path) -> None:

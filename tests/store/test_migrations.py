@@ -97,7 +97,7 @@ def test_migrated_members_have_default_preferences(first: Connection) -> None:
 
 
 def test_migration_merges_reactions_that_look_the_same(first: Connection) -> None:
-    told = [
+    reacted = [
         (2, 1, "❤", False),
         (3, 2, "❤\ufe0f", False),
         (4, 1, "❤\ufe0f", False),  # both reactions, and one is removed
@@ -111,7 +111,7 @@ def test_migration_merges_reactions_that_look_the_same(first: Connection) -> Non
         " me, remove, rev, erased)"
         " VALUES (1, :seq, '0' || :seq, 0, :user, 'react', 0, 1, :seq, 0, :remove, :seq, 0)"
     )
-    for seq, user, emoji, remove in told:
+    for seq, user, emoji, remove in reacted:
         first.execute(text("INSERT INTO bodies VALUES (:id, :text)"), {"id": seq, "text": emoji})
         first.execute(event, {"seq": seq, "user": user, "remove": remove})
         if seq in (3, 4, 6, 7):

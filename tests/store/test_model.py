@@ -156,7 +156,7 @@ def test_store_matches_the_model(
             predicted = [model.apply(operation) for operation in commit]
             outcomes = store.together(commit)
             for outcome, prediction in zip(outcomes, predicted, strict=True):
-                assert told(outcome) in (prediction, None)
+                assert prediction_of(outcome) in (prediction, None)
                 assert isinstance(outcome, CommandError) == isinstance(prediction, ErrorCode)
             every = [validated(fields) for fields in store.commits[-1].events]
             events = [event for event in every if event.channel in CHANNELS]
@@ -202,7 +202,7 @@ def account_and_devices(name: str, reader: Reader) -> tuple[Account, tuple[Devic
 
 
 def check_accounts(store: OpenStore, model: Model) -> None:
-    """Check accounts, devices, invitations and the audit log; then let everybody in again."""
+    """Check accounts, devices, invitations and the audit log; then lift all bans and disablings."""
     assert store.acts == model.acts
     for name, expected in model.accounts.items():
         account, devices = store.read(partial(account_and_devices, name))
@@ -249,7 +249,7 @@ def check_channel(store: OpenStore, channel: str, live: list[Event], log: Log) -
     assert len({(folded[seq - 1].author, cid) for seq, cid in rows}) == len(rows)
 
 
-def told(outcome: object) -> Prediction | None:
+def prediction_of(outcome: object) -> Prediction | None:
     """Return an outcome as a prediction, or None if it has no prediction."""
     assert not isinstance(outcome, StoreUnavailable), outcome
     if isinstance(outcome, CommandError):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 import pytest
 
 from chat.errors import CommandError, ErrorCode, StoreUnavailable
-from chat.store.accounts import AddDevice, SignedIn, SignIn
+from chat.store.accounts import AddBan, AddDevice, LiftBan, SignedIn, SignIn
 from chat.store.operations import User
 from chat.store.read.reader import Reader
 from chat.store.store import execute
@@ -42,6 +44,48 @@ class TestTokens:
         with pytest.raises(CommandError) as refused:
             execute(store.url, AddDevice(None, "ghost", b"x", ""))
         assert refused.value.code is ErrorCode.NO_SUCH_USER
+
+
+OPEN_AND_CLOSE = """
+import sys
+import time
+from pathlib import Path
+from chat.store.sqlite.engine import writer_engine
+while True:
+    engine = writer_engine(Path(sys.argv[1]), must_exist=True)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("SELECT max(id) FROM users").all()
+    engine.dispose()
+    print(flush=True)
+    time.sleep(0.002)
+"""
+
+
+def test_threads_and_another_process_share_a_database(store: OpenStore) -> None:
+    names = [f"user{number}" for number in range(4)]
+    for name in names:
+        store.sign_in(name)
+    store.store.close()
+
+    def ban_and_unban(name: str) -> None:
+        for _ in range(20):
+            execute(store.url, AddBan(None, name, None, None, ""))
+            execute(store.url, LiftBan(None, name, None))
+
+    # Another process that closes its last connection deletes the log of a connection without locks.
+    other = subprocess.Popen(
+        [sys.executable, "-c", OPEN_AND_CLOSE, str(store.file)], stdout=subprocess.PIPE
+    )
+    try:
+        assert other.stdout is not None
+        assert other.stdout.readline()
+        with ThreadPoolExecutor(len(names)) as threads:
+            list(threads.map(ban_and_unban, names))
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.communicate()
+    assert not store.problems()
 
 
 class TestReading:

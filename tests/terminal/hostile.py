@@ -1,4 +1,4 @@
-"""What a hostile peer or server may send, and what a reader must see of it."""
+"""Text of hostile peers and servers, and the readable form that users must see."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PAYLOADS: tuple[tuple[str, str], ...] = (
     ("\x1b]777;notify;a;b\x07", "␛]777;notify;a;b␇"),
     ("\x1b]1337;File=inline:aGk=\x07", "␛]1337;File=inline:aGk=␇"),
     ("\x1bP1$r0m\x1b\\z", "␛P1$r0m␛"),
-    ("\x1b_Gi=1;AAAA\x1b\\z", "␛"),  # what stands between underscores may be Markdown
+    ("\x1b_Gi=1;AAAA\x1b\\z", "␛"),  # text between underscores may be Markdown
     ("\x1b^private\x1b\\z", "␛^private␛"),
     ("\x1bXstring\x1b\\z", "␛Xstring␛"),
     ("\x00\x07\x08\x0b\x0c\x0e\x0f\x7f", "␀␇␈␋␌␎␏␡"),
@@ -50,15 +50,15 @@ PAYLOADS: tuple[tuple[str, str], ...] = (
     ("\x1b[31m`red`", "␛[31m"),
     ("{0}%s%n${x}", "{0}%s%n${x}"),
 )
-"""Each with the beginning of what must be readable in its place; empty where nothing is drawn."""
+"""Each payload, and the start of its readable form; empty if nothing is drawn."""
 
 
 FLOODS = ("a" + "\u0301" * 1_000, "👩" + "\u200d👩" * 200)
-"""Longer than a name may be, so for texts alone; the beginning of each must be readable."""
+"""Payloads that are too long for names, with the start of their readable form."""
 
 
 def mixed(field: str, most: int = 10_000) -> str:
-    """Return one line with as many payloads as fit, each behind a marker of its own."""
+    """Return one line with as many payloads as fit, each after its own marker."""
     parts: list[str] = []
     for number, (payload, _) in enumerate(PAYLOADS):
         part = f"{field}{number:02}.{payload[:40]} "

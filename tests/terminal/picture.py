@@ -1,4 +1,4 @@
-"""Makes the README's picture: the real client, in a real conversation on a real server.
+"""Makes the README's picture: the real client, a real conversation, a real server.
 
 python -m tests.terminal.picture [WIDTH HEIGHT [THEME [FILE]]]
 """
@@ -27,7 +27,7 @@ while not acknowledged:
 
 
 async def talk(server: ChatServer, stack: AsyncExitStack) -> None:
-    """Have a few people say a few things."""
+    """Send some messages as several users."""
     people = {
         name: await stack.enter_async_context(Peer.signed_in(server.url, name))
         for name in ("bob", "carol", "dave", "erin")
@@ -58,7 +58,7 @@ async def talk(server: ChatServer, stack: AsyncExitStack) -> None:
 
 
 async def say_directly(server: ChatServer, stack: AsyncExitStack) -> None:
-    """Have somebody write to alice alone, and somebody type."""
+    """Send alice a direct message, and let a user type."""
     frank = await stack.enter_async_context(Peer.signed_in(server.url, "frank"))
     await frank.join("#general")
     await frank.say("lunch at noon?", "@alice,frank")
@@ -66,7 +66,7 @@ async def say_directly(server: ChatServer, stack: AsyncExitStack) -> None:
 
 
 async def make(width: int, height: int, theme: str, file: Path) -> None:
-    """Run the client on a screen of this size, and save what it shows."""
+    """Run the client on a screen of this size, and save its picture."""
     async with AsyncExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         server = stack.enter_context(ChatServer(home / "data", "--limits.burst", "1000"))

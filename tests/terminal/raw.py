@@ -1,4 +1,4 @@
-"""A program on a pseudo-terminal, byte by byte: what it wrote, and what of it is no plain text."""
+"""A program on a pseudo-terminal, byte by byte: its output, and the control characters in it."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from tests.serving import PATIENCE
 
 __all__ = ["RawTerminal", "plain"]
 
-# Everything that the client makes itself; whatever else a terminal may act on came from outside.
+# All sequences that the client creates itself; all others come from outside.
 _OWN = re.compile(
-    r" {1,2}\x1b\[\d+G|"  # blanks under what terminals draw in different widths
+    r" {1,2}\x1b\[\d+G|"  # blanks under characters of uncertain width
     r"\x1b\[(?:"
-    r"[\d;]*m|\d*;?\d*H|\d+G|"  # colors, the cursor's place
+    r"[\d;]*m|\d*;?\d*H|\d+G|"  # colors, the cursor's position
     r"\?(?:7|25|1000|1003|1004|1006|1015|1016|1049|2004|2026|2048)[hl]|"  # modes
-    r"\?(?:2026|2048)\$p|>\d+u|<u|2[23];2t)"  # questions about modes, kitty's keys, titles
+    r"\?(?:2026|2048)\$p|>\d+u|<u|2[23];2t)"  # queries of modes, kitty's keys, titles
     r"|\x1b\]8;(?:id=[\d-]+;(?:https?://|mailto:)[\x21-\x7e]+|;)\x1b\\"  # links
     r"|\x1b\]22;[a-z-]+\x07"  # the pointer's shape
     r"|\x1b\]2;[^\x00-\x1f\x7f-\x9f]{0,140}\x07"  # the title
-    r"|\x1b\](?:9|777;notify;[^;\x00-\x1f\x7f-\x9f]{0,80});"  # calls
+    r"|\x1b\](?:9|777;notify;[^;\x00-\x1f\x7f-\x9f]{0,80});"  # notifications
     r"[^;\x00-\x1f\x7f-\x9f]{0,242}\x07"
     r"|[\r\n]"
 )
-# Drawn by every terminal, though Unicode calls them formats: signs around Arabic numbers.
+# All terminals draw these, though Unicode classes them as formats: signs around Arabic numbers.
 _SIGNS = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u08e2\u200c\u200d"
 _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
 def plain(output: bytes | bytearray) -> str:
-    """Return the text of what a program wrote; fail if anything but its own sequences is in it."""
+    """Return the text of a program's output; fail if it contains sequences other than its own."""
     text = _OWN.sub("", output.decode())
     for char in set(text) - set(_SIGNS):
         if unicodedata.category(char) in _UNSEEN:
@@ -54,12 +54,12 @@ def plain(output: bytes | bytearray) -> str:
 
 
 class RawTerminal:
-    """A program on a pseudo-terminal of its own, the leader of a session as in a window.
+    """A program on its own pseudo-terminal, the leader of a session as in a window.
 
     Args:
-        home: folder for everything the program keeps.
+        home: folder for everything the program stores.
         command: `chat-client` and its arguments.
-        typed: waits there before the program does.
+        typed: input that is waiting before the program starts.
         start: starts a command; `subprocess.Popen` starts the installed one.
     """
 
@@ -76,7 +76,7 @@ class RawTerminal:
         self._master, slave = pty.openpty()
         self._set_size(columns, rows)
         if typed:
-            tty.setraw(slave)  # else the kernel would take some keys for itself
+            tty.setraw(slave)  # otherwise the kernel handles some keys itself
             os.write(self._master, typed)
         places = ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
         inherited = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
@@ -97,15 +97,15 @@ class RawTerminal:
         self.output = bytearray()
 
     def resize(self, columns: int, rows: int) -> None:
-        """Give the terminal another size, and tell the program."""
+        """Resize the terminal, and notify the program."""
         self._set_size(columns, rows)
-        self.process.send_signal(signal.SIGWINCH)  # it is no controlling terminal, which would
+        self.process.send_signal(signal.SIGWINCH)  # by the kernel only for a controlling terminal
 
     def _set_size(self, columns: int, rows: int) -> None:
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def send(self, data: bytes) -> None:
-        """Type bytes; read meanwhile, as a terminal does."""
+        """Type bytes; read the output meanwhile, as a terminal does."""
         while data:
             _, writable, _ = select.select([], [self._master], [], 0.05)
             if writable:
@@ -120,7 +120,7 @@ class RawTerminal:
             self._read(0.05)
 
     def wait_until_quiet(self) -> None:
-        """Read until the program has written nothing for a moment: its frame is complete."""
+        """Read until the program pauses its output: its frame is complete."""
         deadline = time.monotonic() + PATIENCE
         while select.select([self._master], [], [], 0.3)[0]:
             assert time.monotonic() < deadline, "the program keeps writing"
@@ -142,7 +142,7 @@ class RawTerminal:
         self._master = -1
 
     def close(self) -> None:
-        """End the program, whatever it does."""
+        """Kill the program."""
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()

@@ -1,4 +1,4 @@
-"""Two people in two real terminals: what one types, the other sees, whatever happens between."""
+"""Two users in two real terminals: each sees the other's messages, despite crashes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Open = Callable[..., Terminal]
 
 @pytest.fixture
 def open_client(tmp_path: Path) -> Iterator[Open]:
-    """Open clients: `open_client("alice", url)`; each person has a home that survives."""
+    """Open clients: `open_client("alice", url)`; each user keeps one home folder."""
     with ExitStack() as stack:
 
         def open_one(name: str, url: str, columns: int = 80, rows: int = 24) -> Terminal:
@@ -126,7 +126,7 @@ def test_typed_text_survives_kill_9_of_the_client(server: ChatServer, open_clien
     assert bob.screen().count("from beyond") == 1
 
 
-def test_leaving_puts_the_terminal_back_and_exits_with_0(
+def test_quitting_restores_the_terminal_and_exits_with_0(
     server: ChatServer, tmp_path: Path
 ) -> None:
     with Terminal(tmp_path / "home") as terminal:

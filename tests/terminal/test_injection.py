@@ -1,4 +1,4 @@
-"""A hostile server and hostile peers: the client on a terminal, every byte looked at."""
+"""A hostile server and hostile peers: a client on a terminal, with every byte checked."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ COLUMNS, ROWS = 240, 64
 
 
 class HostileServer(FakeServer):
-    """Whatever it may name, it names it badly."""
+    """A server that sends hostile text in every field."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class HostileServer(FakeServer):
             self.members["#general"].add(f"m{number:02}.{payload}")
 
     def _read(self, data: bytes | str) -> Command:
-        return ANY_COMMAND.validate_json(data)  # without limits: it hears its own names
+        return ANY_COMMAND.validate_json(data)  # without limits: clients repeat its long names
 
     def _hello(self, socket, hello: Hello):  # type: ignore[no-untyped-def]
         welcome = super()._hello(socket, hello)
@@ -60,7 +60,7 @@ def hostile() -> Iterator[HostileServer]:
 
 
 def last_sequence(output: bytes | bytearray) -> int:
-    """Return where the last sequence begins, which may be cut; 0 if there is none."""
+    """Return the start of the last sequence, which may be incomplete; 0 if there is none."""
     at = output.rfind(b"\x1b")
     if output[at + 1 : at + 2] in (b"", b"\\"):  # perhaps the end of a link: ESC, backslash
         at = output.rfind(b"\x1b", 0, max(at, 0))
@@ -76,7 +76,7 @@ class Reader:
         self._text = ""
 
     def begin(self) -> None:
-        """Forget what was drawn before."""
+        """Forget the text drawn so far."""
         self._from = last_sequence(self.terminal.output)  # never within a character
         self._text = ""
 
@@ -96,7 +96,7 @@ class Reader:
             raise AssertionError(f"not drawn: {missing}\n{text[-3000:]}") from None
 
     def text(self) -> str:
-        """Return it; only what is new is looked at."""
+        """Return the text; only new output is parsed."""
         new = self.terminal.output[self._from :]
         # The last sequence may be cut by the read, and blanks before it may belong to it.
         whole = new[: last_sequence(new)].rstrip(b" ")
@@ -106,7 +106,7 @@ class Reader:
 
 
 def shown(field: str, number: int, most: int = 1) -> str:
-    """Return what must be readable of a payload behind its marker."""
+    """Return the readable form of a payload after its marker."""
     return f"{field}{number:02}.{PAYLOADS[number][1][:most]}"
 
 
@@ -169,7 +169,7 @@ def test_no_field_controls_the_terminal(hostile: HostileServer, tmp_path: Path) 
         reader.begin()
         terminal.send(b"\x1b[1;3B")
         reader.wait_for("Message #general")
-        hostile.end(4501, mixed("z", 120))  # for good, so that its words stay on the screen
+        hostile.end(4501, mixed("z", 120))  # permanently, so that its text stays on the screen
         reader.wait_for("z00.␛[2J")
         leave(terminal)
         from_the_cache(tmp_path, hostile)
@@ -203,7 +203,7 @@ def test_no_notification_controls_the_terminal(
         Reader(terminal).wait_for("online", shown("m", len(PAYLOADS) - 1))
         channels = [name for name in hostile.logs if name.startswith("#c")]
         terminal.wait(lambda: set(channels) <= joined(hostile), "every channel is joined")
-        while not are_told_together():  # on a busy machine some come late, and by themselves
+        while not are_told_together():  # on a busy machine, some arrive late and alone
             called = len(rang.findall(terminal.output))
             for channel, (payload, _) in zip(channels, PAYLOADS, strict=True):
                 text = f"4;3;50{payload}" * 9
@@ -223,7 +223,7 @@ def test_no_notification_controls_the_terminal(
 
 
 def ask(terminal: RawTerminal, reader: Reader, server: HostileServer) -> None:
-    """Ask for lists, and get refusals; all of them hostile."""
+    """Request lists and cause refusals, all with hostile text."""
     numbered = [(number, payload) for number, (payload, _) in enumerate(PAYLOADS)]
     people = tuple(
         Member(name=f"n{number:02}.{payload}", role=f"{payload}", presence=payload)
@@ -256,16 +256,16 @@ def ask(terminal: RawTerminal, reader: Reader, server: HostileServer) -> None:
     terminal.send(b"\x15/channels\r")
     reader.wait_for(*(shown("q", number) for number in range(10)), "p00.␛[2J")
     close_the_list(terminal, reader)
-    terminal.send(b"@")  # whoever may be mentioned is offered
+    terminal.send(b"@")  # completes the names of users
     reader.wait_for("@a")
-    terminal.send(b"\x15/server ")  # and where one may go, by the server's name
+    terminal.send(b"\x15/server ")  # lists the servers
     reader.wait_for("s00.␛[2J")
     terminal.send(b"\x15")
 
 
 def close_the_list(terminal: RawTerminal, reader: Reader) -> None:
-    """Press Escape, alone: with a key right after it, it would be Alt and that key."""
-    terminal.wait_until_quiet()  # opening the list draws the status bar, too
+    """Press Escape alone: together with the next key, it would be Alt and that key."""
+    terminal.wait_until_quiet()  # opening the list also draws the status bar
     reader.begin()
     terminal.send(b"\x1b")
     reader.wait_for("online")
@@ -273,7 +273,7 @@ def close_the_list(terminal: RawTerminal, reader: Reader) -> None:
 
 
 def leave(terminal: RawTerminal) -> None:
-    """Leave with the key; the terminal is as it was, and nothing was left on it."""
+    """Quit; check that the terminal is restored, and nothing is left on it."""
     terminal.send(b"\x11")
     terminal.wait(lambda: terminal.process.poll() is not None, "Ctrl+Q ends it")
     terminal.wait(lambda: b"\x1b[?1049l" in terminal.output, "the alternate screen is left")
@@ -286,7 +286,7 @@ def leave(terminal: RawTerminal) -> None:
 
 
 def from_the_cache(home: Path, server: HostileServer) -> None:
-    """Show what was kept, without a server."""
+    """Show the cached messages, without a server."""
     server.stop()
     terminal = open_client(home, server)
     try:

@@ -1,4 +1,4 @@
-"""A client under a shell: stopped, continued, in the background, with an editor of its own."""
+"""A client under a shell: stopped, continued, in the background, and with an editor."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def foreground(shell: Terminal) -> None:
 
 
 def is_painted(shell: Terminal) -> None:
-    """Wait until the client's screen shows, on all of the terminal, and nothing else."""
+    """Wait until the client's screen fills the terminal."""
     shell.wait_for("said before it all")
     shell.wait_until_gone("Stopped")
 
@@ -86,7 +86,7 @@ def test_a_stopped_client_is_painted_again_in_the_foreground(
 
 
 @pytest.mark.parametrize("how", [signal.SIGTSTP, signal.SIGSTOP])
-def test_a_dialog_is_painted_again_too(shell: Terminal, how: signal.Signals) -> None:
+def test_a_dialog_is_also_painted_again(shell: Terminal, how: signal.Signals) -> None:
     shell.keys("C-k")
     shell.wait_for("Go to a channel")
     stop(shell, how)
@@ -110,7 +110,7 @@ def test_a_client_in_the_background_leaves_the_terminal_alone(shell: Terminal) -
     is_painted(shell)
 
 
-def test_ctrl_z_in_the_editor_stops_both_and_the_screen_comes_back(shell: Terminal) -> None:
+def test_ctrl_z_in_the_editor_stops_both_and_the_screen_is_restored(shell: Terminal) -> None:
     shell.type("half a thought")
     shell.wait_for("half a thought")
     shell.keys("M-e")
@@ -125,7 +125,7 @@ def test_ctrl_z_in_the_editor_stops_both_and_the_screen_comes_back(shell: Termin
     shell.wait_for("half a thought, continued")
 
 
-def test_the_terminal_s_own_size_counts_and_its_changes_too(shell: Terminal) -> None:
+def test_the_screen_follows_the_size_of_the_terminal(shell: Terminal) -> None:
     shell.rows, shell.columns = 30, 100
     shell.resize(100, 30)
     is_painted(shell)

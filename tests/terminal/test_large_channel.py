@@ -23,7 +23,7 @@ MESSAGES = 50_000
 
 
 def fill(folder: Path) -> None:
-    """Write `#small` and `#large` into a fresh database, as the server would."""
+    """Write `#small` and `#large` into a new database, as the server would."""
     with OpenStore(sqlite_url(folder), clock_ms=lambda: time.time_ns() // 1_000_000) as store:
         writer = store.sign_in("writer")
         for channel, count in (("#small", 50), ("#large", MESSAGES)):
@@ -43,7 +43,7 @@ def fill(folder: Path) -> None:
 
 @asynccontextmanager
 async def client(folder: Path) -> AsyncIterator[tuple[ChatApp, Pilot[None]]]:
-    """Run the client on a server with both channels, a member of both."""
+    """Run a client that is a member of both channels."""
     await asyncio.to_thread(fill, folder / "data")
     with ChatServer(folder / "data") as server:
         settings = ClientSettings(name="alice", url=server.url, data=folder / "client")
@@ -66,7 +66,7 @@ async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
 
 
 async def seconds_to_open(app: ChatApp, pilot: Pilot[None], channel: str) -> float:
-    """Return the seconds of a processor until the channel's newest message is on the screen."""
+    """Return the processor seconds until the channel's newest message is on the screen."""
     began = time.process_time()
     app.screen_stack[0].conversation.open_channel(channel)  # type: ignore[attr-defined]
     await pilot.pause()
@@ -93,7 +93,7 @@ async def test_a_large_channel_opens_like_a_small_one_and_scrolls(tmp_path: Path
 
 
 async def seconds_a_page(app: ChatApp, pilot: Pilot[None], channel: str) -> float:
-    """Return the seconds of a processor that a page takes, with what loads on the way."""
+    """Return the processor seconds of scrolling by a page, loading included."""
     await seconds_to_open(app, pilot, channel)
     timeline = app.screen.query_one(Timeline)
     timeline.focus()

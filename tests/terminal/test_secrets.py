@@ -1,4 +1,4 @@
-"""Passwords and codes typed in both faces: they work, and no file or log of the client has them."""
+"""Passwords and codes typed in both interfaces: they work, and no client file or log has them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def server() -> Iterator[FakeServer]:
 
 @pytest.fixture
 def start(tmp_path: Path, server: FakeServer) -> Iterator[Open]:
-    """Start clients that log as much as they can."""
+    """Return a function that starts clients with the most detailed log."""
     terminals: list[RawTerminal] = []
 
     def open_one(*flags: str) -> RawTerminal:
@@ -80,7 +80,7 @@ def test_a_password_is_typed_unseen_and_stored_nowhere(
     terminal.wait(lambda: b"Repeat" in terminal.output, "the second question")
     terminal.send(PASSWORD.encode())
     terminal.send(b"\r")
-    terminal.wait(lambda: b"Password set" in terminal.output, "it is done")
+    terminal.wait(lambda: b"Password set" in terminal.output, "the command is done")
     sent = [command for command in server.commands if isinstance(command, SetPassword)]
     assert [command.password for command in sent] == [PASSWORD]
     assert not terminal.line_modes() & termios.ECHO
@@ -99,7 +99,7 @@ def test_a_link_code_is_shown_once_and_stored_nowhere(
     terminal = start(*face)
     terminal.wait(lambda: b"online" in terminal.output or b"Connected" in terminal.output, "ready")
     terminal.send(b"/link\r")
-    terminal.wait(lambda: LINK.encode() in terminal.output, "the code shows")
+    terminal.wait(lambda: LINK.encode() in terminal.output, "the code is shown")
     terminal.close()
     assert_nowhere(LINK, tmp_path)
 
@@ -117,11 +117,11 @@ def test_a_password_signs_in_where_the_server_asks_for_it(
     server.intercept = demand
     terminal = start(*face)
     if face:
-        terminal.wait(lambda: b"/signin password" in terminal.output, "it says how")
+        terminal.wait(lambda: b"/signin password" in terminal.output, "the instructions are shown")
         terminal.send(b"/signin password\r")
     else:
         terminal.wait(lambda: b"Use your password" in terminal.output, "the dialog")
-        terminal.wait(lambda: b"Type another name" in terminal.output, "it takes keys")
+        terminal.wait(lambda: b"Type another name" in terminal.output, "the dialog takes keys")
         terminal.send(b"\x1b[B\r")
     asks(terminal, b"Password of me")
     terminal.send(PASSWORD.encode())

@@ -1,4 +1,4 @@
-"""What a terminal sends in pieces, late or by mistake, and how a client ends with its terminal."""
+"""Split, late and unwanted terminal input, and the ways in which a client ends."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from tests.terminal.raw import RawTerminal
 
 START, END = b"\x1b[200~", b"\x1b[201~"
 BEHIND = 1.0
-"""Seconds that a draft may be behind, as promised."""
+"""Maximum seconds between typing and saving a draft."""
 MOMENT = 0.1
-"""Seconds between two echoes of a client that has the processor, at most."""
+"""Maximum seconds between two echoes of a client that is not starved of processor time."""
 CLOSED = ["closed", "closed with SIGHUP and SIGCONT", "closed with SIGHUP again and again"]
 
 
@@ -34,14 +34,14 @@ def server() -> Iterator[FakeServer]:
 def terminal(tmp_path: Path, server: FakeServer) -> Iterator[RawTerminal]:
     terminal = RawTerminal(tmp_path, "chat-client", "--name", "me", "--url", server.url)
     try:
-        terminal.wait(lambda: b"online" in terminal.output, "the client is there")
+        terminal.wait(lambda: b"online" in terminal.output, "the client is connected")
         yield terminal
     finally:
         terminal.close()
 
 
 def said(server: FakeServer) -> list[str | None]:
-    """Return what was sent."""
+    """Return the sent messages."""
     return [event.text for event in server.logs["#general"].events if event.kind == "message"]
 
 
@@ -58,7 +58,7 @@ ENTERS = (*LEGACY, *OTHER_KEYS, *KITTY)
 
 @pytest.fixture
 def _escapes_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the rest of a cut sequence come as late as a busy machine has it."""
+    """Let the end of an incomplete sequence arrive late, as on a busy machine."""
     monkeypatch.setenv("ESCDELAY", "20000")  # in milliseconds
 
 
@@ -130,22 +130,22 @@ def test_the_draft_is_saved_however_the_client_ends(
     tmp_path: Path, server: FakeServer, terminal: RawTerminal, how: str
 ) -> None:
     terminal.send(b"half a thought")
-    terminal.wait(lambda: b"thought" in terminal.output, "it is typed")
+    terminal.wait(lambda: b"thought" in terminal.output, "the text is echoed")
     if how.startswith("SIG"):
         terminal.process.send_signal(signal.Signals[how])
-        terminal.wait(lambda: b"\x1b[?1049l" in terminal.output, "the screen is given back")
+        terminal.wait(lambda: b"\x1b[?1049l" in terminal.output, "the screen is restored")
     else:
         terminal.hang_up()
     if "SIGCONT" in how:
         terminal.process.send_signal(signal.SIGHUP)
         terminal.process.send_signal(signal.SIGCONT)
     if "again" in how:
-        eventually(lambda: terminal.hears(signal.SIGHUP), "it ends")
+        eventually(lambda: terminal.hears(signal.SIGHUP), "the client ends")
     assert terminal.process.wait(PATIENCE) == 0
     assert b"Traceback" not in terminal.output
     again = RawTerminal(tmp_path, "chat-client", "--name", "me", "--url", server.url)
     try:
-        again.wait(lambda: b"half a thought" in again.output, "the draft is there again")
+        again.wait(lambda: b"half a thought" in again.output, "the draft is restored")
     finally:
         again.close()
 
@@ -157,12 +157,12 @@ def start(home: Path, server: FakeServer, face: tuple[str, ...]) -> RawTerminal:
     """Start a client, and wait until it is connected."""
     terminal = RawTerminal(home, "chat-client", *face, "--name", "me", "--url", server.url)
     ready = b"Connected to" if face else b"online"
-    terminal.wait(lambda: ready in terminal.output, "it is connected")
+    terminal.wait(lambda: ready in terminal.output, "the client is connected")
     return terminal
 
 
 def is_saved(home: Path, text: bytes) -> bool:
-    """Whether the client's file holds a text."""
+    """Whether the client's file contains a text."""
     return any(text in path.read_bytes() for path in home.rglob("outbox.db*"))
 
 
@@ -192,13 +192,13 @@ def test_a_draft_is_saved_during_continuous_typing(
     def safe() -> int:
         """Return how many numbers the client has echoed more than a second ago.
 
-        A client that gets no processor saves nothing, and echoes nothing. So its echoes are the
-        clock, and a pause between two of them counts for a moment.
+        A client without processor time saves nothing and echoes nothing. So its echoes are the
+        clock, and each pause between two of them counts as `MOMENT` at most.
         """
         return sum(at <= clock - BEHIND for at in echoed_at)
 
     def type_on() -> bool:
-        """Type a number, note which have been echoed; whether some must be saved now."""
+        """Type a number, record the echoed ones; return whether some must be saved now."""
         nonlocal typed, clock, last
         typing.send(f"{typed:03} ".encode())
         typed += 1
@@ -234,13 +234,13 @@ def test_an_unfinished_edit_survives_kill_9(
     typing.send(b"/edit\r")
     typing.wait(lambda: typing.output.count(b"one mistaek") >= 2, "its text in the composer")
     typing.send(b", and more")
-    typing.wait(lambda: b"more" in typing.output, "it is typed")
+    typing.wait(lambda: b"more" in typing.output, "the text is echoed")
     eventually(lambda: is_saved(tmp_path, b"one mistaek, and more"), "it is on disk")
     kill(typing)
     again = start(tmp_path, server, face)
     shown = b"Editing message 1" if face else b"Editing your message"
-    again.wait(lambda: shown in again.output, "what the text is for")
-    again.wait(lambda: b"one mistaek, and more" in again.output, "the text")
+    again.wait(lambda: shown in again.output, "the purpose of the text")
+    again.wait(lambda: b"one mistaek, and more" in again.output, "the text is shown")
     again.send(b"\r")
     again.wait(lambda: len(server.logs["#general"].events) == 2, "the edit is sent")
     edit = server.logs["#general"].events[1]
@@ -263,23 +263,21 @@ def test_lines_from_a_pipe_neither_use_nor_lose_a_draft(tmp_path: Path, server: 
     assert piped.run("--plain", stdin="second\n").returncode == 0
     assert said(server) == ["first", "second"]
     again = start(tmp_path, server, ("--plain",))
-    again.wait(lambda: b"Editing message 1" in again.output, "the edit is there still")
+    again.wait(lambda: b"Editing message 1" in again.output, "the edit is restored")
     again.close()
 
 
-def test_a_resumed_process_takes_the_terminal_back(
-    terminal: RawTerminal, server: FakeServer
-) -> None:
+def test_a_resumed_process_restores_its_screen(terminal: RawTerminal, server: FakeServer) -> None:
     terminal.send(b"one")
-    terminal.wait(lambda: b"one" in terminal.output, "it is typed")
+    terminal.wait(lambda: b"one" in terminal.output, "the text is echoed")
     threads = Path(f"/proc/{terminal.process.pid}/task")
     before = len(list(threads.iterdir()))
     for _ in range(3):
         terminal.process.send_signal(signal.SIGSTOP)
         terminal.output.clear()
         terminal.process.send_signal(signal.SIGCONT)
-        terminal.wait(lambda: b"\x1b[?1049h" in terminal.output, "the screen is taken")
-        terminal.wait(lambda: b"one" in terminal.output, "all is painted anew")
+        terminal.wait(lambda: b"\x1b[?1049h" in terminal.output, "the alternate screen is active")
+        terminal.wait(lambda: b"one" in terminal.output, "the screen is painted again")
     terminal.send(b", two" * 40 + b"\r")
     wait_for_said(terminal, server, "one" + ", two" * 40)
     terminal.wait(lambda: len(list(threads.iterdir())) == before, "no thread is left over")
@@ -288,7 +286,7 @@ def test_a_resumed_process_takes_the_terminal_back(
 def test_a_blocked_terminal_keeps_its_connection(tmp_path: Path, server: FakeServer) -> None:
     terminal = RawTerminal(tmp_path, "chat-client", "--name", "me", "--url", server.url)
     try:
-        terminal.wait(lambda: b"online" in terminal.output, "the client is there")
+        terminal.wait(lambda: b"online" in terminal.output, "the client is connected")
         for number in range(300):  # far more than a pseudo-terminal and the driver hold
             server.say("bob", f"line {number} " + "all work and no play " * 20)
         time.sleep(2)

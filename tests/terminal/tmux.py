@@ -1,4 +1,4 @@
-"""A real terminal for tests: tmux on a socket of its own, with keys that go in and a screen."""
+"""A real terminal for tests: tmux on its own socket, with keys as input and a screen."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Terminal:
     """One program in a tmux window.
 
     Args:
-        home: folder for everything the program keeps.
+        home: folder for everything the program stores.
         columns: width in cells.
         rows: height in cells.
-        extended_keys: whether keys like Shift+Enter, which old terminals do not know, come through.
+        extended_keys: whether keys such as Shift+Enter, which old terminals do not send, arrive.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Terminal:
             assert all(has_ended() for has_ended in programs), "its program ends with its terminal"
 
     def run(self, *command: str) -> None:
-        """Start `command` in a new window; the first word is looked up among our scripts."""
+        """Start `command` in a new window; the first word may name an installed script."""
         scripts = sysconfig.get_path("scripts")
         places = ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
         environment = [f"-e{name}={self.home}" for name in places]
@@ -74,7 +74,7 @@ class Terminal:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the program is over."""
+        """Whether the program has ended."""
         return self._tmux("display-message", "-p", "#{pane_dead}").strip() == "1"
 
     @property
@@ -84,7 +84,7 @@ class Terminal:
 
     @property
     def cursor(self) -> tuple[int, int]:
-        """Where the cursor stands: column and row, from 0."""
+        """The cursor's position: column and row, from 0."""
         column, row = self._tmux("display-message", "-p", "#{cursor_x} #{cursor_y}").split()
         return int(column), int(row)
 
@@ -93,12 +93,12 @@ class Terminal:
         self._tmux("send-keys", *keys)
 
     def type(self, text: str) -> None:
-        """Type `text` as it is."""
+        """Type `text` literally."""
         self._tmux("send-keys", "-l", text)
 
     @contextmanager
     def attached(self) -> Iterator[Callable[[bytes], None]]:
-        """Look at the window from another terminal; return what takes the bytes of its keys."""
+        """Attach another terminal to the window; return a function that sends bytes of keys."""
         outer, inner = pty.openpty()
         size = struct.pack("HHHH", self.rows, self.columns, 0, 0)
         fcntl.ioctl(inner, termios.TIOCSWINSZ, size)
@@ -114,7 +114,7 @@ class Terminal:
         drawing = threading.Thread(target=_read_to_the_end, args=(outer,), daemon=True)
         drawing.start()
         try:
-            eventually(lambda: bool(self._tmux("list-clients")), "the other terminal is there")
+            eventually(lambda: bool(self._tmux("list-clients")), "the other terminal is attached")
             yield lambda data: _write_all(outer, data)
         finally:
             client.kill()
@@ -134,7 +134,7 @@ class Terminal:
         self._tmux("resize-window", "-x", str(columns), "-y", str(rows))
 
     def screen(self) -> str:
-        """Return what is on the screen."""
+        """Return the text of the screen."""
         return self._tmux("capture-pane", "-p")
 
     def wait_for(self, text: str, *, times: int = 1) -> str:
@@ -153,7 +153,7 @@ class Terminal:
             raise AssertionError(f"{exc}\n{self.screen()}") from None
 
     def _tmux(self, *arguments: str, check: bool = True) -> str:
-        # These two would be believed more than the window itself.
+        # Programs would prefer these two to the size of the window.
         mine = {name: it for name, it in os.environ.items() if name not in ("COLUMNS", "LINES")}
         done = subprocess.run(
             ["tmux", "-L", self._socket, *arguments],
@@ -169,7 +169,7 @@ class Terminal:
 
 @contextmanager
 def _watched(pid: int) -> Iterator[Callable[[], bool]]:
-    """Return what waits for the end of a process; who takes note of it, and when, is not ours."""
+    """Return a function that waits for the end of a process, which may be no child of ours."""
     try:
         process = os.pidfd_open(pid)
     except ProcessLookupError:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import os
 import re
 import socket
 import ssl
@@ -29,7 +30,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import Event
 
 from chat.client.network.proxies import proxy_for, shown_proxy
-from chat.client.storage.known_servers import host_of
+from chat.client.storage.known_servers import DEFAULT_URL, host_of
 from chat.errors import ChatError
 from chat.protocol import FEATURES_HEADER
 from chat.text import printable_line
@@ -37,6 +38,10 @@ from chat.text import printable_line
 __all__ = ["Connection", "ConnectionLost", "NoConnection", "open_connection"]
 
 SERVER_ID_HEADER = "Chat-Server-Id"
+_NOT_NOW = (9, 10)
+"""OpenSSL's errors of a certificate that is not valid yet, or no longer."""
+_OTHER_NAME = (62, 64)
+"""OpenSSL's errors of a certificate for another host name or address."""
 OPEN_TIMEOUT = 10.0
 CLOSE_TIMEOUT = 1.0
 FRAME_MAX = 16 * 1024 * 1024
@@ -188,7 +193,8 @@ def explain(exc: Exception, url: str, proxy: str | None = None) -> str:
     if isinstance(exc, TimeoutError):
         return f"no answer from {url} within {OPEN_TIMEOUT:g} s"
     if isinstance(exc, ssl.SSLCertVerificationError):
-        return f"the certificate of {url} is not trusted: {exc.verify_message}"
+        reason = printable_line(exc.verify_message).rstrip(".")
+        return f"the certificate of {url} is not trusted: {reason}. {_how_to_trust(exc)}"
     if isinstance(exc, ssl.SSLError):
         return f"no secure connection to {url}; is it a ws:// server? ({printable_line(str(exc))})"
     if isinstance(exc, InvalidStatus):
@@ -236,5 +242,21 @@ def _errors_of(exc: Exception) -> set[int]:
 def _how_to_start(url: str) -> str:
     if host_of(url) != "localhost":
         return "Is the address right, and is the server running?"
+    if url == DEFAULT_URL:
+        return "Start one with: chat-server, or add the address of another one: --url wss://…"
     port = urlsplit(url).port or 80
     return "Start one with: chat-server" + ("" if port == 3000 else f" --port {port}")
+
+
+def _how_to_trust(error: ssl.SSLCertVerificationError) -> str:
+    """Return what to do about a certificate that OpenSSL refuses."""
+    if error.verify_code in _NOT_NOW:
+        return "Is the clock of this computer right? If it is, the operator must renew it"
+    if error.verify_code in _OTHER_NAME:
+        return "Use a host name of the certificate in --url"
+    if (file := os.environ.get("SSL_CERT_FILE")) and not os.path.isfile(file):
+        return f"SSL_CERT_FILE names {printable_line(file)}, which is not a file"
+    return (
+        "If your team has its own certificate authority, start the client with its certificate:"
+        " SSL_CERT_FILE=ca.pem chat-client …"
+    )

@@ -37,7 +37,7 @@ from chat.client.presenter.notifier import Notifier
 from chat.client.presenter.search import SearchSession
 from chat.client.presenter.state import ConversationState, title_of, why_refused
 from chat.client.presenter.thread import ThreadController
-from chat.client.presenter.view import Refused, View, WorkspacePort, severity_of
+from chat.client.presenter.view import Refused, View, WorkspacePort, sentence, severity_of
 from chat.client.sync.core import Core, answer
 from chat.errors import ChatError
 from chat.text import GENERAL, channel_names, is_blank
@@ -499,6 +499,9 @@ class Conversation:
         Raises:
             ChatError: the command failed; the message is for the user.
         """
+        is_known = self.state.is_online and self.state.connection.has_accounts
+        if asked.command.is_for_admins and is_known and not self.state.is_admin:
+            raise Refused(f"Only administrators of this server can use /{asked.command.name}.")
         self._commands[asked.command.name](self, asked)
 
     def run_command(self, text: str) -> None:
@@ -584,7 +587,7 @@ class Conversation:
         try:
             yield
         except ChatError as exc:
-            self.view.say(str(exc), "warning")
+            self.view.say(sentence(str(exc)), "warning")
             self.drafts.give_back(text, PaneKey(written_in))
 
     def set_status(self, status: Status) -> None:

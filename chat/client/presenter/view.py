@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -22,6 +23,7 @@ __all__ = [
     "Severity",
     "View",
     "WorkspacePort",
+    "sentence",
     "severity_of",
 ]
 
@@ -204,6 +206,17 @@ class WorkspacePort(Protocol):
 
     def mark_all(self) -> None:
         """Mark all channels of all servers as read."""
+
+
+_NAMED = re.compile(r"(?!(?:this|that|there|it|seq|query|name) )[a-z][\w.-]* (?:is|has|uses) ")
+"""The beginning of an error about a user, whose name keeps its case."""
+
+
+def sentence(text: str) -> str:
+    """Return the text of an error as a sentence; servers begin theirs in lower case."""
+    if text[:1].islower() and not _NAMED.match(text):
+        text = text[:1].upper() + text[1:]
+    return f"{text}." if text[-1:].isalnum() else text
 
 
 def severity_of(word: str) -> Severity:

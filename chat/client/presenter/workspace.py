@@ -514,7 +514,7 @@ class Workspace:
             if seq is not None:
                 self.jump(entry.location, seq)
                 return
-        self.front.conversation.view.say("No more mentions loaded.")
+        self.front.conversation.view.say("No more mentions in the loaded messages.")
 
     def jump(self, location: Location, seq: int) -> None:
         """Open a channel and scroll to one of its messages."""

@@ -1,4 +1,4 @@
-"""The outbox: what the user did and the server may not have; in memory, in sync with the disk.
+"""The outbox: input that the server may not have yet; in memory, in sync with the disk.
 
 It has the unconfirmed commands (rows), drafts, preferences of the interface, and the channel
 preferences and read markers that the server has not confirmed. A row is on disk before it is sent,

@@ -1,6 +1,7 @@
 """Tokens that prove a name: one file for each server and name.
 
-The client creates a token and stores it before it sends it, so a lost `welcome` locks nobody out.
+The client creates a token and stores it before it sends it, so a lost `welcome` does not lock the
+user out.
 """
 
 from __future__ import annotations

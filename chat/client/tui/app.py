@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from time import monotonic
+from time import monotonic, time
 from typing import Any, ClassVar
 
 from textual import constants, events, on
@@ -18,6 +19,7 @@ from textual.messages import ExitApp
 from textual.notifications import Notification, Notify, SeverityLevel
 from textual.reactive import Reactive
 from textual.theme import Theme
+from textual.timer import Timer
 from textual.widget import AwaitMount
 from textual.widgets._toast import ToastHolder
 
@@ -48,8 +50,12 @@ _STOP_WITHIN = 3.0
 _THEME = "theme"
 _NOTICES_MAX = 3
 """Most notifications at a time: more would leave little room for the conversation."""
+_WAITING_MAX = 9
+"""Most notifications that wait until another one has been read; beyond, the oldest is dropped."""
 _NOTICE_ROOM = 12
 """Rows of the terminal per notification."""
+_NEXT_NOTICE = 0.1
+"""Seconds between two notifications that waited."""
 _READ_PER_SECOND = 15
 """Characters that a person reads in a second."""
 
@@ -76,8 +82,8 @@ class ChatApp(App[None]):
         scrollbar-corner-color: $surface;
     }
     App:ansi * { scrollbar-color: ansi_bright_black; scrollbar-color-hover: ansi_bright_black; }
-    /* Over the status bar; `Layout.make_room` moves the conversation above further rows. */
-    ToastRack { margin: 0; max-height: 50%; overflow: hidden hidden; }
+    /* Above the status bar; `Layout.make_room` moves the conversation above them. */
+    ToastRack { margin: 0 0 1 0; max-height: 50%; overflow: hidden hidden; }
     Toast { width: 100%; max-width: 100%; padding: 0 1; margin-top: 0; background: $panel; }
     .text-area--cursor {
         color: $input-cursor-foreground;
@@ -108,6 +114,8 @@ class ChatApp(App[None]):
     }
     """
     ENABLE_COMMAND_PALETTE = False  # the switcher has the commands
+    NOTICE_PAUSE = 2.0
+    """Minimum seconds that a notification shows before another one takes its place."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f1", "help", "show help", show=False, id="help"),
         Binding(
@@ -150,6 +158,9 @@ class ChatApp(App[None]):
         self._in_turn = KeyQueue(self, super().on_event)
         self.pointer = Pointer(self, super().on_event)
         self._notices: dict[tuple[str, str, SeverityLevel], tuple[Notification, int]] = {}
+        """The shown notifications by their contents, and how often each was raised."""
+        self._waiting_notices: deque[Notification] = deque(maxlen=_WAITING_MAX)
+        self._notice_timer: Timer | None = None
 
     def run(self, *args: Any, **kwargs: Any) -> None:
         """Run the app until the user quits.
@@ -289,7 +300,8 @@ class ChatApp(App[None]):
     def _count_notice(self, event: Notify) -> None:
         """Replace an equal notification by one with a count, and limit their number.
 
-        Textual adds this notification to `_notifications` afterwards, and shows its contents.
+        Without room, it takes the place of the oldest, once that one has been read. Textual adds
+        this notification to `_notifications` afterwards, and shows its contents.
         """
         notice = event.notification
         said = (notice.title, notice.message, notice.severity)
@@ -298,13 +310,46 @@ class ChatApp(App[None]):
             count += 1
             notice.message = f"{notice.message} (×{count})"
             self._take_back(before)
+        elif (wait := self._notice_wait()) > 0:
+            event.prevent_default()
+            if all(
+                said != (each.title, each.message, each.severity) for each in self._waiting_notices
+            ):
+                self._waiting_notices.append(notice)
+            self._notice_timer = self._notice_timer or self.set_timer(wait, self._show_waiting)
+            return
         else:
             count = 1
-        room = max(1, min(_NOTICES_MAX, self.size.height // _NOTICE_ROOM))
-        for old in [*self._notifications][: len(self._notifications) + 1 - room]:
+        for old in [*self._notifications][: len(self._notifications) + 1 - self._notice_room]:
             self._take_back(old)
         self._notices = {k: v for k, v in self._notices.items() if v[0] in self._notifications}
         self._notices[said] = notice, count
+
+    @property
+    def _notice_room(self) -> int:
+        """The most notifications at a time."""
+        return max(1, min(_NOTICES_MAX, self.size.height // _NOTICE_ROOM))
+
+    def _notice_wait(self) -> float:
+        """Return the seconds until another notification may show; 0 or less: now."""
+        shown = [*self._notifications]
+        if len(shown) < self._notice_room:
+            return 0.0
+        oldest: Notification = shown[0]
+        to_read: float = max(self.NOTICE_PAUSE, len(oldest.message) / _READ_PER_SECOND)
+        return oldest.raised_at + to_read - time()
+
+    def _show_waiting(self) -> None:
+        """Show the next waiting notification, or wait for its place."""
+        self._notice_timer = None
+        if not self._waiting_notices:
+            return
+        if (wait := self._notice_wait()) <= 0:
+            notice = self._waiting_notices.popleft()
+            notice.raised_at = time()
+            self.post_message(Notify(notice))
+            wait = _NEXT_NOTICE
+        self._notice_timer = self.set_timer(wait, self._show_waiting)
 
     def _take_back(self, notice: Notification) -> None:
         del self._notifications[notice]

@@ -290,7 +290,7 @@ class AccountReader:
 
 
 def check_is_admin(connection: Connection, user: User) -> None:
-    """Refuse everybody who is no admin.
+    """Check that the user is an admin.
 
     Raises:
         CommandError: forbidden.

@@ -327,10 +327,11 @@ def _erase_name(
 
 
 def _erase_details(transaction: Transaction, user_id: int) -> None:
-    """Erase addresses and labels of devices from the entries of the audit log."""
+    """Erase addresses, labels of devices, and reasons of bans from the entries about the user."""
     for entry in transaction.execute(_AUDIT, user=user_id):
         details = json.loads(entry.details)
-        details.pop("label", None)
+        for words in ("label", "reason"):
+            details.pop(words, None)
         transaction.execute(_SET_AUDIT, entry=entry.seq, rest=json.dumps(details))
 
 

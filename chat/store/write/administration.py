@@ -264,7 +264,7 @@ def revoke_invitations_of(
 ) -> None:
     """Revoke the valid invitations of an admin who loses the role or is stopped.
 
-    Otherwise they could come back under a new name, or as an admin, with a code of their own.
+    Otherwise they could sign up again under a new name, or as an admin.
     """
     for row in transaction.execute(_VALID_INVITATIONS, user=user.id, now=now):
         _revoke(transaction, actor, row.id, now)

@@ -1,4 +1,4 @@
-"""Measures the real client on a pseudo-terminal, at a real server; see README.md here.
+"""Measures the real client on a pseudo-terminal, with a real server; see README.md here.
 
 python -m tests.benchmarks.client [MESSAGES]
 """
@@ -29,23 +29,23 @@ IMPORT = "import textual.app"
 _HOME, _ESCAPE, _CTRL_UP, _CTRL_END = "\x1b[H", "\x1b", "\x1b[1;5A", "\x1b[1;5F"
 _CTRL_U, _CTRL_Q = "\x15", "\x11"
 _GREEK = [chr(code) for code in (*range(0x391, 0x3A2), *range(0x3B1, 0x3CA))]
-"""What nobody says in the channel: where one of them is painted, the key has arrived."""
+"""Letters that occur in no message of the channel: if one is painted, its key has arrived."""
 
 
 def report(what: str, value: str) -> None:
     """Print a row of the table."""
-    print(f"| {what} | {value} |", flush=True)  # noqa: T201  what it is for
+    print(f"| {what} | {value} |", flush=True)  # noqa: T201  prints its result
 
 
 def milliseconds(taken: Sequence[float]) -> str:
-    """Return the middle and the worst of what was taken."""
+    """Return the percentiles of the measured seconds, in milliseconds."""
     ranked = sorted(1000 * each for each in taken)
     p50, p90, p99 = (ranked[int(len(ranked) * share)] for share in (0.5, 0.9, 0.99))
     return f"p50 {p50:.1f} ms, p90 {p90:.1f} ms, p99 {p99:.1f} ms"
 
 
 def load_all(window: Window) -> float:
-    """Scroll back to the beginning of the channel, with the keys that a person has for it."""
+    """Scroll back to the start of the channel with the usual keys."""
     began = time.perf_counter()
     window.press(_CTRL_UP)
     while not window.showed(f"beginning of {CHANNEL}", within=0.02):
@@ -59,7 +59,7 @@ def load_all(window: Window) -> float:
 
 
 def keystrokes(window: Window) -> list[float]:
-    """Type, at no steady pace; return the seconds until each letter is painted."""
+    """Type at an irregular pace; return the seconds until each letter is painted."""
     chance = random.Random(1)
     taken = []
     for number in range(KEYS):
@@ -75,7 +75,7 @@ def keystrokes(window: Window) -> list[float]:
 
 
 def drags(window: Window) -> list[float]:
-    """Make the window narrower and wider, column by column; return what each whole paint takes."""
+    """Resize the window column by column; return the seconds of each complete paint."""
     taken = []
     for number in range(DRAGS):
         window.resize(119 - min(number, DRAGS - number), 40)
@@ -85,7 +85,7 @@ def drags(window: Window) -> list[float]:
 
 
 def starts(home: Path, url: str, newest: str) -> tuple[list[float], list[float]]:
-    """Start the client, and what it is compared with, in turn; return the seconds of each."""
+    """Start the client and its reference in turn; return the seconds of each start."""
     ours, theirs = [], []
     for _ in range(STARTS):
         began = time.perf_counter()
@@ -100,7 +100,7 @@ def starts(home: Path, url: str, newest: str) -> tuple[list[float], list[float]]
 
 @contextmanager
 def talking(url: str) -> Iterator[None]:
-    """People talk meanwhile."""
+    """Let other users talk during the block."""
     command = [sys.executable, "-m", "tests.benchmarks.client.channel", url, str(RATE)]
     talker = subprocess.Popen(command)
     try:
@@ -111,7 +111,7 @@ def talking(url: str) -> Iterator[None]:
 
 
 def measure_loaded(window: Window, url: str, messages: int) -> None:
-    """Measure what a client does with a whole channel loaded."""
+    """Measure a client with a whole channel loaded."""
     window.shows("beginning")
     window.press(f"/join {CHANNEL}\r")
     window.shows(words(messages - 1))
@@ -136,7 +136,7 @@ def main() -> None:
     prefer(os.getpid())
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        # As an installed program: with its bytecode kept, which a checkout's need not be.
+        # An installed program has its bytecode stored; a checkout may not.
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         os.environ["PYTHONPYCACHEPREFIX"] = str(home / "bytecode")
         subprocess.run([sys.executable, "-c", IMPORT], check=True)

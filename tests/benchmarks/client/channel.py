@@ -1,4 +1,4 @@
-"""A channel with a long past, written by the store itself, and people who go on talking in it."""
+"""A channel with a long log, written by the store itself, and users who keep talking in it."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ __all__ = ["CHANNEL", "SERVER_FLAGS", "fill", "words"]
 CHANNEL = "#long"
 AUTHORS = ("bob", "carol", "dave", "erin")
 SERVER_FLAGS = ("--limits.rate", "100000", "--limits.burst", "100000")
-"""Settings under which nobody is held back."""
+"""Settings without limits for talking."""
 _WORDS = ("so", "the", "build", "is", "green", "again", "but", "nobody", "knows", "why", "it")
 _UNDER_WAY = 2_000
 
 
 def words(number: int) -> str:
-    """Return the text of a message: lower-case words, from 3 to 50 of them, and its number."""
+    """Return the text of a message: 3 to 50 lower-case words, and its number."""
     few = random.Random(number)
     count = few.choice((3, 5, 8, 8, 12, 12, 20, 50))
     return " ".join([*few.choices(_WORDS, k=count), str(number)])
 
 
 def fill(data: Path, messages: int) -> None:
-    """Write `CHANNEL` with that many messages into a fresh database, as a server would."""
+    """Write `CHANNEL` with that many messages into a new database, as a server would."""
     data.mkdir(parents=True)
     writers: list[User] = []
     room = threading.Semaphore(_UNDER_WAY)
@@ -77,14 +77,14 @@ def fill(data: Path, messages: int) -> None:
 
 
 def _all_of(room: threading.Semaphore) -> None:
-    """Wait until nothing is under way."""
+    """Wait until no operation is pending."""
     for _ in range(_UNDER_WAY):
         room.acquire()
     room.release(_UNDER_WAY)
 
 
 async def talk(url: str, rate: float) -> None:
-    """Say `rate` messages a second, evenly, until killed."""
+    """Send `rate` messages per second, evenly, until killed."""
     async with AsyncExitStack() as stack:
         names = ("frank", "grace", "heidi", "ivan")
         peers = [await stack.enter_async_context(Peer.signed_in(url, name)) for name in names]

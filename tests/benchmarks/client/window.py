@@ -1,4 +1,4 @@
-"""A `chat-client` on a pseudo-terminal, and what one measures with a stop-watch in front of it."""
+"""A `chat-client` on a pseudo-terminal, and the times and sizes to measure from outside."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["Window", "prefer"]
 
 
 def prefer(pid: int) -> None:
-    """Give a process's session the priority of this one: Linux weighs sessions, then processes."""
+    """Give a process's session this one's priority: Linux schedules sessions, then processes."""
     with suppress(OSError):
         Path(f"/proc/{pid}/autogroup").write_text(str(os.getpriority(os.PRIO_PROCESS, 0)))
 
 
 class Window:
-    """One client, in a window of its own."""
+    """One client in its own window."""
 
     def __init__(self, home: Path, url: str, columns: int = 120, rows: int = 40) -> None:
         self.began = time.perf_counter()
@@ -47,7 +47,7 @@ class Window:
         return self._terminal.process.pid
 
     def shows(self, text: str) -> float:
-        """Wait until `text` has been painted since the last key; return the seconds it took."""
+        """Wait until `text` is painted after the last key; return the seconds since the key."""
         wanted = text.encode()
         self._terminal.wait(lambda: wanted in self._terminal.output, f"painting {text!r}")
         return time.perf_counter() - self.began
@@ -61,29 +61,29 @@ class Window:
         return text.encode() in self._terminal.output
 
     def press(self, keys: str) -> None:
-        """Press keys; what is painted from now on counts."""
+        """Press keys; only later output counts as painted."""
         self._terminal.output.clear()
         self.began = time.perf_counter()
         self._terminal.send(keys.encode())
 
     def resize(self, columns: int, rows: int) -> None:
-        """Drag the window to another size; what is painted from now on counts."""
+        """Resize the window; only later output counts as painted."""
         self._terminal.output.clear()
         self.began = time.perf_counter()
         self._terminal.resize(columns, rows)
 
     def megabytes(self) -> float:
-        """Return the memory that the client holds."""
+        """Return the memory of the client."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         return next(int(line.split()[1]) for line in status.splitlines() if "VmRSS" in line) / 1024
 
     def pause(self, seconds: float) -> None:
-        """Watch for a while."""
+        """Read the output for a while."""
         deadline = time.monotonic() + seconds
-        self._terminal.wait(lambda: time.monotonic() > deadline, "time to pass")
+        self._terminal.wait(lambda: time.monotonic() > deadline, "the time passes")
 
     def cpu_seconds(self) -> float:
-        """Return the processor time that the client has taken so far."""
+        """Return the processor time of the client so far."""
         user, system = Path(f"/proc/{self.pid}/stat").read_text().rsplit(") ", 1)[1].split()[11:13]
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 

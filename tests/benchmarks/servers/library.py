@@ -1,4 +1,4 @@
-"""Chat on `websockets` and its own `broadcast()`, on uvloop. Stores nothing.
+"""Chat with `websockets` and its own `broadcast()`, on uvloop. Stores nothing.
 
 python library.py PORT chat|echo
 """
@@ -41,7 +41,7 @@ async def chat(socket: ServerConnection) -> None:
 
 
 async def echo(socket: ServerConnection) -> None:
-    """Return what one connection sends."""
+    """Echo the messages of one connection."""
     async for data in socket:
         await socket.send(data)
 

@@ -1,4 +1,4 @@
-"""Search queries: operators with times in the user's zone, and everything else as words."""
+"""Search queries: operators with times in the user's zone; all other words are searched."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens and unsent messages only go to their own server, whatever id another one claims."""
+"""Tokens and unsent messages are sent only to their own server, even if another claims its id."""
 
 from __future__ import annotations
 
@@ -116,12 +116,12 @@ def test_a_moved_server_gets_the_account_with_same_server(
     asked.stop()
     assert token not in tokens_of(after)
     if how == "list":
-        told = open_client(f"{before.url},{after.url}")
+        confirmed = open_client(f"{before.url},{after.url}")
     else:
-        told = open_client(after.url, same_server=True)
-    told.open()
-    told.wait_texts("said before", "unsent")
-    told.stop()
+        confirmed = open_client(after.url, same_server=True)
+    confirmed.open()
+    confirmed.wait_texts("said before", "unsent")
+    confirmed.stop()
     seen = len(hellos(after))
     visit(open_client, after.url)
     assert [hello.token for hello in hellos(after)[seen:]] == [token]

@@ -1,4 +1,4 @@
-"""Readable errors of failed connections; and no tokens in the log."""
+"""Readable errors of failed connections; no tokens in the log."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from websockets.exceptions import InvalidMessage
@@ -83,6 +84,7 @@ async def test_a_server_without_an_id_is_rejected(
             "Start one with",
         ),
         (socket.gaierror(-2, "unknown"), "ws://nowhere.invalid", "nowhere.invalid"),
+        (ConnectionRefusedError(111, "x"), "ws://127.0.0.1:3000", "another one: --url wss://"),
         (TimeoutError(), "ws://example.org", "no answer"),
         (ssl.SSLError(1, "wrong version"), "wss://example.org", "ws:// server"),
         (ConnectionResetError(), "wss://example.org", "is it a ws:// server?"),
@@ -92,6 +94,31 @@ async def test_a_server_without_an_id_is_rejected(
 )
 def test_each_connection_error_has_its_message(error: Exception, url: str, says: str) -> None:
     assert says in explain(error, url)
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        (10, "the operator must renew it"),
+        (18, "SSL_CERT_FILE=ca.pem chat-client"),
+        (19, "SSL_CERT_FILE=ca.pem chat-client"),
+        (20, "SSL_CERT_FILE=ca.pem chat-client"),
+        (62, "Use a host name of the certificate in --url"),
+    ],
+)
+def test_an_untrusted_certificate_says_what_to_do(
+    code: int, says: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    error = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    error.verify_code, error.verify_message = code, "reason from OpenSSL."
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    text = explain(error, "wss://example.org")
+    assert "wss://example.org is not trusted: reason from OpenSSL. " in text
+    assert says in text
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing.pem"))
+    assert ("missing.pem, which is not a file" in explain(error, "wss://example.org")) == (
+        code in (18, 19, 20)
+    )
 
 
 def test_no_token_is_logged_at_any_level(

@@ -158,7 +158,7 @@ def test_an_unreachable_proxy_is_retried(
     monkeypatch.setenv("https_proxy", f"{scheme}://127.0.0.1:{port}")
     screen = open_client(f"ws://chat.test:{fake.port}")
     screen.wait(
-        lambda: sum(f"127.0.0.1:{port}" in told.detail for told in screen.history) > 2,
+        lambda: sum(f"127.0.0.1:{port}" in state.detail for state in screen.history) > 2,
         "it tries again",
     )
     monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")

@@ -1,4 +1,4 @@
-"""A session: commands without an answer, and delays asked for by the server."""
+"""A session: commands without an answer, and delays that the server requests."""
 
 from __future__ import annotations
 

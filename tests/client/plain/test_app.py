@@ -31,17 +31,17 @@ from tests.terminal.raw import RawTerminal
 
 @pytest.fixture
 def plain(tmp_path: Path, server: ChatServer) -> Iterator[RawTerminal]:
-    """Return a terminal with a client in linear mode, which is connected."""
+    """Return a terminal with a connected client in plain mode."""
     terminal = RawTerminal(tmp_path, "chat-client", "--plain", "--name", "me", "--url", server.url)
     try:
-        terminal.wait(lambda: b"Connected to" in terminal.output, "it is connected")
+        terminal.wait(lambda: b"Connected to" in terminal.output, "the client is connected")
         yield terminal
     finally:
         terminal.close()
 
 
 def said(terminal: RawTerminal) -> bytes:
-    """Return the output without what asks the terminal to mark pastes."""
+    """Return the output without the sequences for bracketed paste."""
     return re.sub(rb"\x1b\[\?2004[hl]", b"", terminal.output)
 
 
@@ -50,7 +50,7 @@ def lines(terminal: RawTerminal) -> list[str]:
 
 
 def pasted(text: str) -> bytes:
-    """Return what a terminal sends for a paste."""
+    """Return the bytes that a terminal sends for a paste."""
     return b"\x1b[200~" + text.encode() + b"\x1b[201~"
 
 
@@ -58,16 +58,18 @@ def pasted(text: str) -> bytes:
 async def test_printed_lines_keep_the_typed_text_intact(
     plain: RawTerminal, server: ChatServer
 ) -> None:
-    plain.wait(lambda: b"Connected to chat" in plain.output, "it is connected")
+    plain.wait(lambda: b"Connected to chat" in plain.output, "the client is connected")
     async with Peer.signed_in(server.url, "alice") as alice:
         await alice.join("#general")
         await alice.say("first")
         assert (await alice.next_event("#general", "message")).text == "first"
-        plain.wait(lambda: b": first" in plain.output, "it follows the channel")
+        plain.wait(lambda: b": first" in plain.output, "the client follows the channel")
         plain.send(b"hel")
         plain.wait(lambda: b"#general> hel" in plain.output, "the prompt")
         await alice.say("text")
-        plain.wait(lambda: plain.output.count(b"#general> hel") == 2, "the line, again")
+        plain.wait(
+            lambda: plain.output.count(b"#general> hel") == 2, "the typed line is printed again"
+        )
         before, printed, after = lines(plain)[-3:]
         assert (before, after) == ("#general> hel", "#general> hel")
         assert re.fullmatch(r"\d+\. alice in #general: text", printed)
@@ -91,20 +93,20 @@ def test_commands_print_their_result(plain: RawTerminal) -> None:
 async def test_tab_completes_and_lists_the_candidates(
     plain: RawTerminal, server: ChatServer
 ) -> None:
-    plain.send(b"/who\n")  # answered after it follows the channel
-    plain.wait(lambda: b"me, online" in plain.output, "it follows the channel")
+    plain.send(b"/who\n")  # answered once it follows the channel
+    plain.wait(lambda: b"me, online" in plain.output, "the client follows the channel")
     async with Peer.signed_in(server.url, "alice") as alice:
         await alice.join("#general")
         await alice.say("hello")
-        plain.wait(lambda: b"general: hello" in plain.output, "alice is known: she has spoken")
+        plain.wait(lambda: b"general: hello" in plain.output, "alice is known as an author")
         plain.send(b"hi @al\t")
         plain.wait(lambda: lines(plain)[-1] == "#general> hi @alice ", "a name, in the same line")
         plain.send(b":tad\t")
         plain.wait(lambda: lines(plain)[-1] == "#general> hi @alice 🎉 ", "an emoji, below")
         plain.send(b"\x15/leave #gen\t\x15/un\t")
         wanted = {"/unread", "/unstar [CHANNEL]"}
-        plain.wait(lambda: wanted <= set(lines(plain)[-2].split(", ")), "what could be meant")
-        plain.wait(lambda: lines(plain)[-1] == "#general> /un", "what was typed, again")
+        plain.wait(lambda: wanted <= set(lines(plain)[-2].split(", ")), "the candidates")
+        plain.wait(lambda: lines(plain)[-1] == "#general> /un", "the typed text is printed again")
         assert "#general> /leave #general " in lines(plain)
         assert b"\x1b" not in said(plain)
 
@@ -144,6 +146,8 @@ async def test_delete_asks_once_in_a_terminal(plain: RawTerminal, server: ChatSe
         await alice.join("#general")
         plain.send(b"oops\n")
         seq = (await alice.next_event("#general", "message")).seq
+        await alice.say("what?")
+        plain.wait(lambda: b": what?" in plain.output, "the message is confirmed")
         for asked, answer in ((1, "n"), (2, "y")):
             plain.send(b"/delete\n")
             plain.wait(partial(_has_asked, plain, question, asked), "the question")
@@ -161,7 +165,9 @@ async def test_the_inbox_names_the_commands_that_open_and_clear_it(
         await alice.say("psst", "@alice,me")
         plain.wait(lambda: b"1 unread in @alice. Use /inbox" in plain.output, "the message")
         plain.send(b"/inbox\n")
-        plain.wait(lambda: b"Use /join CHANNEL or /msg NAME to open" in plain.output, "what to do")
+        plain.wait(
+            lambda: b"Use /join CHANNEL or /msg NAME to open" in plain.output, "the next commands"
+        )
         assert re.search(rb"\d+\. alice in @alice: psst", plain.output)
 
 
@@ -171,10 +177,10 @@ async def test_search_results_are_printed(plain: RawTerminal, server: ChatServer
         await alice.join("#general")
         await alice.say("where is the wombat?")
         plain.send(b"/search wombat in:general\n")
-        plain.wait(lambda: b"1 found." in plain.output, "what was found")
+        plain.wait(lambda: b"1 found." in plain.output, "the results")
         assert re.search(rb"\d+\. alice in #general, \d+ .*: where is the wombat\?", plain.output)
         plain.send(b"/search wombat before:never\n")
-        plain.wait(lambda: b"before:" in plain.output.rpartition(b"1 found.")[2], "what is wrong")
+        plain.wait(lambda: b"before:" in plain.output.rpartition(b"1 found.")[2], "the error")
 
 
 @pytest.mark.feature("writing.copy")
@@ -185,12 +191,14 @@ async def test_copy_copies_a_message_and_open_prints_its_links(
         await alice.join("#general")
         seq = (await alice.say("see https://example.org/a and https://example.org/b")).seq
         await alice.say("tea")
-        plain.wait(lambda: b"general: tea" in plain.output, "both")
+        plain.wait(lambda: b"general: tea" in plain.output, "both messages")
         plain.send(b"/copy\n")
         plain.wait(lambda: b"Copied" in plain.output, "the copy")
         assert f"\x1b]52;c;{b64encode(b'tea').decode()}\x07".encode() in plain.output
         plain.send(f"/open {seq}\n".encode())
-        plain.wait(lambda: b"\nhttps://example.org/b" in plain.output.replace(b"\r", b""), "them")
+        plain.wait(
+            lambda: b"\nhttps://example.org/b" in plain.output.replace(b"\r", b""), "the links"
+        )
 
 
 async def test_every_byte_is_text(plain: RawTerminal, server: ChatServer) -> None:
@@ -279,7 +287,7 @@ async def test_piped_lines_go_to_the_channel_joined_before_them(
         await alice.join("#near")
         await alice.join("#far")
         client = make_client(server.url)
-        for _ in range(2):  # the second time there is something to begin with
+        for _ in range(2):  # the second time, a channel is cached
             done = client.run("--plain", stdin="/join #near\none\n/join #far\ntwo\n/me waves\n")
             assert done.returncode == 0, done.stderr
             assert (await alice.next_event("#near", "message")).text == "one"
@@ -358,9 +366,9 @@ async def test_refused_messages_are_printed_with_advice(
     plain: RawTerminal, server: ChatServer
 ) -> None:
     server.stop()
-    plain.wait(lambda: b"Not connected" in plain.output, "it says that the server is gone")
+    plain.wait(lambda: b"Not connected" in plain.output, "the lost connection is reported")
     plain.send(b"while away\n")
-    plain.wait(lambda: b"saved on this computer" in plain.output, "it says that it is kept")
+    plain.wait(lambda: b"saved on this computer" in plain.output, "the message is reported as kept")
     server.start()
     async with Peer.signed_in(server.url, "alice") as alice:
         joined = await alice.join("#general")
@@ -408,8 +416,8 @@ async def test_a_thread_is_printed_line_by_line(plain: RawTerminal, server: Chat
             pass
         assert event.thread == first
         heading = f"Thread of message {first} in #general:"
-        plain.wait(lambda: f"{heading}\n" in "\n".join(lines(plain)), "it is said")
-        plain.wait(lambda: f"{first + 2}. alice: third".encode() in plain.output, "all of it")
+        plain.wait(lambda: f"{heading}\n" in "\n".join(lines(plain)), "the message is sent")
+        plain.wait(lambda: f"{first + 2}. alice: third".encode() in plain.output, "all output")
         said = lines(plain)[lines(plain).index(heading) + 1 :]
         assert [line.split("  (")[0] for line in said if ". alice: " in line] == [
             f"{first}. alice: first",
@@ -424,7 +432,7 @@ async def test_a_paste_of_many_lines_is_one_message_and_runs_no_command(
     async with Peer.signed_in(server.url, "alice") as alice:
         await alice.join("#general")
         plain.send(pasted("/quit\r\n/leave #general\rlast\n"))
-        plain.wait(lambda: b"Pasted 3 lines" in plain.output, "it asks")
+        plain.wait(lambda: b"Pasted 3 lines" in plain.output, "the question")
         plain.send(b"\n")
         assert (
             await alice.next_event("#general", "message")
@@ -503,7 +511,7 @@ def test_unsent_piped_messages_are_kept_and_reported(
     fake: FakeServer, make_client: Callable[..., Client]
 ) -> None:
     client = make_client(fake.url)
-    assert client.run("--plain", stdin="").returncode == 0  # there is a channel from now on
+    assert client.run("--plain", stdin="").returncode == 0  # a channel is cached from now on
     fake.stop()
     done = client.run("--plain", stdin="kept\n")
     assert done.returncode == 5
@@ -545,9 +553,9 @@ async def test_a_missing_notification_program_is_reported_once(tmp_path: Path) -
     for _ in range(3):
         caller.notify(Notification("bob", "hi"))
         await beside.pop()
-    (told,) = lines.said
-    assert "cannot run notify_command" in told
-    assert str(tmp_path / "none") in told
+    (fault,) = lines.said
+    assert "cannot run notify_command" in fault
+    assert str(tmp_path / "none") in fault
 
 
 def test_opening_a_thread_prints_replies_above_the_known_head(
@@ -589,14 +597,14 @@ async def test_lines_of_the_server_behind_bear_its_name(
 
     try:
         hears("Connected to Tea as me.")
-        terminal.wait(lambda: b": Connected to Work as me." in terminal.output, "both")
-        # Who joins before it follows the channel is no news; then `/who` knows who is there.
+        terminal.wait(lambda: b": Connected to Work as me." in terminal.output, "both messages")
+        # Earlier joins are not printed; the answer to `/who` shows that it follows the channel.
         terminal.send(b"/server work\n")
         hears("You are in #general on Work.")
         terminal.send(b"/who\n/server tea\n")
-        terminal.wait(lambda: b"me, online" in terminal.output, "it follows the channel")
+        terminal.wait(lambda: b"me, online" in terminal.output, "the client follows the channel")
         again = b"\nYou are in #general on Tea."
-        terminal.wait(lambda: again in terminal.output, "it is back")
+        terminal.wait(lambda: again in terminal.output, "the server is shown again")
         async with (
             Peer.signed_in(tea.url, "alice") as alice,
             Peer.signed_in(work.url, "bob") as bob,
@@ -614,12 +622,18 @@ async def test_lines_of_the_server_behind_bear_its_name(
             hears("Servers. Use /server NAME to switch to one:")
             terminal.send(b"/server work\n")
             hears("You are in #general on Work. 1 unread.")
-            terminal.wait(lambda: b"\nTea: Not connected" in terminal.output, "it is down")
+            terminal.wait(
+                lambda: b"\nTea: Not connected" in terminal.output,
+                "the lost connection is reported",
+            )
             terminal.send(b"here\n")
             while (await bob.next_event("#general", "message")).text != "here":
                 pass
             terminal.send(b"/disconnect tea\n/disconnect\n")
-            terminal.wait(lambda: b"Removed " in terminal.output, "it is left")
-            terminal.wait(lambda: b"Cannot remove your only server" in terminal.output, "one stays")
+            terminal.wait(lambda: b"Removed " in terminal.output, "the server is removed")
+            terminal.wait(
+                lambda: b"Cannot remove your only server" in terminal.output,
+                "the last server cannot be removed",
+            )
     finally:
         terminal.close()

@@ -15,7 +15,7 @@ def line(seq: int | None, text: str = "", author: str = "alice", **more: object)
     return replace(message, **more)  # type: ignore[arg-type]  # as `Message` takes them
 
 
-def told(*lines: Message, reset: bool = False) -> TimelineChanged:
+def changed(*lines: Message, reset: bool = False) -> TimelineChanged:
     return TimelineChanged("#ops", upserts=lines, reset=reset)
 
 
@@ -26,7 +26,7 @@ class Listener:
         self.log = Log()
         self.announcer = Announcer()
         self.kept = False
-        """Whether the latest change brought a message that waits to be sent."""
+        """Whether the latest change added a message that waits to be sent."""
 
     def announce(self, change: TimelineChanged, only_for: str | None = None) -> list[str]:
         done = self.log.apply(change)
@@ -36,21 +36,21 @@ class Listener:
 
 def listening(*lines: Message) -> Listener:
     listener = Listener()
-    listener.announce(told(*(lines or (line(1, "before"),)), reset=True))
+    listener.announce(changed(*(lines or (line(1, "before"),)), reset=True))
     return listener
 
 
 def test_loaded_lines_are_not_printed_and_new_ones_are() -> None:
     listener = Listener()
-    assert listener.announce(told(line(1, "old"), reset=True)) == []
-    assert listener.announce(told(line(2, "new"))) == ["2. alice in #ops: new"]
-    assert listener.announce(told(line(2, "new"))) == []
+    assert listener.announce(changed(line(1, "old"), reset=True)) == []
+    assert listener.announce(changed(line(2, "new"))) == ["2. alice in #ops: new"]
+    assert listener.announce(changed(line(2, "new"))) == []
     assert listener.announcer.newest(listener.log) == ["1. alice: old", "2. alice: new"]
 
 
 def test_a_reset_prints_only_missed_lines() -> None:
     listener = listening()
-    assert listener.announce(told(line(1, "before"), line(2, "missed"), reset=True)) == [
+    assert listener.announce(changed(line(1, "before"), line(2, "missed"), reset=True)) == [
         "2. alice in #ops: missed"
     ]
 
@@ -58,14 +58,14 @@ def test_a_reset_prints_only_missed_lines() -> None:
 def test_joins_and_parts_are_folded() -> None:
     names = ("a", "b", "c", "d", "e")
     joins = [line(seq, author=name, kind="join") for seq, name in enumerate(names, 2)]
-    assert listening().announce(told(*joins, line(9, author="a", kind="leave"))) == [
+    assert listening().announce(changed(*joins, line(9, author="a", kind="leave"))) == [
         "a, b, c and 2 more joined #ops.",
         "a left #ops.",
     ]
 
 
 def test_many_lines_are_abridged_to_the_last_ones() -> None:
-    said = listening().announce(told(*(line(seq, f"n{seq}") for seq in range(2, 52))))
+    said = listening().announce(changed(*(line(seq, f"n{seq}") for seq in range(2, 52))))
     assert said[0] == "30 lines in #ops are not shown."
     assert said[1:] == [f"{seq}. alice in #ops: n{seq}" for seq in range(32, 52)]
 
@@ -73,12 +73,12 @@ def test_many_lines_are_abridged_to_the_last_ones() -> None:
 def test_changes_of_printed_messages_are_printed() -> None:
     listener = listening(line(1, "helo"))
     edited = line(1, "hello", rev=2, edited=True)
-    assert listener.announce(told(edited)) == [
+    assert listener.announce(changed(edited)) == [
         "Message 1 was edited. alice in #ops: hello  (edited)"
     ]
     reacted = replace(edited, rev=3, reactions=(("👍", ("bob",)),))
-    assert listener.announce(told(reacted)) == ["Reactions to message 1 in #ops: 👍 bob."]
-    assert listener.announce(told(line(1, "", rev=4, deleted=True))) == [
+    assert listener.announce(changed(reacted)) == ["Reactions to message 1 in #ops: 👍 bob."]
+    assert listener.announce(changed(line(1, "", rev=4, deleted=True))) == [
         "Message 1 in #ops was deleted."
     ]
 
@@ -86,35 +86,35 @@ def test_changes_of_printed_messages_are_printed() -> None:
 def test_own_changes_are_printed_once_confirmed() -> None:
     listener = listening(line(1, "tea?"))
     mine = line(1, "tea?", reactions=(("👍", ("me",)),), delivery=Delivery.PENDING)
-    assert listener.announce(told(mine)) == []
+    assert listener.announce(changed(mine)) == []
     done = replace(mine, rev=2, delivery=Delivery.SENT)
-    assert listener.announce(told(done)) == ["Reactions to message 1 in #ops: 👍 me."]
+    assert listener.announce(changed(done)) == ["Reactions to message 1 in #ops: 👍 me."]
 
 
 def test_own_messages_are_printed_only_if_they_fail() -> None:
     listener = listening()
     pending = line(None, "mine", author="me", cid="c", delivery=Delivery.PENDING)
-    assert listener.announce(told(pending)) == []
+    assert listener.announce(changed(pending)) == []
     assert listener.kept
     failed = replace(pending, delivery=Delivery.FAILED, reason="it is too long")
-    assert listener.announce(told(failed)) == [
+    assert listener.announce(changed(failed)) == [
         "Not sent in #ops: mine. it is too long. Use /retry to resend it, /discard to discard it."
     ]
-    assert listener.announce(told(failed)) == []
-    assert listener.announce(told(pending)) == []
-    assert listener.announce(told(line(2, "mine", author="me", cid="c"))) == []
+    assert listener.announce(changed(failed)) == []
+    assert listener.announce(changed(pending)) == []
+    assert listener.announce(changed(line(2, "mine", author="me", cid="c"))) == []
     assert not listener.kept
 
 
 def test_own_messages_from_another_device_are_printed() -> None:
-    assert listening().announce(told(line(2, "from my phone", author="me"))) == [
+    assert listening().announce(changed(line(2, "from my phone", author="me"))) == [
         "2. me in #ops: from my phone"
     ]
 
 
 def test_a_muted_channel_prints_only_mentions() -> None:
     listener = listening(line(1, "before"))
-    change = told(
+    change = changed(
         line(2, "chatter"),
         line(3, "hi @me", mentions=("me",)),
         line(4, author="carol", kind="join"),
@@ -125,8 +125,8 @@ def test_a_muted_channel_prints_only_mentions() -> None:
 
 def test_messages_of_a_replaced_log_are_printed_despite_lower_numbers() -> None:
     listener = listening(line(90, "before"))
-    assert listener.announce(told(line(1, "restored"), reset=True)) == []
-    assert listener.announce(told(line(2, "new"))) == ["2. alice in #ops: new"]
+    assert listener.announce(changed(line(1, "restored"), reset=True)) == []
+    assert listener.announce(changed(line(2, "new"))) == ["2. alice in #ops: new"]
 
 
 def test_a_direct_channel_is_named_by_the_other_person() -> None:

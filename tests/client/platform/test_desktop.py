@@ -43,10 +43,12 @@ def test_tmux_passes_the_sequence_on_and_marks_the_window(monkeypatch: pytest.Mo
 
 
 async def test_the_program_gets_the_text_without_a_shell(tmp_path: Path) -> None:
-    told = tmp_path / "told"
-    script = f'cat > {told}; printf "%s|%s|%s" "$NOTIFY_TITLE" "$NOTIFY_TEXT" "$#" >> {told}'
+    received = tmp_path / "received"
+    script = (
+        f'cat > {received}; printf "%s|%s|%s" "$NOTIFY_TITLE" "$NOTIFY_TEXT" "$#" >> {received}'
+    )
     await run_command(("sh", "-c", script), Notification("$(touch oops)", "`id`; rm -rf x"))
-    assert told.read_text() == "$(touch oops)\n`id`; rm -rf x\n$(touch oops)|`id`; rm -rf x|0"
+    assert received.read_text() == "$(touch oops)\n`id`; rm -rf x\n$(touch oops)|`id`; rm -rf x|0"
     assert not Path("oops").exists()
 
 

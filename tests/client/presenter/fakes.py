@@ -42,21 +42,21 @@ NOON = 1_780_000_000_000
 
 
 def info(name: str, **fields: Any) -> ChannelInfo:
-    """Return a channel; a direct one is with everybody but `me`."""
+    """Return a channel; the others in a direct channel are all but `me`."""
     others = tuple(each for each in channel_names(name) if each != "me")
     return ChannelInfo(name, direct=others, **fields)
 
 
 def said(seq: int | None, author: str, text: str, channel: str = "#general", **f: Any) -> Message:
-    """Return a message, a minute after that of the number before."""
+    """Return a message; its time is a minute after that of the previous number."""
     cid = f.pop("cid", f"cid-{seq}")
     return Message(channel, seq, cid, author, NOON + (seq or 0) * 60_000, text=text, **f)
 
 
 class FakeCore(Core):
-    """What the screens take for the core.
+    """The core, as seen by the screens.
 
-    `calls` holds (method, arguments) in order; of what the server is asked (type, command).
+    `calls` has (method, arguments) in order; for commands to the server, (type, command).
     """
 
     def __init__(
@@ -68,12 +68,12 @@ class FakeCore(Core):
         self.prefs: dict[str, str] = {}
         self.pages: dict[str, tuple[Message, ...]] = {}
         self.futures: dict[str, Future[Any]] = {}
-        """What was asked last, by method or command type: to be answered by the test."""
+        """The latest requests, by method or command type; a test sets their results."""
         self.answers: list[tuple[BaseCommand, Wire]] = []
-        """What the server answers at once."""
+        """Answers that the server gives at once."""
         self.unread: tuple[Unread, ...] = ()
         self.is_slow = False
-        """Whether a channel that is opened waits for its page."""
+        """Whether an opened channel waits for its page."""
         self.wake = wake
         self._waiting: list[Update] = []
         self._cids = count(1)
@@ -81,7 +81,7 @@ class FakeCore(Core):
     # For the test.
 
     def tell(self, *updates: Update) -> None:
-        """Let the screens know; how a server calls itself is kept, as the core does."""
+        """Publish an update; remember the server's name, as the core does."""
         for update in updates:
             if isinstance(update, ConnectionChanged) and update.link is Link.ONLINE:
                 self.prefs[SERVER_NAME] = update.server
@@ -89,7 +89,7 @@ class FakeCore(Core):
         self.wake()
 
     def go_online(self, *channels: ChannelInfo, user: str = "me") -> None:
-        """Be connected, with these channels."""
+        """Connect, with these channels."""
         self.tell(ConnectionChanged(Link.ONLINE, user=user, server="test", text_limit=8_000))
         self.tell(ChannelsChanged(channels))
 
@@ -282,20 +282,20 @@ class FakeCore(Core):
 
 
 class FakeView:
-    """A screen that only remembers; what waits is kept in `beside` for the test to run."""
+    """A screen that only records calls; a test runs the pending work in `beside`."""
 
     def __init__(self) -> None:
         self.text = ""
         self.thread_text = ""
         self.shows: int | None = None
         self.scrolled_up: set[PaneKey] = set()
-        """The timelines whose newest message does not show."""
-        self.told: list[Update] = []
+        """The timelines whose newest message is not visible."""
+        self.updates: list[Update] = []
         self.said: list[tuple[str, str]] = []
         self.done: list[tuple[Any, ...]] = []
         self.rows: list[Choice] = []
         self.choose_row: Callable[[str], None] = lambda _: None
-        """Chooses a row of the last list."""
+        """Selects a row of the last list."""
         self.beside: list[Coroutine[None, None, None]] = []
         self.secrets: list[str] = []
         """The answers to the next questions for secrets."""
@@ -325,7 +325,7 @@ class FakeView:
         self.done.append(("close_thread",))
 
     def take_update(self, update: Update) -> None:
-        self.told.append(update)
+        self.updates.append(update)
 
     def step_back(self) -> None:
         self.done.append(("step_back",))

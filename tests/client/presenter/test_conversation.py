@@ -1,4 +1,4 @@
-"""Read markers while a message further up is being loaded."""
+"""Read markers while an older message is being loaded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.client.presenter.fakes import FakeCore, FakeView, FakeWorkspace, info
 
 
 class SlowCore(FakeCore):
-    """A core whose way to a message ends when the test says so."""
+    """A core that finishes loading a message when the test says so."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The log of loaded lines: numbered ones by number, the others behind them as they came."""
+"""The log of loaded lines: numbered lines by number, then the others in order of arrival."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The list of all channels, the tour of what is unread, and the trail."""
+"""The list of all channels, the order of unread messages, and the history of visits."""
 
 from __future__ import annotations
 

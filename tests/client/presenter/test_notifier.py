@@ -1,4 +1,4 @@
-"""The person is called for what they do not look at, unless they do not want to be disturbed."""
+"""Notifications of messages that are not visible, unless do not disturb is on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OPS = NotificationDue("#ops", "bob", "it burns")
 
 
 class Bench:
-    """A conversation in `#general`, with a clock that stands still."""
+    """A conversation in `#general`, with a clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -41,7 +41,7 @@ class Bench:
         self.conversation.take_in()
 
     def hear(self, *calls: NotificationDue) -> list[Notification]:
-        """Let the core tell of calls; return all that rang so far."""
+        """Publish notifications of the core; return all that were shown so far."""
         self.core.tell(*calls)
         self.take_in()
         return [done[1] for done in self.view.done if done[0] == "notify"]
@@ -175,8 +175,8 @@ def test_dnd_toggles_and_rejects_invalid_values() -> None:
     bench.run("/dnd")
     bench.run("/dnd")
     assert not bench.notifier.is_quiet
-    told = [text for text, _ in bench.view.said]
-    assert told == ["Notifications are off (do not disturb).", "Notifications are on."]
+    said = [text for text, _ in bench.view.said]
+    assert said == ["Notifications are off (do not disturb).", "Notifications are on."]
     for word in ("soon", "0", "9999"):
         bench.run(f"/dnd {word}")
         assert f"“{word}” is not valid" in bench.view.said[-1][0]

@@ -1,4 +1,4 @@
-"""The state: what the updates add up to, and where the next key leads."""
+"""The state: the result of updates, and the target of the next key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the switcher finds, and in which order."""
+"""The switcher: its matches, and their order."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def switcher(
     begun: list[str] | None = None,
     directory: tuple[str, ...] = (),
 ) -> Switcher:
-    """Return the switcher of somebody in these channels who has shown some of them.
+    """Return the switcher of a user in these channels who has viewed some of them.
 
     Args:
-        directory: the channels of the server, as far as it was asked.
+        directory: the server's channels, as far as they were read.
     """
     core, view = FakeCore(), FakeView()
     cores = Cores(ClientSettings(name="me"), lambda _: core)

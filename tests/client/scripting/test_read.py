@@ -24,7 +24,7 @@ from tests.serving import PATIENCE, ChatServer, Peer
 
 MakeClient = Callable[..., Client]
 LONGEST_WAIT = 45.0
-"""Seconds; the wait between two attempts to connect has grown up to 30 s: none has lasted."""
+"""Maximum seconds of a reconnect: the delay between two attempts grows up to 30 s."""
 NO_RATE = ("--limits.rate", "100000", "--limits.burst", "100000")
 
 
@@ -94,7 +94,7 @@ async def test_follow_survives_kill_9_without_gap_or_duplicate(
         async with Peer.signed_in(server.url, "alice", token) as alice:
             for number in range(20):
                 await alice.say(f"{turn}.{number}", "#ops")
-        tail.wait_for(f"{turn}.0", LONGEST_WAIT)  # it is back, so each kill meets it
+        tail.wait_for(f"{turn}.0", LONGEST_WAIT)  # reconnected, so each kill affects it
         server.restart(kill=True)
     async with Peer.signed_in(server.url, "alice", token) as alice:
         await alice.say("the end", "#ops")
@@ -187,7 +187,7 @@ async def test_export_contains_only_entries_from_before_its_start(
         )
         client.running.append(exporting)  # type: ignore[arg-type]  # bytes; it is only ended
         assert exporting.stdout is not None
-        first = exporting.stdout.readline()  # the pipe is full now, and it waits
+        first = exporting.stdout.readline()  # the pipe is full, and the client waits
         await alice.say("too late", "#ops")
         rest = exporting.stdout.read()
     assert exporting.wait(PATIENCE) == 0

@@ -72,8 +72,8 @@ def test_texts_survive_a_deleted_folder_that_cannot_be_created_again(account: Ac
 
 
 def test_two_clients_whose_files_were_deleted_share_the_new_ones(account: Account) -> None:
-    told: list[str] = []
-    other = Account(account.path, "me", changed=lambda: None, report=told.append)
+    notices: list[str] = []
+    other = Account(account.path, "me", changed=lambda: None, report=notices.append)
     typed = [new_row({"type": "send", "channel": "#c", "text": str(n)}) for n in range(4)]
     for each, row in zip((account, other), typed, strict=False):
         each.outbox.add(row)
@@ -84,5 +84,5 @@ def test_two_clients_whose_files_were_deleted_share_the_new_ones(account: Accoun
     with closing(OutboxDb(account.path / "outbox.db")) as outbox:
         assert {row.cid for row in outbox.outbox()} == {row.cid for row in typed}
     assert not list(account.path.glob("*damaged*"))
-    assert "no longer exists" in told[0]
+    assert "no longer exists" in notices[0]
     other.close()

@@ -132,7 +132,7 @@ def test_a_client_whose_channel_was_reset_writes_nothing(cache: CacheDb, other: 
     assert other.save([line(5)], [replace(RECORD, position=5, spans=((5, 5),))]) == set()
     assert cache.save([line(2)], [RECORD]) == {"#c"}
     assert [each.seq for each in other.lines_before("#c", 9, 1, 9)] == [5]
-    cache.discard("#c")  # a client that begins anew takes nothing away from the other one
+    cache.discard("#c")  # a client that starts over removes nothing of the other one
     assert cache.save([line(6)], [replace(RECORD, position=6, spans=((6, 6),))]) == set()
     assert [each.seq for each in other.lines_before("#c", 9, 1, 9)] == [5, 6]
 

@@ -211,15 +211,15 @@ def test_a_damaged_file_is_renamed_and_read_as_far_as_possible(folder: Path) -> 
     broken = data.index(rows[30].command.encode()) // PAGE * PAGE
     data[broken : broken + 64] = b"\xff" * 64
     path.write_bytes(data)
-    told: list[str] = []
-    account = Account(folder, "me", changed=lambda: None, report=told.append)
+    notices: list[str] = []
+    account = Account(folder, "me", changed=lambda: None, report=notices.append)
     saved = [row.cid for row in account.outbox.all()]
     assert len(rows) - len(saved) <= PAGE // 500, "only what was on the damaged page"
     assert saved == [row.cid for row in rows if row.cid in saved], "in order"
     assert account.outbox.drafts.all() == {"#general": "half a thought"}
     account.close()
     aside = [path for path in folder.iterdir() if "damaged" in path.name]
-    assert str(aside[0]) in told[0]
+    assert str(aside[0]) in notices[0]
 
 
 @pytest.mark.parametrize("name", ["outbox.db", "../me.db"])
@@ -234,9 +234,9 @@ def test_an_unreadable_file_is_replaced(folder: Path, damage: str, name: str) ->
             db.commit()
     else:
         path.write_bytes(b"" if damage == "empty" else b"not a database" * 400)
-    told: list[str] = []
-    account = Account(folder, "me", changed=lambda: None, report=told.append)
-    assert bool(told) == (damage != "empty")
+    notices: list[str] = []
+    account = Account(folder, "me", changed=lambda: None, report=notices.append)
+    assert bool(notices) == (damage != "empty")
     account.outbox.add(typed(1))
     account.close()
     again = opened(folder)

@@ -83,7 +83,7 @@ def test_a_file_without_a_token_is_rejected_in_one_line(tmp_path: Path, content:
 
 def test_a_replaced_token_is_kept_beside_the_new_one(tokens: TokenStore, tmp_path: Path) -> None:
     tokens.put("s1", "alice", "a" * 40)
-    for _ in range(2):  # the second time it is the same one, and replaces nothing
+    for _ in range(2):  # the second time it is equal, and replaces nothing
         tokens.put("s1", "alice", "b" * 40)
     assert tokens.get("s1", "alice") == "b" * 40
     kept = {path.read_text().strip() for path in (tmp_path / "tokens").rglob("*") if path.is_file()}

@@ -91,14 +91,14 @@ def test_settled_completes_after_the_updates_were_published(tmp_path: Path) -> N
     core = Core(
         ClientSettings(name="alice", url="ws://127.0.0.1:9", data=tmp_path), wake=lambda: None
     )
-    told: list[Update] = []
+    updates: list[Update] = []
     core.open_channel("#tea")
     core.send("#tea", "wait for me")
-    core.settled().add_done_callback(lambda _: told.extend(core.drain()))
+    core.settled().add_done_callback(lambda _: updates.extend(core.drain()))
     core.open()  # all of it happens in one turn
     core.settled().result(PATIENCE)
     core.stop()
-    lines = [line for each in told if isinstance(each, TimelineChanged) for line in each.upserts]
+    lines = [line for each in updates if isinstance(each, TimelineChanged) for line in each.upserts]
     assert [line.text for line in lines] == ["wait for me"]
 
 
@@ -469,9 +469,9 @@ def test_a_marker_of_a_replaced_log_is_not_sent(open_client: Open, fake: FakeSer
     screen.core.mark("#general", 1)
     fake.logs["#general"] = log = FakeLog("#general", epoch="restored")
     log.append("bob", text="another")
-    fake.tell(log.joined("alice"))  # before the marker, which is told a moment later
+    fake.tell(log.joined("alice"))  # before the marker, which is sent a moment later
     screen.wait_texts("another")
-    screen.core.mark("#cats", 2)  # it is told after that one
+    screen.core.mark("#cats", 2)  # sent after that one
     screen.wait(lambda: fake.count(Mark) == 1)
     screen.catch_up()
     assert not screen.notices
@@ -583,15 +583,15 @@ def test_commands_are_sent_in_order(open_client: Open, fake: FakeServer) -> None
 
 
 def test_the_status_is_sent_again_on_a_new_connection(open_client: Open, fake: FakeServer) -> None:
-    def told() -> list[str]:
+    def statuses() -> list[str]:
         return [c.status for c in list(fake.commands) if isinstance(c, SetStatus)]
 
     screen = opened(open_client, fake)
-    assert told() == []
+    assert statuses() == []
     screen.core.status("away")
-    screen.wait(lambda: told() == ["away"])
+    screen.wait(lambda: statuses() == ["away"])
     fake.cut()
-    screen.wait(lambda: told() == ["away", "away"])
+    screen.wait(lambda: statuses() == ["away", "away"])
 
 
 def test_the_echo_channel_shows_both_the_message_and_its_echo(

@@ -1,4 +1,4 @@
-"""An erased person: cached lines and members are read again, so the old name is nowhere."""
+"""An erased user: cached lines and members are read again, so the old name is nowhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Open = Callable[..., Screen]
 
 
 def erase(fake: FakeServer, name: str) -> None:
-    """Erase the texts and the name of a person, and add the event."""
+    """Erase the texts and the name of a user, and add the event."""
     log = fake.logs["#general"]
     fake.members["#general"].discard(name)
     for place, event in enumerate(log.events):

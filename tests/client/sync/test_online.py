@@ -46,11 +46,11 @@ def test_a_new_device_is_announced(open_client: Open, new_server: FakeServer) ->
 
 
 @pytest.mark.parametrize(
-    ("has_password", "told"),
+    ("has_password", "text"),
     [(True, "Your password was changed on another device."), (False, "Your password was removed")],
 )
 def test_a_password_changed_elsewhere_is_announced(
-    open_client: Open, new_server: FakeServer, has_password: bool, told: str
+    open_client: Open, new_server: FakeServer, has_password: bool, text: str
 ) -> None:
     screen = open_client(new_server.url)
     screen.open()
@@ -60,7 +60,7 @@ def test_a_password_changed_elsewhere_is_announced(
     screen.wait(lambda: bool(screen.notices))
     (notice,) = screen.notices
     assert notice.severity == "warning"
-    assert notice.text.startswith(told)
+    assert notice.text.startswith(text)
     assert "If it was not you, use /devices" in notice.text
 
 

@@ -28,7 +28,7 @@ def test_pins_are_shown_counted_and_removed_with_the_message(
     bob.wait(lambda: bob.channels["#general"].pins == 1)
     page = bob.core.ask(History(channel="#general", pins=True)).result(PATIENCE)
     assert [(item.seq, item.text, item.pinned) for item in page.items] == [(two, "two", True)]
-    carol = open_client(server.url, "carol")  # knows of what she has not read
+    carol = open_client(server.url, "carol")  # counts pins of unread messages
     carol.open()
     carol.wait(lambda: carol.channels["#general"].pins == 1)
     bob.core.pin("#general", two, remove=True)

@@ -42,7 +42,7 @@ def test_a_repaint_after_an_overflow_has_no_limit() -> None:
     for notice in notices[:4]:
         queue.put(notice)
     assert queue.drain() == ([], True)
-    queue.put(notices[4])  # dropped as well: it is part of what `put_all` brings
+    queue.put(notices[4])  # dropped as well: `put_all` includes it
     assert queue.drain() == ([], False)
 
     def publish_all() -> None:
@@ -69,32 +69,32 @@ def test_the_screens_are_woken_once_until_they_drain() -> None:
 
 
 def test_a_line_confirmed_before_publishing_is_published_once(tmp_path: Path) -> None:
-    told: list[Update] = []
+    updates: list[Update] = []
     account = Account(tmp_path / "a", "alice", changed=lambda: None, report=print)
-    screens = Publisher(account, told.append, lambda tell: None)
+    screens = Publisher(account, updates.append, lambda tell: None)
     channel = account.ensure_channel("#c")
     screens.open(channel)
-    told.clear()
+    updates.clear()
     waiting = Message("#c", None, "cid", "alice", 1, delivery=Delivery.PENDING)
     screens.lines_changed(channel, [waiting])
     screens.lines_changed(channel, [replace(waiting, seq=1, delivery=Delivery.SENT)])
     screens.flush()
     account.close()
-    (update,) = (each for each in told if isinstance(each, TimelineChanged))
+    (update,) = (each for each in updates if isinstance(each, TimelineChanged))
     assert [line.delivery for line in update.upserts] == [Delivery.SENT]
 
 
 def test_a_row_sent_by_another_client_on_the_file_is_not_shown_as_pending(
     account: Account,
 ) -> None:
-    told: list[Update] = []
+    updates: list[Update] = []
     channel = account.ensure_channel("#c")
     row = new_row({"type": "send", "channel": "#c", "text": "tea"})
     account.outbox.add(row)
     channel.view.coverage.add(1, 1)
     channel.view.position = 1
     channel.view.changed[1] = Message("#c", 1, row.cid, "Me", 1, text="tea")
-    Publisher(account, told.append, lambda tell: None).open(channel)
-    assert isinstance(told[0], TimelineChanged)
-    assert [(line.seq, line.text) for line in told[0].upserts] == [(1, "tea")]
+    Publisher(account, updates.append, lambda tell: None).open(channel)
+    assert isinstance(updates[0], TimelineChanged)
+    assert [(line.seq, line.text) for line in updates[0].upserts] == [(1, "tea")]
     assert not account.outbox.has_pending

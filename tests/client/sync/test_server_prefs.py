@@ -101,7 +101,7 @@ def test_preference_changes_of_two_clients_on_one_file_are_all_kept(
 ) -> None:
     """Two clients change, confirm and save preferences in one file, in any order.
 
-    Each field is changed by one client only, so that its last wish is known.
+    Each field is changed by one client only, so its final value is known.
     """
     chance = random.Random(seed)
     server = Preference()
@@ -112,9 +112,9 @@ def test_preference_changes_of_two_clients_on_one_file_are_all_kept(
     def confirm(client: int) -> None:
         nonlocal server
         clients[client].reload_channel_changes()  # as before each command
-        told = channels[client].preference_change
-        server = told.apply_to(server)
-        clients[client].preference_confirmed(channels[client], told)
+        change = channels[client].preference_change
+        server = change.apply_to(server)
+        clients[client].preference_confirmed(channels[client], change)
 
     for _ in range(40):
         client = chance.randrange(2)

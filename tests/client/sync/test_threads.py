@@ -103,7 +103,7 @@ def test_uncached_replies_are_loaded_from_the_server(
     assert (bob.thread.is_complete, bob.thread.gaps) == (True, ())
     alice.core.edit("#general", root, "first of all")
     bob.wait(lambda: bob.thread.lines[0].text == "first of all")
-    assert bob.texts() == shown  # the channel holds no line that stands alone
+    assert bob.texts() == shown  # the channel has no isolated line
     assert bob.channels["#general"].unread == 0
 
 
@@ -152,22 +152,22 @@ def test_opening_another_thread_replaces_the_open_one(
 
 
 def test_a_single_line_in_a_gap_is_not_published_to_its_channel(account: Account) -> None:
-    told: list[Update] = []
+    updates: list[Update] = []
     channel = account.ensure_channel("#a")
     channel.view.coverage, channel.view.position = Coverage([(1, 10), (20, 30)]), 30
     root, reply = Message("#a", 14, None, "bob", 0), Message("#a", 15, None, "bob", 0, thread=14)
     channel.view.changed.update({14: root, 15: reply, 25: Message("#a", 25, None, "bob", 0)})
-    screens = Publisher(account, told.append, lambda _: None)
+    screens = Publisher(account, updates.append, lambda _: None)
     screens.open(channel)
     channel.shown_from = 1
     screens.threads.open(channel, 14)
-    told.clear()
+    updates.clear()
     edited = replace(reply, text="edited", rev=40)
     screens.lines_changed(
         channel, [edited, replace(channel.view.changed[25], text="edited", rev=41)]
     )
     screens.flush()
-    (timeline,) = [each for each in told if isinstance(each, TimelineChanged)]
-    (thread,) = [each for each in told if isinstance(each, ThreadChanged)]
+    (timeline,) = [each for each in updates if isinstance(each, TimelineChanged)]
+    (thread,) = [each for each in updates if isinstance(each, ThreadChanged)]
     assert [line.seq for line in timeline.upserts] == [25]
     assert [line.seq for line in thread.change.upserts] == [15]

@@ -34,6 +34,7 @@ class PatientApp(ChatApp):
     """The client with notifications that last longer than a test, however slow the machine."""
 
     NOTIFICATION_TIMEOUT = 2 * PATIENCE
+    NOTICE_PAUSE = 0.0
 
 
 class Screens:

@@ -16,8 +16,6 @@ from chat.client.model.state import (
 )
 from chat.client.presenter.composer.draft import Aim
 from chat.client.presenter.conversation import Typing
-from chat.client.presenter.navigation import PaneKey
-from chat.client.tui.composer.widget import Composer
 from chat.client.tui.widgets.members import MemberList
 from chat.errors import ChatError
 from chat.protocol.commands import Join, Leave
@@ -115,18 +113,6 @@ async def test_a_draft_that_was_typed_in_no_channel_is_kept_for_the_first(
 async def test_a_draft_is_saved_after_a_pause(desktop: Desktop) -> None:
     await desktop.type("hm")
     await desktop.until(lambda: desktop.core.drafts.get("#general") == "hm", "kept after a rest")
-
-
-async def test_a_draft_that_was_replaced_before_it_was_saved_stays_replaced(
-    desktop: Desktop,
-) -> None:
-    await desktop.type("words of alice")
-    key = PaneKey("#general")
-    desktop.composer.post_message(Composer.Drafted(desktop.composer.subject))
-    desktop.conversation.view.compose_with(key, "words of both")  # before the message is handled
-    desktop.conversation.drafts.keep("words of both", key)
-    await desktop.pilot.pause()
-    assert desktop.core.draft("#general") == "words of both"
 
 
 async def test_a_draft_is_saved_on_exit(open_desktop: Open) -> None:

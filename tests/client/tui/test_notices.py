@@ -1,4 +1,4 @@
-"""Notifications: one for equal texts, over the status bar, few at a time."""
+"""Notifications: one for equal texts, above the status bar, few at a time, none lost."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ async def test_identical_notices_are_one_with_a_count(desktop: Desktop, times: i
     for _ in range(times):
         desktop.app.notify("No such thing.", severity="warning")
     await desktop.until(lambda: desktop.told == [f"No such thing. (×{times})"])
-    await desktop.until(lambda: [each.region.y for each in toasts(desktop)] == [23])
+    await desktop.until(lambda: [each.region.y for each in toasts(desktop)] == [22])
 
 
 async def test_a_notice_of_another_kind_is_another(desktop: Desktop) -> None:
@@ -38,16 +38,17 @@ async def test_notices_hide_neither_the_newest_message_nor_the_composer(
         desktop.core.pages["#general"] = (said(1, "bob", "the newest message"),)
         desktop.core.open_channel("#general")
         await desktop.type("half a sentence")
-        for number in range(9):
-            desktop.app.notify(f"{number} " + "is a number, and this is said about it " * 2)
-        await desktop.until(lambda: "8 is a number" in desktop.screen())
+        for number in range(most + 1):
+            desktop.app.notify(f"{number} " + "is a number" * 2)
+        await desktop.until(lambda: f"{most} is a number" in desktop.screen(), "none is lost")
         await desktop.until(lambda: len(toasts(desktop)) == most)
-        await desktop.until(lambda: toasts(desktop)[-1].region.bottom == size[1])
+        await desktop.until(lambda: toasts(desktop)[-1].region.bottom == size[1] - 1)
         await desktop.until(lambda: "half a sentence" in desktop.screen())
         assert "the newest message" in desktop.screen()
         rows = desktop.screen().splitlines()
         first = next(number for number, row in enumerate(rows) if "▌" in row)
         assert "half a sentence" in rows[first - 1]
+        assert "connected" in rows[-1] or "online" in rows[-1], "the status bar shows"
         desktop.app.clear_notifications()
         await desktop.until(lambda: "half a sentence" in desktop.screen().splitlines()[-2])
 

@@ -51,7 +51,9 @@ async def test_the_letter_pins_and_unpins(desktop: Desktop) -> None:
     await desktop.until(lambda: desktop.core.asked("pin")[1:] == [("#general", 7, True)])
 
 
-@pytest.mark.parametrize("text", ["perfect", "deploy", "done", "cool", "p!"])
+@pytest.mark.parametrize(
+    "text", ["perfect", "deploy", "done", "cool", "p!", "just", "kind", "great"]
+)
 async def test_letters_typed_quickly_on_a_selected_message_are_text(
     desktop: Desktop, text: str
 ) -> None:

@@ -8,6 +8,7 @@ from time import monotonic
 
 import pytest
 from textual import events
+from textual.containers import Vertical
 from textual.widgets import Input
 
 from chat.client.config.paths import ClientPaths
@@ -16,6 +17,7 @@ from chat.client.model.sign_in import Credential, SignInWay
 from chat.client.model.state import ChannelsChanged, ConnectionChanged, Link
 from chat.client.tui.screens.picker import Picker
 from chat.client.tui.screens.secrets import AskSecret
+from chat.client.tui.widgets.bars import Banner
 from chat.errors import StartupError
 from tests.client.presenter.fakes import FakeCore, info
 from tests.client.tui.conftest import Open, PatientApp, Screens, at_once
@@ -123,6 +125,22 @@ async def test_the_question_takes_no_letters_of_a_message_being_typed(
         await desktop.press("escape")
         pane = desktop.main.thread if is_in_thread else desktop.main.channel
         assert re.fullmatch("o+h", pane.composer.text)
+
+
+async def test_the_question_covers_no_line_of_the_banner_and_keeps_the_order_of_its_rows(
+    open_desktop: Open, tmp_path: Path
+) -> None:
+    async with open_desktop(settings=settings(tmp_path)) as desktop:
+        for ways in ((SignInWay.LINK, SignInWay.PASSWORD), (SignInWay.PASSWORD, SignInWay.LINK)):
+            refuse(desktop.core, ways=(*ways, SignInWay.NAME))
+            await asked(desktop, "me")
+            rows = [row.strip() for row in desktop.screen().splitlines()]
+            link = next(at for at, row in enumerate(rows) if row.startswith("Use a link code"))
+            assert rows[link + 1].startswith("Use your password")
+            banner = desktop.main.query_one(Banner)
+            dialog = desktop.app.screen.query_one(Vertical)
+            assert banner.region.bottom <= dialog.region.y
+            await desktop.press("escape")
 
 
 async def test_keys_typed_right_after_the_question_opens_are_dropped(
@@ -234,6 +252,21 @@ async def test_a_code_becomes_neither_a_name_nor_a_message(
         assert desktop.composer.text == text
         assert not desktop.core.asked("sign_in")
         assert not desktop.core.asked("send")
+
+
+async def test_a_code_that_is_pasted_before_the_server_asks_is_no_message(
+    open_desktop: Open, tmp_path: Path
+) -> None:
+    code = "31XDM-YKKZQ"
+    async with open_desktop(settings=settings(tmp_path)) as desktop:
+        desktop.core.tell(ConnectionChanged(Link.CONNECTING, user="me"))
+        await desktop.type(code, "enter")
+        await desktop.until(lambda: desktop.told)
+        assert desktop.composer.text == code
+        assert not desktop.core.asked("send")
+        desktop.core.go_online(info("#general"))
+        await desktop.type("", "enter")
+        await desktop.until(lambda: desktop.core.asked("send"))
 
 
 async def test_a_hidden_server_asks_for_a_name_when_shown(

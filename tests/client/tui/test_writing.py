@@ -33,6 +33,14 @@ async def test_a_large_paste_asks_first_and_says_how_large(desktop: Desktop, tex
     assert not desktop.core.asked("send")
 
 
+async def test_the_question_before_a_paste_shows_its_first_lines(desktop: Desktop) -> None:
+    desktop.composer.post_message(events.Paste("".join(f"row {n}\n" for n in range(50))))
+    await desktop.until(lambda: "row 4" in desktop.screen())
+    rows = [row.strip() for row in desktop.screen().splitlines()]
+    first = rows.index("row 0")
+    assert rows[first : first + 6] == ["row 0", "row 1", "row 2", "row 3", "row 4", "…"]
+
+
 @pytest.mark.parametrize("text", ["line\n" * 49, "x" * 4_999], ids=["49 lines", "4,999 letters"])
 async def test_a_smaller_paste_asks_nothing(desktop: Desktop, text: str) -> None:
     desktop.composer.post_message(events.Paste(text))

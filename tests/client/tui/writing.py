@@ -2,9 +2,33 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from textual.app import App, ComposeResult
 
+from chat.client.presenter.composer.drafts import Drafts
+from chat.client.presenter.navigation import PaneKey
+from chat.client.tui.composer.messages import Subject
 from chat.client.tui.composer.widget import Composer
+
+
+class Recorder:
+    """Drafts that note what the composer tells them."""
+
+    def __init__(self, app: Harness) -> None:
+        self._app = app
+
+    def submit(self, text: str, key: PaneKey) -> None:
+        self._app.seen.append(("sent", text, key.channel))
+
+    def typing(self, active: bool, key: PaneKey) -> None:
+        self._app.seen.append(("typing", active))
+
+    def keep_open(self) -> None:
+        self._app.seen.append(("draft", self._app.composer.text))
+
+    def edit_last(self, key: PaneKey) -> None:
+        self._app.seen.append(("edit", key.channel))
 
 
 class Harness(App[None]):
@@ -22,14 +46,12 @@ class Harness(App[None]):
     def composer(self) -> Composer:
         return self.query_one(Composer)
 
-    def on_composer_submitted(self, event: Composer.Submitted) -> None:
-        self.seen.append(("sent", event.text, event.subject.key.channel))
+    def on_mount(self) -> None:
+        self.write_in("")
 
-    def on_composer_typing(self, event: Composer.Typing) -> None:
-        self.seen.append(("typing", event.active))
-
-    def on_composer_drafted(self) -> None:
-        self.seen.append(("draft", self.composer.text))
+    def write_in(self, channel: str) -> None:
+        """Empty the composer, for the text of another channel."""
+        self.composer.load("", Subject(cast("Drafts", Recorder(self)), PaneKey(channel)))
 
     def on_composer_dismissed(self) -> None:
         self.seen.append(("dismissed",))

@@ -113,16 +113,16 @@ def test_invitations_to_a_closed_server_come_with_a_warning(
     assert made.returncode == 0
     assert "Warning: registration is closed: invitations work only after" in made.stderr
     server.administer("user", "add", "mallory")
-    told = server.administer("ban", "mallory")
-    assert "banned" in told.stderr
-    assert "registration = open" not in told.stderr
+    reported = server.administer("ban", "mallory")
+    assert "banned" in reported.stderr
+    assert "registration = open" not in reported.stderr
 
 
 def test_bans_are_listed_and_lifted(run: Run) -> None:
     run("user", "add", "mallory")
-    told = run("ban", "mallory", "--for", "7d", "--reason", "spam and lies")
-    assert "banned for 7 days" in told.stderr
-    assert "registration = open" in told.stderr
+    reported = run("ban", "mallory", "--for", "7d", "--reason", "spam and lies")
+    assert "banned for 7 days" in reported.stderr
+    assert "registration = open" in reported.stderr
     assert run("ban", "192.0.2.0/24").returncode == 0
     network, account = run("bans").stdout.splitlines()[1:]
     assert network.split()[0] == "192.0.2.0/24"
@@ -196,7 +196,7 @@ def test_a_ban_of_loopback_needs_force(run: Run) -> None:
 
 
 @pytest.mark.feature("server.audit")
-def test_the_audit_log_tells_who_did_what(run: Run) -> None:
+def test_the_audit_log_records_the_actor_of_each_act(run: Run) -> None:
     run("user", "add", "alice")
     run("user", "role", "alice", "admin")
     entries = rows(run("audit", "--limit", "2"))
@@ -262,7 +262,7 @@ def test_an_unknown_flag_ends_with_exit_code_2(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "reason"),
     [
         (("user",), "choose one of: user list"),
         (("user", "lisst"), "user lisst is not a command"),
@@ -275,10 +275,10 @@ def test_an_unknown_flag_ends_with_exit_code_2(
         (("audit", "--limit", "x"), "must be a whole number"),
     ],
 )
-def test_wrong_usage_is_exit_code_2(run: Run, arguments: tuple[str, ...], told: str) -> None:
+def test_wrong_usage_is_exit_code_2(run: Run, arguments: tuple[str, ...], reason: str) -> None:
     refused = run(*arguments)
     assert refused.returncode == 2
-    assert told in refused.stderr
+    assert reason in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
 
 

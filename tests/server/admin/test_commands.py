@@ -26,10 +26,9 @@ from tests.serving import PATIENCE, ChatServer, Peer
 def administer(
     server: ChatServer, *arguments: str, most: int = -1
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command on the server's data; no file it writes may grow beyond `most` bytes.
+    """Run a command on the server's data; the files it writes are limited to `most` bytes.
 
-    Without such a bound it runs in this process: to start a program takes much longer than what
-    most commands do.
+    Without a limit it runs in this process: a process start takes much longer than most commands.
     """
     if most < 0:
         return server.administer(*arguments)
@@ -45,7 +44,7 @@ def administer(
 
 
 async def converse(server: ChatServer, name: str = "alice", more: int = 0) -> None:
-    """Write some of every kind."""
+    """Write events of every kind."""
     async with Peer.signed_in(server.url, name) as peer:
         await peer.join("#tea")
         for number in range(4 + more):
@@ -59,7 +58,7 @@ async def converse(server: ChatServer, name: str = "alice", more: int = 0) -> No
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the data of a server that some of every kind was written on."""
+    """Return the data of a server with events of every kind."""
     with ChatServer(tmp_path_factory.mktemp("written") / "data") as server:
         asyncio.run(converse(server))
         server.stop()
@@ -68,7 +67,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def stopped(written: Path, tmp_path: Path) -> ChatServer:
-    """Return a server that does not run, with a copy of these data."""
+    """Return a stopped server with a copy of these data."""
     return ChatServer(shutil.copytree(written, tmp_path / "data"))
 
 
@@ -122,7 +121,7 @@ async def test_a_backup_made_during_writes_is_complete(
     screen.stop()
 
 
-async def test_check_finds_a_whole_log_whole(server: ChatServer) -> None:
+async def test_check_accepts_an_intact_log(server: ChatServer) -> None:
     await converse(server)
     found = administer(server, "check")
     assert (found.returncode, found.stdout) == (0, "")
@@ -176,14 +175,14 @@ DAMAGES = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_check_reports_problems(stopped: ChatServer, damage: str) -> None:
-    statement, told = DAMAGES[damage]
+    statement, expected = DAMAGES[damage]
     with closing(sqlite3.connect(stopped.data / "chat.db")) as db:
         changed = sum(db.execute(each).rowcount for each in statement.split("; "))
         db.commit()
     assert changed, "nothing was damaged"
     found = administer(stopped, "check")
     assert found.returncode == 1, found.stderr
-    assert told in found.stdout
+    assert expected in found.stdout
 
 
 async def test_reindex_rebuilds_a_wrong_index(server: ChatServer, tmp_path: Path) -> None:
@@ -208,7 +207,7 @@ async def test_the_index_survives_a_kill(server: ChatServer) -> None:
         for seq in sent[::3]:
             assert seq is not None
             await alice.call(Delete(channel="#room", seq=seq))
-        for at in range(30):  # the server ends somewhere among these
+        for at in range(30):  # the server stops during these
             late = Send(channel="#room", text=f"wombat number{at}", cid=f"late-{at}")
             await alice.send_raw(late.model_dump_json(exclude_none=True))
         server.kill()
@@ -234,14 +233,14 @@ async def test_a_backup_that_cannot_be_made_leaves_nothing(
     await converse(server)
     taken = tmp_path / "taken.db"
     taken.write_text("mine")
-    for target, most, told in (
+    for target, most, expected in (
         (taken, -1, "already exists"),
         (tmp_path / "no" / "copy.db", -1, "No such file"),
         (tmp_path / "copy.db", 8_192, "cannot create the backup"),
     ):
         made = administer(server, "backup", str(target), most=most)
         assert made.returncode == 2
-        assert told in made.stderr
+        assert expected in made.stderr
     assert taken.read_text() == "mine"
     assert [path.name for path in tmp_path.glob("*copy*")] == []
 
@@ -303,7 +302,7 @@ class TestByRoot:
     NOBODY = 65_534
 
     def given_away(self, server: ChatServer, mode: int = 0o640) -> Path:
-        """Give the data to somebody else, as if their service had made them."""
+        """Change the owner of the data, as if a service user had created them."""
         for place in (server.data, *server.data.iterdir()):
             os.chown(place, self.NOBODY, self.NOBODY)
         database = server.data / "chat.db"
@@ -382,7 +381,7 @@ def test_an_invalid_backup_file_is_named(stopped: ChatServer, tmp_path: Path) ->
     places = {"folder": tmp_path / "folder", "none": tmp_path / "none", "text": tmp_path / "text"}
     places["folder"].mkdir()
     places["text"].write_text("no database\n" * 100)
-    places["pipe"] = tmp_path / "pipe"  # to open it would wait for somebody who writes into it
+    places["pipe"] = tmp_path / "pipe"  # opening it would wait for a writer
     os.mkfifo(places["pipe"])
     for place in places.values():
         refused = administer(stopped, "restore", str(place))

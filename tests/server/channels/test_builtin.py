@@ -38,7 +38,7 @@ async def test_counter_starts_at_0_for_each_member(shared: ChatServer, fresh: Fr
 
 async def test_leaving_stops_the_counter(shared: ChatServer, fresh: Fresh) -> None:
     async with Peer.signed_in(shared.url, fresh("alice")) as alice:
-        eventually(lambda: shared.health()["timers"] == 0, "nobody else counts")
+        eventually(lambda: shared.health()["timers"] == 0, "no other counter runs")
         await alice.join("#counter")
         assert shared.health()["timers"] == 1
         await alice.call(Leave(channel="#counter"))
@@ -79,7 +79,7 @@ async def test_raw_counter_counts_until_close(shared: ChatServer) -> None:
         async for number in socket:  # ends without an error: closed with 1000
             assert number == "3"
         assert socket.close_code == CloseCode.NORMAL
-    eventually(lambda: shared.burden() == before, "nothing of the client's is left")
+    eventually(lambda: shared.burden() == before, "all resources of the client are released")
 
 
 async def test_raw_echo_returns_text_as_text_and_bytes_as_bytes(shared: ChatServer) -> None:
@@ -104,26 +104,26 @@ async def test_aborted_raw_client_leaves_no_resources(shared: ChatServer) -> Non
     for socket in sockets:
         socket.transport.abort()
     await asyncio.gather(*(socket.wait_closed() for socket in sockets))
-    eventually(lambda: shared.burden() == before, "nothing of the clients' is left")
+    eventually(lambda: shared.burden() == before, "all resources of the clients are released")
 
 
 def idle(server: ChatServer) -> tuple[int, int, int]:
-    """Wait until the clients of other tests have gone; return the burden of a server alone."""
-    eventually(lambda: server.health()["connections"] == 0, "nobody is connected")
+    """Wait until the clients of other tests are gone; return the burden of an idle server."""
+    eventually(lambda: server.health()["connections"] == 0, "no client is connected")
     return server.burden()
 
 
 QUICK = 0.01
-"""Seconds between two numbers: a hundred times as fast."""
+"""Seconds between two numbers: a hundredth of the usual time."""
 
 
 async def test_counter_counts_from_0_until_stop() -> None:
     loop = asyncio.get_running_loop()
-    told: list[int] = []
+    numbers: list[int] = []
     reached = asyncio.Event()
 
     def tell(number: int) -> None:
-        told.append(number)
+        numbers.append(number)
         if number == 5:
             reached.set()
             counter.stop()
@@ -134,7 +134,7 @@ async def test_counter_counts_from_0_until_stop() -> None:
     assert Counter.running == before + 1
     await reached.wait()
     assert loop.time() - began >= 0.045
-    assert told == [0, 1, 2, 3, 4, 5]
+    assert numbers == [0, 1, 2, 3, 4, 5]
     assert Counter.running == before
 
 

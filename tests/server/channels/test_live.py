@@ -32,7 +32,7 @@ CAROL = User(3, "carol")
 
 
 class Sink:
-    """Takes frames, as a connection and its outlet do."""
+    """Receives frames, as a connection with its outlet does."""
 
     is_backed_up = False
 
@@ -47,15 +47,15 @@ class Sink:
         self.frames.append(frame)
 
     async def drain(self) -> None:
-        """Wait for nothing."""
+        """Return at once."""
 
     def seqs(self) -> list[int]:
-        """Return the numbers of all events it got."""
+        """Return the numbers of all received events."""
         return [int(part.split(b",")[0]) for part in b"".join(self.frames).split(b'"seq":')[1:]]
 
 
 def event(seq: int, kind: str = "message", **more: Any) -> EventFields:
-    """Return an event of alice's in #room; `more` are its other fields."""
+    """Return an event by alice in #room; `more` are its other fields."""
     fields: Any = {
         "type": "event",
         "channel": "#room",
@@ -70,7 +70,7 @@ def event(seq: int, kind: str = "message", **more: Any) -> EventFields:
 
 
 class Session:
-    """A session of alice's; `pages` are the heads and `complete` of what it was sent."""
+    """A session of alice; `pages` has the head and `complete` of each page it was sent."""
 
     id = "session"
 
@@ -82,7 +82,7 @@ class Session:
         self.told: list[tuple[object, list[int]]] = []
         """Frames without an answer, each with the events that came before it."""
         self.heads: list[int] = []
-        """Heads as of which the log will be read, without items; the last one again and again."""
+        """Heads of the log at each read, without items; the last one is repeated."""
         self.is_slow = False
         self._tasks: set[asyncio.Task[None]] = set()
         context = SimpleNamespace(
@@ -97,7 +97,7 @@ class Session:
             self.subscriptions.welcomed([], lambda: None)
 
     def send(self, frame: object) -> None:
-        """Take a `joined` or an error."""
+        """Receive a `joined` or an error."""
         if isinstance(frame, Joined):
             self.pages.append((frame.head, frame.complete))
         elif isinstance(frame, ErrorFrame):
@@ -123,7 +123,7 @@ class Session:
         return [(view, MemberPage("#room", (), None, 0))]
 
     def attach(self, head: int, *, is_read: bool = True) -> None:
-        """Begin to attach with what was read up to `head`."""
+        """Start to attach with a log that was read up to `head`."""
         state = ChannelState(1, "#room", "e", head, "")
         self.subscriptions.enter("#room", head)
 
@@ -145,7 +145,7 @@ def membership(head: int) -> Membership:
 
 
 async def attached(channels: LiveChannels, head: int) -> Session:
-    """Have a session attach that has read up to `head`."""
+    """Let a session attach that has read up to `head`."""
     session = Session(channels)
     session.attach(head)
     await settled()
@@ -153,13 +153,13 @@ async def attached(channels: LiveChannels, head: int) -> Session:
 
 
 async def settled() -> None:
-    """Let every task do what it can."""
+    """Let all tasks run until they wait."""
     for _ in range(5):
         await asyncio.sleep(0)
 
 
 async def deliver(channels: LiveChannels, first: int, last: int) -> None:
-    """Deliver one commit's events."""
+    """Deliver the events of one commit."""
     channels.deliver([event(seq) for seq in range(first, last + 1)])
     await settled()
 
@@ -170,7 +170,7 @@ async def test_all_followers_get_the_same_bytes_object() -> None:
     await deliver(channels, 1, 2)
     assert sinks[0].seqs() == [1, 2]
     assert all(sink.frames[0] is sinks[0].frames[0] for sink in sinks)
-    assert len(sinks[0].frames) == 1  # one piece for a whole commit
+    assert len(sinks[0].frames) == 1  # one write for a whole commit
 
 
 async def test_events_delivered_before_are_skipped() -> None:

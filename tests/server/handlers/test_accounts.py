@@ -47,7 +47,7 @@ GOOD = "correct horse battery staple"
 
 @asynccontextmanager
 async def admin(server: ChatServer, name: str) -> AsyncIterator[Peer]:
-    """Sign in under a new name, which becomes an admin."""
+    """Sign in with a new name, and make it an admin."""
     async with Peer.signed_in(server.url, name) as peer:
         done = await asyncio.to_thread(server.administer, "user", "role", name, "admin")
         assert done.returncode == 0, done.stderr
@@ -65,7 +65,7 @@ def hello(name: str, token: str | None = None, **fields: Any) -> Hello:
 
 
 class TestDevices:
-    async def test_a_link_code_signs_in_another_device_which_is_told_to_the_others(
+    async def test_a_link_code_signs_in_another_device_and_the_others_are_notified(
         self, shared: ChatServer, fresh: Fresh
     ) -> None:
         name = fresh("alice")
@@ -76,9 +76,9 @@ class TestDevices:
             welcome = await phone.hello(name, link=typed, device="phone")
             assert welcome.user == name
             assert welcome.token
-            told = await laptop.next(Account)
-            assert told.device is not None
-            assert told.device.label == "phone"
+            notice = await laptop.next(Account)
+            assert notice.device is not None
+            assert notice.device.label == "phone"
             devices = (await laptop.call(ListDevices(), Devices)).devices
             assert [(each.label, each.current) for each in devices] == [
                 ("phone", False),
@@ -117,13 +117,13 @@ class TestDevices:
         name, token = fresh("alice"), secrets.token_urlsafe(32)
         async with Peer.signed_in(shared.url, name) as alice:
             link = await alice.call(CreateLink(), LinkCode)
-            for _ in range(2):  # a lost welcome locks nobody out
+            for _ in range(2):  # a lost welcome does not lock the user out
                 async with Peer.connect(shared.url) as peer:
                     await peer.hello(name, token, link=link.code)
             assert len((await alice.call(ListDevices(), Devices)).devices) == 2
 
     @pytest.mark.feature("server.devices")
-    async def test_a_revoked_device_is_out_at_once_and_for_good(
+    async def test_a_revoked_device_is_signed_out_at_once_and_permanently(
         self, shared: ChatServer, fresh: Fresh
     ) -> None:
         name = fresh("alice")
@@ -166,9 +166,9 @@ class TestPasswords:
             assert "link code" in error.message
             welcome = await phone.hello(name, password=GOOD, device="phone")
             assert welcome.token
-            told = await alice.next(Account)
-            assert told.device is not None
-            assert told.device.label == "phone"
+            notice = await alice.next(Account)
+            assert notice.device is not None
+            assert notice.device.label == "phone"
 
     async def test_a_name_that_does_not_exist_gets_the_same_answer(
         self, shared: ChatServer, fresh: Fresh
@@ -227,7 +227,7 @@ class TestAdmins:
         async with Peer.signed_in(shared.url, fresh("alice")) as alice:
             assert await refusal(alice, command) == "forbidden"
 
-    async def test_everybody_reads_accounts_and_only_admins_see_all(
+    async def test_all_users_read_accounts_and_only_admins_see_all_fields(
         self, shared: ChatServer, fresh: Fresh
     ) -> None:
         name, other = fresh("alice"), fresh("bob")
@@ -248,19 +248,19 @@ class TestAdmins:
                 hidden = (await carol.call(AccountCommand(name=other), Account)).account
                 assert (hidden.disabled, hidden.banned) == (False, False)
 
-    async def test_a_role_counts_from_its_commit_on(self, shared: ChatServer, fresh: Fresh) -> None:
+    async def test_a_role_applies_from_its_commit(self, shared: ChatServer, fresh: Fresh) -> None:
         name, other = fresh("alice"), fresh("bob")
         async with admin(shared, name) as alice, Peer.signed_in(shared.url, other) as bob:
             await alice.call(AccountCommand(name=other, role="admin"), Account)
-            await bob.next(Account, lambda told: told.account.role == "admin")
+            await bob.next(Account, lambda notice: notice.account.role == "admin")
             users = (await bob.call(ListUsers(), Users)).users
             assert {name, other} <= {each.name for each in users}
             await alice.call(AccountCommand(name=other, role="member"), Account)
             assert await refusal(bob, ListUsers()) == "forbidden"
             assert await refusal(bob, Ban(name=name)) == "forbidden"
-            await bob.next(Account, lambda told: told.account.role == "member")
+            await bob.next(Account, lambda notice: notice.account.role == "member")
 
-    async def test_a_disabled_account_is_out_until_it_is_enabled(
+    async def test_a_disabled_account_cannot_sign_in_until_it_is_enabled(
         self, shared: ChatServer, fresh: Fresh
     ) -> None:
         other = fresh("bob")
@@ -278,7 +278,9 @@ class TestAdmins:
             async with Peer.signed_in(shared.url, other, bob.token):
                 pass
 
-    async def test_the_audit_log_names_who_did_what(self, shared: ChatServer, fresh: Fresh) -> None:
+    async def test_the_audit_log_names_the_actor_of_each_act(
+        self, shared: ChatServer, fresh: Fresh
+    ) -> None:
         name, other = fresh("alice"), fresh("bob")
         async with admin(shared, name) as alice, Peer.signed_in(shared.url, other):
             await alice.call(AccountCommand(name=other, disabled=True), Account)
@@ -296,9 +298,7 @@ class TestAdmins:
 
 class TestBans:
     @pytest.mark.feature("server.bans")
-    async def test_a_banned_person_is_out_in_every_way(
-        self, shared: ChatServer, fresh: Fresh
-    ) -> None:
+    async def test_a_banned_user_can_do_nothing(self, shared: ChatServer, fresh: Fresh) -> None:
         name, other = fresh("alice"), fresh("mallory")
         async with admin(shared, name) as alice, Peer.signed_in(shared.url, other) as bad:
             await bad.call(SetPassword(password=GOOD))
@@ -358,7 +358,7 @@ async def bans_of(peer: Peer) -> list[str | None]:
 
 
 async def signs_in(server: ChatServer, name: str, token: str) -> bool:
-    """Try until the server lets the person in."""
+    """Retry until the server accepts the user."""
     async with asyncio.timeout(60):
         while True:
             async with Peer.connect(server.url) as peer:
@@ -372,7 +372,7 @@ async def signs_in(server: ChatServer, name: str, token: str) -> bool:
 class TestInvitations:
     @pytest.fixture
     def closed(self, start_server: Callable[..., ChatServer]) -> ChatServer:
-        """Return a server for invited people, with its first admin."""
+        """Return an invitation-only server with its first admin."""
         server = start_server("--registration", "invite")
         assert server.administer("user", "add", "alice").returncode == 0
         return server
@@ -394,7 +394,7 @@ class TestInvitations:
             token = secrets.token_urlsafe(32)
             welcome = await bob.hello("bob", token, invite=made.code.lower())
             assert {each.channel for each in welcome.channels} == {"#general", "#team"}
-            async with Peer.connect(closed.url) as again:  # a lost welcome locks nobody out
+            async with Peer.connect(closed.url) as again:  # after a lost welcome
                 await again.hello("bob", token, invite=made.code)
             async with Peer.connect(closed.url) as carol:
                 error = await carol.call(hello("carol", invite=made.code), ErrorFrame)
@@ -415,7 +415,9 @@ class TestInvitations:
             await bob.settle()
             assert await refusal(alice, Revoke(invitation=999)) == "no_such_invitation"
 
-    async def test_one_use_is_for_one_of_a_hundred(self, closed: ChatServer) -> None:
+    async def test_an_invitation_for_one_use_admits_one_of_a_hundred_claims(
+        self, closed: ChatServer
+    ) -> None:
         async def claim(number: int, code: str) -> bool:
             async with Peer.connect(closed.url) as peer:
                 await peer.post(hello(f"bob{number}", invite=code))
@@ -444,7 +446,7 @@ class TestInvitations:
         assert " 3/3 " in listed.stdout
 
     @pytest.mark.feature("server.registration")
-    async def test_a_closed_server_takes_only_accounts_of_the_operator(
+    async def test_a_closed_server_accepts_only_accounts_of_the_operator(
         self, start_server: Callable[..., ChatServer]
     ) -> None:
         server = start_server("--registration", "closed", "--reserved-names", "root")

@@ -49,7 +49,7 @@ async def test_typing_is_sent_stops_with_a_message_and_expires(
 ) -> None:
     room, name = fresh("#room"), fresh("bob")
 
-    async def told(*names: str) -> None:
+    async def typing_is(*names: str) -> None:
         await alice.next(TypingFrame, lambda f: f.channel == room and f.users == names)
 
     async with (
@@ -59,12 +59,12 @@ async def test_typing_is_sent_stops_with_a_message_and_expires(
         await alice.join(room)
         await bob.join(room)
         await bob.call(Typing(channel=room))
-        await told(name)
+        await typing_is(name)
         await bob.say("done", room)
-        await told()
+        await typing_is()
         await bob.call(Typing(channel=room))
-        await told(name)
-        await told()  # by itself
+        await typing_is(name)
+        await typing_is()  # it expires
 
 
 async def test_only_members_send_typing(shared: ChatServer, fresh: Fresh) -> None:

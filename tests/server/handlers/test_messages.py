@@ -225,7 +225,7 @@ async def test_a_reply_must_answer_a_message(shared: ChatServer, fresh: Fresh) -
         joined = await alice.join(room)
         seq = (await alice.say("question", room)).seq
         await alice.call(Send(channel=room, text="answer", reply_to=seq))
-        for bad in (joined.head, 999):  # one's own join event; nothing
+        for bad in (joined.head, 999):  # the user's own join event; nothing
             command = Send(channel=room, text="answer", reply_to=bad)
             assert (await alice.call(command, ErrorFrame)).code == "no_such_message"
 

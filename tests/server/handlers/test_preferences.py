@@ -23,8 +23,13 @@ async def test_preferences_reach_all_sessions_at_once_and_after_sign_in(
         await bob.join(room)
         await phone.join(room)
         await phone.call(Prefer(channel=room, pinned=2, muted=True), Ok)
-        told = await laptop.next(Preferences)
-        assert (told.channel, told.pinned, told.muted, told.level) == (room, 2, True, "mentions")
+        changed = await laptop.next(Preferences)
+        assert (changed.channel, changed.pinned, changed.muted, changed.level) == (
+            room,
+            2,
+            True,
+            "mentions",
+        )
         await laptop.call(Prefer(channel=room, muted=False, level="none"), Ok)
         await phone.next(Preferences, lambda frame: frame.level == "none")
         await bob.settle()

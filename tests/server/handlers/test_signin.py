@@ -42,7 +42,7 @@ async def test_claiming_a_name_with_a_chosen_token_is_idempotent(
     shared: ChatServer, fresh: Fresh
 ) -> None:
     name, token = fresh("alice"), secrets.token_urlsafe(32)
-    for _ in range(2):  # a lost welcome locks nobody out
+    for _ in range(2):  # a lost welcome does not lock the user out
         async with Peer.signed_in(shared.url, name, token) as peer:
             assert peer.welcome is not None
             assert peer.welcome.token is None

@@ -18,7 +18,7 @@ from tests.serving import PATIENCE, ChatServer, eventually
 NORMAL, PROTOCOL_ERROR = 1000, 1002
 PIECE = 60_000
 LEFT = 8 << 20
-"""Bytes that a peer leaves unread: more than the systems between keep."""
+"""Bytes that a peer leaves unread: more than the buffers between hold."""
 FLOOD = 32 << 20
 FLAGS = ("--close-timeout", "0.5", "--heartbeat", "300", "--queue-bytes", str(4 * LEFT))
 
@@ -32,13 +32,13 @@ NOT_UNDERSTOOD: dict[str, bytes] = {
 
 @pytest.fixture(scope="module")
 def lively(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChatServer]:
-    """Return a server for all tests of this module, which leave it as it was."""
+    """Return a server for all tests of this module; at the end it must hold no resources."""
     with unharmed(tmp_path_factory.mktemp("lively") / "data", *FLAGS) as server:
         yield server
 
 
 def answer(server: ChatServer, data: bytes) -> bytes:
-    """Send something; return all that comes until the server closes."""
+    """Send bytes; return all output until the server closes."""
     with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as raw:
         raw.sendall(data)
         return b"".join(iter(lambda: raw.recv(4_096), b""))
@@ -53,9 +53,9 @@ def test_malformed_request_is_answered_with_400(lively: ChatServer, what: str) -
 def test_http_answer_is_sent_despite_bytes_after_the_request(
     lively: ChatServer, rest: bytes
 ) -> None:
-    told = answer(lively, PAGE + rest)
-    assert told.startswith(b"HTTP/1.1 200")
-    assert told.endswith(b"}\n")
+    received = answer(lively, PAGE + rest)
+    assert received.startswith(b"HTTP/1.1 200")
+    assert received.endswith(b"}\n")
 
 
 @pytest.mark.parametrize(
@@ -73,12 +73,12 @@ def test_frames_sent_with_the_handshake_are_answered_after_it(
 ) -> None:
     with socket.create_connection(("127.0.0.1", lively.port), PATIENCE) as raw:
         raw.sendall(request("/echo") + early)
-        told = b""
-        while answered not in told:
+        received = b""
+        while answered not in received:
             piece = raw.recv(4_096)
-            assert piece, told
-            told += piece
-        assert told.startswith(b"HTTP/1.1 101")
+            assert piece, received
+            received += piece
+        assert received.startswith(b"HTTP/1.1 101")
 
 
 @pytest.mark.parametrize("piece", [1, 3, 7, 250, 10_000])
@@ -97,18 +97,18 @@ def test_frames_may_arrive_in_any_pieces(lively: ChatServer, piece: int) -> None
     with socket.create_connection(("127.0.0.1", lively.port), PATIENCE) as raw:
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         raw.sendall(request("/echo"))
-        told = b""
-        while not told.endswith(b"\r\n\r\n"):
-            told += raw.recv(1)
+        received = b""
+        while not received.endswith(b"\r\n\r\n"):
+            received += raw.recv(1)
         for at in range(0, len(data), piece):
             raw.sendall(data[at : at + piece])
-        told = b""
-        while len(told) < len(echoed) + 2 * len(pong):
-            told += raw.recv(4_096)
+        received = b""
+        while len(received) < len(echoed) + 2 * len(pong):
+            received += raw.recv(4_096)
         raw.sendall(Frame(Opcode.CLOSE, b"").serialize(mask=True))
         assert raw.recv(4_096) == Frame(Opcode.CLOSE, b"").serialize(mask=False)
-    assert told.count(pong) == 2
-    assert told.replace(pong, b"") == echoed
+    assert received.count(pong) == 2
+    assert received.replace(pong, b"") == echoed
 
 
 def test_early_disconnects_leave_no_resources(lively: ChatServer) -> None:
@@ -146,7 +146,7 @@ def test_pinging_peer_that_does_not_read_is_aborted(
 
 @contextmanager
 def unread(server: ChatServer) -> Iterator[socket.socket]:
-    """Connect to `/echo`, and keep little of what comes from there."""
+    """Connect to `/echo` with a small receive buffer."""
     with socket.socket() as raw:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         raw.settimeout(PATIENCE)
@@ -156,7 +156,7 @@ def unread(server: ChatServer) -> Iterator[socket.socket]:
 
 
 def sockets(server: ChatServer) -> int:
-    """Return how many sockets the server has open."""
+    """Return the number of open sockets of the server."""
     found = 0
     for file in Path(f"/proc/{server.pid}/fd").iterdir():
         with suppress(FileNotFoundError):  # closed meanwhile

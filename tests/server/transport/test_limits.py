@@ -1,4 +1,4 @@
-"""Connection limits and admission control: by address, person and server."""
+"""Connection limits and admission control: by address, user and server."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ StartServer = Callable[..., ChatServer]
 
 
 def plain(server: ChatServer) -> socket.socket:
-    """Connect and say nothing."""
+    """Connect, and send nothing."""
     return socket.create_connection(("127.0.0.1", server.port), PATIENCE)
 
 
 def is_cut(silent: socket.socket) -> bool:
-    """Whether the server ended a connection that said nothing, without a byte."""
+    """Whether the server ended a silent connection without sending a byte."""
     try:
         return silent.recv(1) == b""
     except ConnectionResetError:
@@ -62,7 +62,7 @@ def is_cut(silent: socket.socket) -> bool:
 
 
 def healthy_from_elsewhere(server: ChatServer) -> bool:
-    """Whether another address is served."""
+    """Whether another address is still served."""
     with socket.create_connection(
         ("127.0.0.1", server.port), PATIENCE, source_address=SOMEBODY_ELSE
     ) as asking:
@@ -71,7 +71,7 @@ def healthy_from_elsewhere(server: ChatServer) -> bool:
 
 
 async def come_in_once_there_is_a_place(server: ChatServer, name: str, **options: Any) -> None:
-    """Sign in; try again for as long as the server has not noticed that others have gone."""
+    """Sign in; retry until the server has noticed that others have disconnected."""
 
     async def comes_in() -> bool:
         try:
@@ -141,7 +141,7 @@ async def test_connection_rate_per_address_is_limited(start_server: StartServer)
     token = "t" * 32
 
     async def refusal() -> str | None:
-        """Connect; return why not, or None if there is a place."""
+        """Connect; return the reason of a refusal, or None."""
         async with Peer.connect(server.url) as peer:
             try:
                 await peer.hello("alice", token)
@@ -237,7 +237,7 @@ async def test_sign_ins_of_a_crowd_are_spread_and_all_succeed(
     server = start_server(
         *("--sign-in-patience", "0.001", "--hello-timeout", "60", "--heartbeat", "60")
     )
-    told: list[float] = []
+    waits: list[float] = []
     all_are_here = asyncio.Barrier(300)
 
     async def come_in(name: str) -> None:
@@ -257,7 +257,7 @@ async def test_sign_ins_of_a_crowd_are_spread_and_all_succeed(
                 assert (answer.code, answer.retryable) == ("unavailable", True)
                 assert answer.retry_after is not None
                 assert await peer.close_code() == CloseCode.OVERLOADED
-            told.append(answer.retry_after)
+            waits.append(answer.retry_after)
             await asyncio.sleep(answer.retry_after)
 
     async with Peer.signed_in(server.url, "alice") as alice:
@@ -268,8 +268,8 @@ async def test_sign_ins_of_a_crowd_are_spread_and_all_succeed(
                     crowd.create_task(come_in(f"user-{number}"))
                 for number in range(20):
                     await alice.say(str(number))
-    assert told, "nobody had to wait"
-    assert all(0 < seconds < 60 for seconds in told)
+    assert waits, "no client had to wait"
+    assert all(0 < seconds < 60 for seconds in waits)
 
 
 @pytest.mark.promise(
@@ -322,7 +322,7 @@ def _sign_in_by_hand(peer: socket.socket, name: str) -> None:
 
 
 def _ping(peer: socket.socket, at_a_time: int) -> None:
-    """Show signs of life, and read so many bytes with each, until the connection is over."""
+    """Send signs of life, and read so many bytes with each, until the connection ends."""
     try:
         while True:
             time.sleep(0.1)
@@ -334,14 +334,14 @@ def _ping(peer: socket.socket, at_a_time: int) -> None:
 
 @asynccontextmanager
 async def proxied(server: ChatServer, forwarded: str) -> AsyncIterator[Peer]:
-    """Connect as a proxy does that passes on somebody's connection."""
+    """Connect as a proxy that forwards a client's connection."""
     headers = {"X-Forwarded-For": forwarded}
     async with Peer.connect(server.url, additional_headers=headers) as peer:
         yield peer
 
 
 async def claim(server: ChatServer, name: str, forwarded: str | None = None) -> ErrorFrame | None:
-    """Claim a name; return why not, if it was refused."""
+    """Claim a name; return the reason of a refusal, or None."""
     headers = {} if forwarded is None else {"X-Forwarded-For": forwarded}
     async with Peer.connect(server.url, additional_headers=headers) as peer:
         await peer.post(Hello(v=1, name=name, token="t" * 32))
@@ -411,7 +411,7 @@ async def test_connections_behind_a_declared_proxy_are_counted_per_client_addres
             await peer.hello(name)
         refused = await stack.enter_async_context(proxied(server, "203.0.113.1"))
         assert await refused.close_code() == CloseCode.TOO_MANY_CONNECTIONS
-    eventually(lambda: server.health()["connections"] == 0, "all have departed")
+    eventually(lambda: server.health()["connections"] == 0, "all clients have disconnected")
     async with proxied(server, "203.0.113.1") as again:
         await again.hello("again")
 
@@ -506,7 +506,7 @@ def test_limiter_refuses_a_full_source_until_a_connection_is_removed() -> None:
     assert refusal is not None
     assert "3 connections" in refusal.reason
     assert entrance.add("192.0.2.8", 0) is None, "another address is not held up"
-    entrance.remove("192.0.2.7")  # the one that was refused and told
+    entrance.remove("192.0.2.7")  # the connection whose refusal was explained
     entrance.remove("192.0.2.7")
     assert entrance.add("192.0.2.7", 0) is None
 
@@ -621,7 +621,7 @@ def longest(_low: float, high: float) -> float:
 
 
 class Gate:
-    """A queue, and those who have come in, in their order."""
+    """A queue, and the admitted keys in their order."""
 
     def __init__(self, queue: AdmissionQueue) -> None:
         self.queue = queue
@@ -629,7 +629,7 @@ class Gate:
         self.tasks: dict[int | str, asyncio.Task[float]] = {}
 
     async def enter(self, *keys: int | str, now: float = 0.0) -> None:
-        """Let each come; after this they are in, wait, or are sent away."""
+        """Let each key enter; afterwards it is admitted, waits, or was refused."""
 
         async def come(key: int | str) -> float:
             wait = await self.queue.enter(key, now)
@@ -642,7 +642,7 @@ class Gate:
         await asyncio.sleep(0)
 
     async def leave(self, *keys: int | str, now: float = 1.0) -> None:
-        """Let each leave, and those in whose turn it is then."""
+        """Let each key leave, and then those admitted in its place."""
         for key in keys:
             if (task := self.tasks.pop(key, None)) is not None and not task.done():
                 task.cancel()
@@ -670,7 +670,7 @@ async def test_key_that_leaves_while_waiting_is_not_admitted() -> None:
 async def test_slot_of_a_cancelled_wait_goes_to_the_next_key() -> None:
     gate = Gate(AdmissionQueue(slots=1, max_wait=60.0))
     await gate.enter(*"abc")
-    gate.tasks["b"].cancel()  # it leaves a little later, as a task that is cancelled does
+    gate.tasks["b"].cancel()  # it leaves a little later, like a cancelled task
     await gate.leave("a")
     await gate.leave("b")
     assert gate.begun == ["a", "c"]
@@ -679,7 +679,7 @@ async def test_slot_of_a_cancelled_wait_goes_to_the_next_key() -> None:
 async def test_key_that_would_wait_too_long_gets_a_retry_time() -> None:
     gate = Gate(AdmissionQueue(slots=1, max_wait=2.5, spread=longest))
     await gate.enter("first")
-    await gate.leave("first")  # one takes a second
+    await gate.leave("first")  # each takes a second
     await gate.enter(*"abcd", now=1.0)
     assert await gate.tasks["d"] == 6.0, "three seconds, spread up to twice as many"
     assert gate.begun == ["first", "a"]

@@ -29,7 +29,7 @@ def refusal(origin: str, host: str, *, is_tls: bool = False) -> str | None:
         ("http://server.lan:80", "server.lan"),
         (f"http://{socket.gethostname()}:3000", f"{socket.gethostname()}:3000"),
         (f"http://{socket.gethostname()}.local:3000", f"{socket.gethostname()}.local:3000"),
-        # Behind a proxy that ends TLS: it hands on the host, with the port or without, or its own.
+        # Behind a proxy that ends TLS: it forwards the host (with or without the port) or its own.
         ("https://chat.example.org", "chat.example.org"),
         ("https://chat.example.org", "chat.example.org:443"),
         ("https://chat.example.org:443", "chat.example.org"),
@@ -68,9 +68,9 @@ def test_unparsable_origin_raises_value_error() -> None:
 
 
 def test_rebound_name_is_refused_with_advice_about_public_url() -> None:
-    told = refusal("https://rebound.example", "rebound.example")
-    assert told is not None
-    assert "--public-url wss://rebound.example" in told
+    advice = refusal("https://rebound.example", "rebound.example")
+    assert advice is not None
+    assert "--public-url wss://rebound.example" in advice
 
 
 def test_any_name_is_accepted_with_tls_because_browsers_check_the_certificate() -> None:

@@ -15,7 +15,7 @@ from chat.server.transport.outbound import Outlet, WriteCoalescer, binary_frame,
 
 
 class Pipe:
-    """Takes what is written, as a transport does."""
+    """Receives written data, as a transport does."""
 
     def __init__(self) -> None:
         self.writes: list[bytes] = []
@@ -33,7 +33,7 @@ class Pipe:
 
 
 class CountingFlusher(WriteCoalescer):
-    """Counts how often it is asked to flush an outlet."""
+    """Counts the requests to flush an outlet."""
 
     marked = 0
 
@@ -43,7 +43,7 @@ class CountingFlusher(WriteCoalescer):
 
 
 class Bench:
-    """An open outlet of ten bytes, or of `limit`, and its surroundings."""
+    """An open outlet of ten bytes, or of `limit`, with its dependencies."""
 
     def __init__(self, limit: int = 10) -> None:
         self.pipe = Pipe()
@@ -56,14 +56,14 @@ class Bench:
         self.overflows += 1
 
     def read(self) -> bytes:
-        """Let a peer that did not read take what waits; return it."""
+        """Let a stalled peer read the waiting data; return them."""
         before = len(self.pipe.writes)
         self.outlet.resume()
         self.outlet.pause()
         return b"".join(self.pipe.writes[before:])
 
     async def turn(self) -> list[bytes]:
-        """End this turn of the loop; return all that was written."""
+        """End this turn of the loop; return all written data."""
         await asyncio.sleep(0)
         return self.pipe.writes
 
@@ -163,12 +163,12 @@ async def test_failed_write_aborts_the_transport_and_raises_nothing(bench: Bench
 
 
 async def test_send_now_does_not_overtake_buffered_frames(bench: Bench) -> None:
-    """What may leave at once does so only while nothing has to leave before it."""
+    """`send_now` writes at once only while the buffer is empty."""
     outlet = bench.outlet
     outlet.send(b"1")
     outlet.send_now(b"2")
     assert await bench.turn() == [b"12"]
-    for piece in (b"a" * 6, b"b" * 6):  # one turn brings more than may wait
+    for piece in (b"a" * 6, b"b" * 6):  # one turn produces more than the buffer holds
         outlet.send(piece)
     outlet.send_now(b"c")
     assert b"".join(await bench.turn()) == b"12aaaaaabbbbbbc"

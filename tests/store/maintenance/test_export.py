@@ -1,4 +1,4 @@
-"""Exports hold all that an account wrote and is, and nothing of others."""
+"""Exports contain all data and messages of an account, and nothing of others."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import pytest
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.codec import encode_fields
 from chat.protocol.items import EventFields
-from chat.store.accounts import AddDevice, EraseAccount, SignIn
+from chat.store.accounts import AddBan, AddDevice, EraseAccount, SignIn
 from chat.store.operations import JobStep, RunNextJob, User
 from chat.store.store import erase_account
 from tests.serving import PATIENCE, eventually
@@ -312,10 +312,14 @@ def test_topic_that_another_user_replaced_stays(
     assert store.membership(alice).channel.topic == "by alice"
 
 
-def test_labels_of_devices_are_erased_from_the_audit_log(store: OpenStore, mallory: User) -> None:
-    store.do(AddDevice(None, mallory.name, b"t" * 32, "the-laptop-of-mallory"))
+def test_labels_of_devices_and_reasons_of_bans_are_erased_from_the_audit_log(
+    store: OpenStore, mallory: User
+) -> None:
+    words = "the-laptop-of-mallory", "the-reason-for-mallory"
+    store.do(AddDevice(None, mallory.name, b"t" * 32, words[0]))
+    store.do(AddBan(None, mallory.name, None, None, words[1]))
     erase(store, mallory.name)
-    eventually(lambda: not files_contain(store, "the-laptop-of-mallory"), "the label on the disk")
+    eventually(lambda: not files_contain(store, *words), "the words on the disk")
     acts = [act for (act,) in rows(store, "SELECT act FROM audit ORDER BY seq")]
     assert acts[-1] == "erased"
 

@@ -319,7 +319,7 @@ class TestLinks:
         for _ in range(4):
             wrong = SignIn("alice", OTHER, OTHER, link="00000-00000")
             assert store.refused(wrong) is ErrorCode.LINK_INVALID
-        fifth = store.do(CreateLink(alice, "alice")).code  # a new code has five tries again
+        fifth = store.do(CreateLink(alice, "alice")).code  # a new code has five attempts again
         for _ in range(5):
             assert store.refused(SignIn("alice", OTHER, OTHER, link=code)) is (
                 ErrorCode.LINK_INVALID

@@ -141,7 +141,7 @@ class TestAccounts:
             store.log(alice)
         assert refused.value.code is ErrorCode.DISABLED
         wrong = SignIn("alice", b"wrong", b"wrong")
-        assert store.refused(wrong) is ErrorCode.BAD_TOKEN  # nobody else learns that it is disabled
+        assert store.refused(wrong) is ErrorCode.BAD_TOKEN  # does not reveal that it is disabled
         store.do(ChangeAccount(admin, "alice", disabled=False))
         assert store.send(alice)
 

@@ -301,7 +301,7 @@ def test_deletion_does_not_stall_sends_during_a_long_read(store: OpenStore, alic
             backup.execute("SELECT count(*) FROM events").fetchall()
             store.append(delete(alice, store.send(alice, "secret")))
             time.sleep(PURGE_AFTER)
-            assert any(  # a stalled machine holds up one of these, and the reading each
+            assert any(  # a stalled machine delays one of these, a read delays each
                 seconds_of_sends(store, alice) < 3 * usual + 2.0 for _ in range(3)
             ), "the store waits for the reading, again and again"
             log = store.file.with_name("chat.db-wal")

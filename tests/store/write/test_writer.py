@@ -195,8 +195,8 @@ class TestBadDisks:
             fail.clear()
             store.send(alice)
         eventually(lambda: "accepting writes again" in caplog.text, "the log tells the recovery")
-        told = [line for line in caplog.messages if "accepting writes" in line]
-        assert ["is not accepting writes" in line for line in told] == [True, False]
+        logged = [line for line in caplog.messages if "accepting writes" in line]
+        assert ["is not accepting writes" in line for line in logged] == [True, False]
 
     def test_recovery_is_logged_at_the_latest_on_close(
         self,

@@ -100,8 +100,9 @@ def _link(conversation: Conversation, asked: Invocation) -> None:
             f"Link code for {conversation.state.user}",
             link.code,
             (
-                f"On the other device, start chat-client with the name {conversation.state.user}, "
-                "choose “Use a link code”, and type this code.",
+                f"On the other device, start chat-client with the name {conversation.state.user} "
+                "and the address of this server (--url), choose “Use a link code”, and type this "
+                "code.",
                 f"The code works once, until {local_time(link.expires):%H:%M}.",
             ),
         )
@@ -113,7 +114,7 @@ def _password(conversation: Conversation, asked: Invocation) -> None:
     act = asked.get("act").lower()
     if act not in ("", "set", "change", "remove"):  # it may be the password: do not repeat it
         raise Refused(
-            f"Usage: {asked.command.usage}. Do not type the password here: it is asked for."
+            f"Usage: {asked.command.usage}. Do not type the password here: the client asks for it."
         )
     run_reported(conversation, _ask_passwords(conversation, is_removed=act == "remove"))
 

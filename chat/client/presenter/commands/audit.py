@@ -47,7 +47,9 @@ async def _list_audit(conversation: Conversation, before: int | None) -> None:
         else:
             conversation.view.say(_whole_entry(entries[key]))
 
-    add = conversation.view.list_rows("Audit log", chosen, "Use /audit NUMBER for older entries")
+    add = conversation.view.list_rows(
+        "Audit log, newest first", chosen, "Use /audit NUMBER for older entries"
+    )
     add(_entry_choice(each) for each in page.entries)
     if page.entries and not page.complete:
         add([Choice("older", "Older entries…", f"/audit {page.entries[-1].seq}")])
@@ -58,7 +60,8 @@ async def _list_audit(conversation: Conversation, before: int | None) -> None:
 def _entry_choice(entry: AuditEntry) -> Choice:
     details = _details(entry)
     more = f" ({details})" if details else ""
-    return Choice(str(entry.seq), f"{local_time(entry.ts):%d %b %H:%M}  {entry_text(entry)}{more}")
+    when = f"{local_time(entry.ts):%d %b %H:%M}"
+    return Choice(str(entry.seq), f"{entry.seq}  {when}  {entry_text(entry)}{more}")
 
 
 def _whole_entry(entry: AuditEntry) -> str:
@@ -116,7 +119,7 @@ _HOW = {
 """Ways to create an account or add a device."""
 
 
-_DETAILS = {"before": "before that"}
+_DETAILS = {"before": "previously"}
 
 
 def entry_text(entry: AuditEntry) -> str:

@@ -137,7 +137,7 @@ def list_members(conversation: Conversation, channel: str, then: Callable[[str],
     add = conversation.view.list_rows(
         f"Members of {channel_title(channel, conversation.state.user)}",
         then,
-        "Use /msg NAME TEXT to message one",
+        "Use /msg NAME TEXT to send a direct message",
     )
 
     def take(page: Members) -> str | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from chat.client.model.slash.parser import Invocation
 from chat.client.platform.local_time import local_time
 from chat.client.presenter.conversation import Conversation
-from chat.client.presenter.view import AddRows, Choice, Refused
+from chat.client.presenter.view import AddRows, Choice, Refused, sentence
 from chat.client.sync.core import answer
 from chat.errors import ChatError
 from chat.text import check_name
@@ -52,7 +52,7 @@ async def read_pages(
             if cursor is None:
                 return
     except ChatError as exc:
-        add([Choice("", str(exc))])
+        add([Choice("", sentence(str(exc)))])
 
 
 def request(conversation: Conversation, command: AnsweredBy[object], done: str) -> None:

@@ -18,8 +18,9 @@ from chat.client.presenter.commands.requests import (
     run_reported,
 )
 from chat.client.presenter.conversation import Conversation, Handler
-from chat.client.presenter.view import Choice, Refused
+from chat.client.presenter.view import AddRows, Choice, Refused, sentence
 from chat.client.sync.core import answer
+from chat.errors import ChatError
 from chat.text import fold
 
 if TYPE_CHECKING:
@@ -37,9 +38,9 @@ ROLES = ("admin", "member", "bot")
 
 
 def open_menu(conversation: Conversation, name: str) -> None:
-    """List what one may do with a user: write, see the account; for admins, more.
+    """List the actions for a user: send a message, show the account, and more for admins.
 
-    Without accounts on the server there is only one thing: the direct channel opens at once.
+    Without accounts on the server, the direct channel opens at once.
     """
     state = conversation.state
     is_me = fold(name) == fold(state.user)
@@ -59,10 +60,22 @@ def open_menu(conversation: Conversation, name: str) -> None:
         add([Choice("message", "Send a direct message", f"/msg {name}")])
     add([Choice("whois", "Show account", f"/whois {name}")])
     if not is_me and state.is_admin:
-        add([Choice("ban", "Ban from this server…", f"/ban {name}")])
-        add([Choice("role", "Set role…", f"/role {name}")])
-        add([Choice("disable", "Disable account…", f"/disable {name}")])
-        add([Choice("enable", "Enable account", f"/enable {name}")])
+        run_reported(conversation, _add_acts(conversation, name, add))
+
+
+async def _add_acts(conversation: Conversation, name: str, add: AddRows) -> None:
+    """Add what an administrator can do with an account as it is now."""
+    try:
+        account = await read_account(conversation, name)
+    except ChatError as exc:
+        add([Choice("", sentence(str(exc)))])
+        return
+    lift = Choice("unban", "Lift the ban", f"/unban {name}")
+    enable = Choice("enable", "Enable account", f"/enable {name}")
+    add([lift if account.banned else Choice("ban", "Ban from this server…", f"/ban {name}")])
+    add([Choice("role", f"Set role (now {account.role})…", f"/role {name}")])
+    disable = Choice("disable", "Disable account…", f"/disable {name}")
+    add([enable if account.disabled else disable])
 
 
 def _act_on(conversation: Conversation, name: str, key: str) -> None:

@@ -12,12 +12,12 @@ from dataclasses import replace
 
 from chat.client.model.slash import parser
 from chat.client.model.slash.parser import Invocation
-from chat.client.model.state import Message
+from chat.client.model.state import Link, Message
 from chat.client.presenter.composer import substitution
 from chat.client.presenter.composer.draft import Aim, Draft, DraftStore, check_length, join_texts
 from chat.client.presenter.navigation import PaneKey
 from chat.client.presenter.state import ConversationState
-from chat.client.presenter.view import Refused, View
+from chat.client.presenter.view import Refused, View, sentence
 from chat.client.sync.core import Core
 from chat.errors import ChatError
 from chat.text import is_invitation_code, is_link_code
@@ -198,7 +198,7 @@ class Drafts:
         try:
             self._submit(text, key)
         except ChatError as exc:
-            self._view.say(str(exc), "warning")
+            self._view.say(sentence(str(exc)), "warning")
             self.give_back(text, key)
         else:
             self._save(key)
@@ -219,8 +219,12 @@ class Drafts:
             self.send(parser.literal(text), key)
 
     def _check_is_no_code(self, text: str) -> None:
-        """Refuse a code while the server asks for one: a message is public."""
-        if self._state.connection.ways and (is_link_code(text) or is_invitation_code(text)):
+        """Refuse a code until the server has signed the user in: a message is public.
+
+        A code that is pasted before the question appears would be sent after the sign-in.
+        """
+        is_signed_in = self._state.connection.link is Link.ONLINE
+        if not is_signed_in and (is_link_code(text) or is_invitation_code(text)):
             raise ChatError(
                 "This looks like a link code or an invitation, so it was not sent as a message. "
                 "Use /signin."
@@ -283,9 +287,9 @@ class Drafts:
     def keep(self, text: str, key: PaneKey) -> None:
         """Save the text of a composer.
 
-        The composers call it, through `keep_open` in the screens: `tui/composer/widget.py` posts
-        `Drafted` half a second after a change, and again while typing goes on. Plain mode's
-        `terminal.py` does the same. So a crash loses at most the last half second.
+        The composers call it, through `keep_open` in the screens: `tui/composer/widget.py` half a
+        second after a change, and again while typing goes on. Plain mode's `terminal.py` does the
+        same. So a crash loses at most the last half second.
         """
         self._drafts[key] = replace(self._of(key), text=text)
         self._save(key)

@@ -9,12 +9,11 @@ from typing import NamedTuple
 from textual.message import Message
 
 from chat.client.presenter.composer.completion import Completion
+from chat.client.presenter.composer.drafts import Drafts
 from chat.client.presenter.navigation import PaneKey
 
 __all__ = [
     "Dismissed",
-    "Drafted",
-    "EditLastWanted",
     "EditorWanted",
     "ModeChanged",
     "Offered",
@@ -23,46 +22,15 @@ __all__ = [
     "Rewritten",
     "ScrollWanted",
     "Subject",
-    "Submitted",
-    "Typing",
     "TypingPulse",
 ]
 
 
 class Subject(NamedTuple):
-    """The channel or thread, and its server, to which a text belongs."""
+    """The channel or thread to which a text belongs, and the drafts of its server."""
 
-    server: int
+    drafts: Drafts
     key: PaneKey
-
-
-@dataclass
-class Submitted(Message, namespace="composer"):
-    """Enter was pressed: `text` was removed from the composer, to be sent to `subject`.
-
-    `text` is empty if the composer was empty.
-    """
-
-    text: str
-    subject: Subject
-
-
-@dataclass
-class Drafted(Message, namespace="composer"):
-    """The text changed and should be saved; posted at most twice a second.
-
-    The text is not included: it may have changed again when the message is handled.
-    """
-
-    subject: Subject
-
-
-@dataclass
-class Typing(Message, namespace="composer"):
-    """The user started or stopped typing a message."""
-
-    active: bool
-    subject: Subject
 
 
 @dataclass
@@ -75,16 +43,9 @@ class Offered(Message, namespace="composer"):
 
 @dataclass
 class Dismissed(Message, namespace="composer"):
-    """Escape was pressed with no completion popup to close."""
+    """Escape was pressed with no completion popup to close; `key` is the draft's."""
 
-    subject: Subject
-
-
-@dataclass
-class EditLastWanted(Message, namespace="composer"):
-    """Up was pressed in an empty composer."""
-
-    subject: Subject
+    key: PaneKey
 
 
 class EditorWanted(Message, namespace="composer"):

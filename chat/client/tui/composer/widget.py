@@ -47,8 +47,7 @@ _PASTE_LINES, _PASTE_CHARACTERS = 50, 5_000
 class Composer(Area, inherit_bindings=False):
     """A text area that sends on Enter.
 
-    Each posted message carries the `subject` of its text, so a text is sent to the channel or
-    thread for which it was typed, even if another one is shown when the message is handled.
+    It passes its text to the drafts of its `subject`: the channel or thread for which it was typed.
     """
 
     DEFAULT_CSS = """
@@ -69,12 +68,8 @@ class Composer(Area, inherit_bindings=False):
 
     BINDINGS: ClassVar[list[BindingType]] = COMPOSER_KEYS
 
-    Submitted: TypeAlias = messages.Submitted
-    Drafted: TypeAlias = messages.Drafted
-    Typing: TypeAlias = messages.Typing
     Offered: TypeAlias = messages.Offered
     Dismissed: TypeAlias = messages.Dismissed
-    EditLastWanted: TypeAlias = messages.EditLastWanted
     EditorWanted: TypeAlias = messages.EditorWanted
     ModeChanged: TypeAlias = messages.ModeChanged
     PreviewToggled: TypeAlias = messages.PreviewToggled
@@ -86,7 +81,8 @@ class Composer(Area, inherit_bindings=False):
         super().__init__(id=id)
         self.sources: Callable[[], Sources] = Sources
         self.look_up: Callable[[str, Callable[[], None]], bool] = lambda _line, _then: False
-        self.subject = Subject(0, PaneKey(""))
+        self.subject: Subject | None = None
+        """None before the first `load`."""
         self._offers = CompletionOffers()
         self._awaited: str | None = None
         """The line for which a request for names is pending."""
@@ -138,6 +134,11 @@ class Composer(Area, inherit_bindings=False):
     def rewrite(self, text: str) -> None:
         """Replace the text as one undoable change."""
         self.put_all(sendable(text))
+
+    @property
+    def key(self) -> PaneKey:
+        """The channel or thread of the text."""
+        return PaneKey("") if self.subject is None else self.subject.key
 
     @property
     def has_text(self) -> bool:
@@ -225,10 +226,11 @@ class Composer(Area, inherit_bindings=False):
         if self.has_text:
             text = sendable(self.text).strip("\n").rstrip()
             self._history.add(text)
-            self.post_message(self.Submitted(text, self.subject))
             self.load("")
         else:
-            self.post_message(self.Submitted("", self.subject))
+            text = ""
+        if self.subject is not None:
+            self.subject.drafts.submit(text, self.subject.key)
 
     def action_older(self) -> None:
         """Recall the previous sent text."""
@@ -252,7 +254,7 @@ class Composer(Area, inherit_bindings=False):
             self._offers.dismiss()
             self._close()
         else:
-            self.post_message(self.Dismissed(self.subject))
+            self.post_message(self.Dismissed(self.key))
 
     def action_edit_outside(self) -> None:
         """Post `EditorWanted`."""
@@ -282,9 +284,10 @@ class Composer(Area, inherit_bindings=False):
     def action_cursor_up(self, select: bool = False) -> None:
         """Select the completion above, edit the last message, or move up."""
         if not self._choose(-1):
-            if not self.text and not select:
-                self.post_message(self.EditLastWanted(self.subject))
-            super().action_cursor_up(select)
+            if not self.text and not select and self.subject is not None:
+                self.subject.drafts.edit_last(self.subject.key)
+            else:
+                super().action_cursor_up(select)
 
     def action_cursor_down(self, select: bool = False) -> None:
         """Select the completion below, or move down."""
@@ -378,15 +381,20 @@ class Composer(Area, inherit_bindings=False):
         if not self.has_text or parser.is_command(self.text):
             self._stop_typing()
         elif self._pulse.beat():
-            self.post_message(self.Typing(True, self.subject))
+            self._notify_typing(is_active=True)
 
     def _stop_typing(self) -> None:
         if self._pulse.stop():
-            self.post_message(self.Typing(False, self.subject))
+            self._notify_typing(is_active=False)
+
+    def _notify_typing(self, *, is_active: bool) -> None:
+        if self.subject is not None:
+            self.subject.drafts.typing(is_active, self.subject.key)
 
     def _draft_changed(self) -> None:
         self._draft_timer = None
-        self.post_message(self.Drafted(self.subject))
+        if self.subject is not None:
+            self.subject.drafts.keep_open()
 
     def _stop_draft_timer(self) -> None:
         if self._draft_timer is not None:

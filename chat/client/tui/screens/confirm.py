@@ -15,18 +15,21 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
 from textual.reactive import reactive
 from textual.screen import ModalScreen, Screen
 from textual.timer import Timer
 from textual.widgets import Static
 
-from chat.client.tui.safe_text import line
+from chat.client.tui.safe_text import line, lines
 from chat.client.tui.screens import NARROW
 
 __all__ = ["Confirm", "TypingPause"]
 
 _QUOTED_MAX = 200
-"""Maximum characters of the subject; the dialog shows as many as fit."""
+"""Maximum characters of each line of the subject; the dialog shows as many as fit."""
+_LINES_MAX = 6
+"""Lines of the subject; the dialog shows as many as fit."""
 _PAUSE = 0.8
 """Seconds without a key after which the next key counts as an answer."""
 _OPENING = 0.1
@@ -49,7 +52,8 @@ class TypingPause:
         self._screen = screen
         self._changed = changed
         self._moves = moves
-        self._has_typed = False
+        self.has_typed = False
+        """Whether a key was pressed that does not only move between the answers."""
         self._key_at = 0.0
         self._timer: Timer | None = None
 
@@ -64,12 +68,12 @@ class TypingPause:
     def drops(self, event: events.Key) -> bool:
         """Drop a key pressed while typing; Escape always counts."""
         is_move = event.key in self._moves
-        pause = _OPENING if is_move and not self._has_typed else _PAUSE
+        pause = _OPENING if is_move and not self.has_typed else _PAUSE
         is_answer = event.key == "escape" or event.time - self._key_at >= pause
         if is_answer and is_move:
             self._end(event.time)
         else:
-            self._has_typed = True
+            self.has_typed = True
             self.begin(event.time)
         if not is_answer:
             event.stop()
@@ -101,7 +105,8 @@ class Confirm(ModalScreen[bool]):
             border-top: tall $error;
         }
         & #what {
-            height: 1;
+            height: auto;
+            max-height: 25vh;
             margin: 1 0;
             color: $text-muted;
             text-wrap: nowrap;
@@ -144,7 +149,7 @@ class Confirm(ModalScreen[bool]):
         """Compose the question, its subject, and the answers."""
         with Vertical():
             yield Static(line(self._question, "bold"), markup=False)
-            yield Static(line(self._what[:_QUOTED_MAX]), id="what", markup=False)
+            yield Static(_beginning(self._what), id="what", markup=False)
             with Horizontal():
                 yield Static("  n No  ", id="no", classes="-chosen", markup=False)
                 yield Static("  y Yes  ", id="yes", markup=False)
@@ -182,3 +187,12 @@ class Confirm(ModalScreen[bool]):
         """Show the selected answer."""
         self.query_one("#yes").set_class(self.is_yes_chosen, "-chosen")
         self.query_one("#no").set_class(not self.is_yes_chosen, "-chosen")
+
+
+def _beginning(text: str) -> Content:
+    """Return the first lines of a text; an ellipsis stands for the others."""
+    written = text.strip("\n").splitlines()
+    first = [each[:_QUOTED_MAX] for each in written[:_LINES_MAX]]
+    if len(written) > _LINES_MAX:
+        first[-1] = "…"
+    return lines("\n".join(first))

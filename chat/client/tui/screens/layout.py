@@ -33,6 +33,8 @@ __all__ = ["Layout"]
 
 _WIDE = 100
 """Minimum columns for the sidebar and the member list beside the timeline."""
+_SIDEBAR = range(24, 41)
+"""Columns of the sidebar: a fifth of the screen within these bounds."""
 _HINTS = {"channel.switch": "go to", "channel.unread": "next unread", "help": "help"}
 
 
@@ -131,6 +133,7 @@ class Layout:
     def fit(self, width: int) -> None:
         """Show or hide the panes for the screen's width."""
         self._is_wide = width >= _WIDE
+        self.sidebar.styles.width = min(max(width // 5, _SIDEBAR[0]), _SIDEBAR[-1])
         self._fit()
 
     def _fit(self) -> None:
@@ -173,7 +176,7 @@ class Layout:
         if self.empty.display:
             self.empty.show(state.connection)
         self.typing.names = state.typing
-        self._draw_members(state.members.get(state.current or ""))
+        self._draw_members(state.members.get(state.current or ""), is_online=state.is_online)
         for pane, key in zip((self.channel, self.thread), drafts.open, strict=False):
             pane.context.show(drafts.at(key))
         opening = channel_title(drafts.channel, state.user) if drafts.is_joining else ""
@@ -181,8 +184,8 @@ class Layout:
         self._draw_status(workspace)
         self._draw_actions(workspace)
 
-    def _draw_members(self, members: MembersChanged | None) -> None:
-        self.members.show(members)
+    def _draw_members(self, members: MembersChanged | None, *, is_online: bool) -> None:
+        self.members.show(members, is_online=is_online)
         if members is not self._members:
             self._members = members
             people = tuple(name for name, _, _ in members.members) if members else ()

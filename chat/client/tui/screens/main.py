@@ -174,7 +174,7 @@ class MainScreen(Screen[None]):
         """Focus the composer; until a channel is open, its text belongs to the shown server."""
         for pane in (self.channel, self.thread):
             pane.composer.sources, pane.composer.look_up = self._sources, self.workspace.look_up
-        self.channel.composer.load("", Subject(self.workspace.here.server, PaneKey("")))
+        self.channel.composer.load("", Subject(self.conversation.drafts, PaneKey("")))
         self.channel.composer.focus()
         self.channel.timeline.joins = self._joins
         self.watch(self.channel.timeline, "below", self._show_below)
@@ -263,10 +263,10 @@ class MainScreen(Screen[None]):
         pane.composer.take_paste(sendable(event.text))
 
     def _make_room(self, _: Screen[None]) -> None:
-        """Move the conversation above notifications; their last row covers the status bar."""
+        """Move the conversation above notifications."""
         racks = (child for child in self.children if isinstance(child, ToastRack))
         rows = sum(toast.region.height for rack in racks for toast in rack.query(Toast))
-        self._layout.make_room(max(0, min(rows, self.size.height // 2) - 1))
+        self._layout.make_room(min(rows, self.size.height // 2))
 
     def _show_below(self, below: int | None) -> None:
         self._layout.typing.below = below
@@ -325,30 +325,9 @@ class MainScreen(Screen[None]):
 
     # Messages of the widgets.
 
-    @on(Composer.Submitted)
-    def _submitted(self, event: Composer.Submitted) -> None:
-        if server := self.workspace.at(event.subject.server):
-            server.conversation.drafts.submit(event.text, event.subject.key)
-
-    @on(Composer.Drafted)
-    def _drafted(self, event: Composer.Drafted) -> None:
-        if server := self.workspace.at(event.subject.server):
-            server.conversation.drafts.keep_open()
-
-    @on(Composer.Typing)
-    def _typing(self, event: Composer.Typing) -> None:
-        if server := self.workspace.at(event.subject.server):
-            server.conversation.drafts.typing(event.active, event.subject.key)
-
     @on(Composer.Dismissed)
     def _dismissed(self, event: Composer.Dismissed) -> None:
-        if server := self.workspace.at(event.subject.server):
-            server.conversation.dismiss(event.subject.key)
-
-    @on(Composer.EditLastWanted)
-    def _edit_last(self, event: Composer.EditLastWanted) -> None:
-        if server := self.workspace.at(event.subject.server):
-            server.conversation.drafts.edit_last(event.subject.key)
+        self.conversation.dismiss(event.key)
 
     @on(Composer.Pasted)
     def _pasted(self, event: Composer.Pasted) -> None:

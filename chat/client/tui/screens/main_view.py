@@ -127,10 +127,11 @@ class ScreenView:
 
     def compose_with(self, key: PaneKey, text: str) -> None:
         """Load a text into the composer, with `key` as its subject."""
-        if self._aside is None:
-            self._pane(key).composer.load(text, Subject(self._server_key, key))
-        else:
+        server = self._workspace.at(self._server_key)
+        if self._aside is not None:
             self._aside = text
+        elif server is not None:
+            self._pane(key).composer.load(text, Subject(server.conversation.drafts, key))
 
     def give_back(self, key: PaneKey, text: str) -> None:
         """Restore an unsent text in the composer."""

@@ -110,6 +110,10 @@ class Picker(ModalScreen[str | None]):
         &.-narrow > Vertical { width: 100%; max-width: 100%; }
         &.-preview { align: right top; background: transparent; }
         &.-preview > Vertical { width: 32; max-width: 50%; }
+        /* Low, so that the banner, which says why, stays visible. */
+        &.-unrequested { align: center bottom; background: transparent; }
+        &.-unrequested > Vertical { margin: 0 0 2 0; }
+        &.-unrequested.-low > Vertical { margin: 0; }
     }
     """
 
@@ -139,6 +143,7 @@ class Picker(ModalScreen[str | None]):
         self._chosen = chosen
         self._moved = moved
         self.set_class(moved is not None, "-preview")
+        self.set_class(opens_by_itself, "-unrequested")
         self._look_up = look_up
         self._title = title
         self._find = find or self._by_letters
@@ -160,7 +165,8 @@ class Picker(ModalScreen[str | None]):
             self._pause.begin(event.time)
 
     def _tell_pause(self, is_over: bool) -> None:
-        self.query_one(Input).placeholder = self._hint if is_over else _PAUSING
+        pausing = _PAUSING if self._pause is not None and self._pause.has_typed else ""
+        self.query_one(Input).placeholder = self._hint if is_over else pausing
 
     def on_resize(self, event: events.Resize) -> None:
         """Fit the list to the height, so that all rows can be reached."""
@@ -307,7 +313,7 @@ def pick_sign_in(
 
     `then` gets a way, whose credential is asked for next, a typed code, or a name.
     """
-    ways = [Choice(f" {way}", *_WAYS[way]) for way in refused.ways if way in _WAYS]
+    ways = [Choice(f" {way}", *_WAYS[way]) for way in _WAYS if way in refused.ways]
     may_rename = SignInWay.NAME in refused.ways
 
     def offer(written: str) -> list[Choice]:

@@ -11,7 +11,7 @@ from typing import ClassVar, NamedTuple
 
 from rich.style import Style
 from textual import events
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.geometry import Offset, Region, Size
 from textual.message import Message as TextualMessage
 from textual.reactive import reactive
@@ -23,7 +23,7 @@ from textual.widget import Widget
 
 from chat.client.model.state import Delivery, Message
 from chat.client.presenter.log import Log, Splices
-from chat.client.tui.keymap import MESSAGE_ACTIONS, TIMELINE_KEYS
+from chat.client.tui.keymap import TIMELINE_KEYS
 from chat.client.tui.timeline import messages
 from chat.client.tui.timeline.messages import (
     ActionRequested,
@@ -109,9 +109,9 @@ class Place(NamedTuple):
     offset: int
 
 
-_ACTIONS = {key: name for name, key in MESSAGE_ACTIONS.items()}
-_AT_ONCE = frozenset({"reply", "react", "thread", "edit"})
-"""Actions that take text: letters that follow their key at once belong to them."""
+_AT_ONCE = frozenset({"message.reply", "message.react", "message.thread", "message.edit"})
+"""Ids of the actions that take text: letters that follow their key at once belong to them."""
+_MOVES = frozenset({"message.previous", "message.next"})
 
 _CURSOR_BAR, _MARK_BAR = "▌", "▏"
 """Bars beside the message under the cursor, with and without the focus."""
@@ -355,6 +355,7 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
 
     With the focus, the arrow keys move the cursor between messages, and letter keys act on the
     message under it, unless another letter follows at once: then both are text for the composer.
+    A letter that moves the cursor acts at once, but is text as well if one of another kind follows.
     A click does not focus the timeline: the composer keeps the focus.
     """
 
@@ -381,6 +382,8 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
         """Seconds without another letter after which a letter acts on the message."""
         self._letter: events.Key | None = None
         """A letter that acts on the message under the cursor after a pause."""
+        self._moves: list[events.Key] = []
+        """The latest letters that moved the cursor, without a pause between them."""
         self._pause: Timer | None = None
 
     # Messages
@@ -517,31 +520,47 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
         """Remove the cursor."""
         self._set_cursor(None)
 
-    def on_key(self, event: events.Key) -> None:
+    async def on_key(self, event: events.Key) -> None:
         """Delay the command of a letter: it is text if another letter follows."""
-        letter = self._letter
+        letter, moves, bound = self._letter, self._moves, self._bound_to(event)
+        self._moves = []
+        if moves and event.time - moves[-1].time >= self.letter_pause:
+            moves = []
         if letter is not None and event.is_printable:
-            event.stop()
-            self._forget_letter()
-            self.post_message(LettersTyped((letter, event)))
+            self._type(event, letter)
         elif letter is not None:
-            self._act_on_letter()
-        elif event.is_printable and self._action_of(event) not in (None, *_AT_ONCE):
+            await self._act_on_letter()
+        elif not event.is_printable:
+            return
+        elif bound is not None and bound.id in _MOVES:
+            self._moves = [*moves, event]
+        elif len(moves) == 1:  # several in a row are no word
+            self._type(event, moves[0])
+        elif bound is not None and bound.id not in _AT_ONCE:
             event.stop()
+            event.prevent_default()
             self._letter = event
             self._pause = self.set_timer(self.letter_pause, self._act_on_letter)
 
-    def _action_of(self, event: events.Key) -> str | None:
-        """Return the name of the action on a message that a key is bound to."""
-        bound = self.screen.active_bindings.get(event.key)
-        is_active = bound is not None and bound.node is self and bound.enabled
-        return _ACTIONS.get(bound.binding.id or "") if bound is not None and is_active else None
+    def _type(self, event: events.Key, first: events.Key) -> None:
+        """Pass a letter and the one before it to the composer."""
+        event.stop()
+        self._forget_letter()
+        self.post_message(LettersTyped((first, event)))
 
-    def _act_on_letter(self) -> None:
+    def _bound_to(self, event: events.Key) -> Binding | None:
+        """Return the binding of this widget for a key, if there is a cursor to act on."""
+        bound = self.screen.active_bindings.get(event.key)
+        is_own = bound is not None and bound.node is self and bound.enabled
+        return (
+            bound.binding if bound is not None and is_own and self._cursor_at is not None else None
+        )
+
+    async def _act_on_letter(self) -> None:
         if (letter := self._letter) is not None:
             self._forget_letter()
-            if name := self._action_of(letter):
-                self.action_act(name)
+            if bound := self._bound_to(letter):
+                await self.app.run_action(bound.action, self)
 
     def _forget_letter(self) -> None:
         self._letter = None

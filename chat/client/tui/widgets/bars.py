@@ -351,7 +351,7 @@ class StatusBar(Widget):
         sign, colour, text = LINKS[self.connection.link]
         if self.connection.link is Link.WAITING and self.connection.retry_in is not None:
             seconds = math.ceil(self.remaining)
-            text = f"offline, retrying in {seconds:2} s" if seconds > 0 else "offline, retrying now"
+            text = f"offline, retrying in {seconds} s" if seconds > 0 else "offline, retrying now"
         said = [self.status] if self.status != "online" else []
         said += [self.do_not_disturb] if self.do_not_disturb else []
         is_online = self.connection.link is Link.ONLINE

@@ -107,7 +107,7 @@ class ConversationPane(Vertical):
     @on(ContextBar.Dismissed)
     def _dismissed(self) -> None:
         """Treat a click on the bar as Escape."""
-        self.post_message(Composer.Dismissed(self.composer.subject))
+        self.post_message(Composer.Dismissed(self.composer.key))
 
     @on(Composer.Offered)
     def _offered(self, event: Composer.Offered) -> None:

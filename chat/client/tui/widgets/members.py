@@ -23,6 +23,8 @@ PRESENCE: dict[str, tuple[str, str]] = {
     "offline": ("○", "$text-muted"),
 }
 """Sign and color of each presence; unknown values are shown as offline."""
+_UNKNOWN = ""
+"""The presence of everyone while there is no connection."""
 
 _ORDER = {presence: place for place, presence in enumerate(PRESENCE)}
 
@@ -57,13 +59,17 @@ class MemberList(OptionList, can_focus=False):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, markup=False)
         self._members: MembersChanged | None = None
+        self._is_online = True
         self._width = 0
         """The width for which the rows were made, in cells."""
 
-    def show(self, members: MembersChanged | None) -> None:
-        """Show the members of a channel; None while they are unknown."""
-        if members != self._members:
-            self._members = members
+    def show(self, members: MembersChanged | None, *, is_online: bool) -> None:
+        """Show the members of a channel; None while they are unknown.
+
+        Without a connection their presence is not known: names have no sign.
+        """
+        if (members, is_online) != (self._members, self._is_online):
+            self._members, self._is_online = members, is_online
             self._fill()
 
     def _fill(self) -> None:
@@ -76,7 +82,12 @@ class MemberList(OptionList, can_focus=False):
         rows = sorted({row[0]: row for row in known.members}.values(), key=_place) if known else []
         top = self.scroll_y
         options = [Option(Content.styled(_heading(known), "bold"), disabled=True)]
-        options += [Option(_row(*row, width), id=f"@{row[0]}") for row in rows]
+        options += [
+            Option(
+                _row(name, role, presence if self._is_online else _UNKNOWN, width), id=f"@{name}"
+            )
+            for name, role, presence in rows
+        ]
         if known and (more := known.total - len(rows)) > 0:
             options.append(Option(f"and {more:,} more: /who", disabled=True))
         self.set_options(options)
@@ -120,7 +131,8 @@ def _heading(known: MembersChanged | None) -> str:
 
 
 def _row(name: str, role: str, presence: str, width: int) -> Content:
-    sign, color = PRESENCE.get(presence, PRESENCE["offline"])
+    offline = PRESENCE["offline"]
+    sign, color = (" ", offline[1]) if presence == _UNKNOWN else PRESENCE.get(presence, offline)
     here = presence in ("online", "busy", "away")
     right = Content.styled(" owner", "$text-muted") if role == "owner" else Content("")
     label = Content.assemble(

@@ -111,7 +111,6 @@ class Sidebar(ScrollView, can_focus=False):
     }
     DEFAULT_CSS = """
     Sidebar {
-        width: 24;
         height: 1fr;
         background: $surface;
         overflow-x: hidden;

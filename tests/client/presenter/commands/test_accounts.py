@@ -1,4 +1,4 @@
-"""Commands for accounts and administration: what each asks, asks for, and shows."""
+"""Commands for accounts and administration: their requests, questions and results."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from chat.client.model.state import ConnectionChanged, DeviceAdded, Link
 from chat.client.presenter.commands.audit import entry_text
 from chat.client.presenter.commands.users import open_menu
 from chat.client.presenter.composer.completion import Sources, complete
+from chat.client.presenter.view import sentence
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.commands import (
     AccountCommand,
@@ -49,6 +50,7 @@ from tests.client.presenter.commands.test_commands import Bench
 
 NOW = 1_764_000_000_000
 LATER = 4_000_000_000_000
+BOB = Account(account=AccountInfo(name="bob", created=NOW))
 PHONE = Device(id=7, label="phone", created=NOW, seen=NOW)
 LAPTOP = Device(id=8, label="laptop", created=NOW, seen=NOW, current=True)
 
@@ -189,22 +191,67 @@ async def test_whois_tells_about_an_account(bench: Bench) -> None:
     ("name", "role", "rows"),
     [
         ("bob", "member", ["message", "whois"]),
-        ("bob", "admin", ["message", "whois", "ban", "role", "disable", "enable"]),
+        ("bob", "admin", ["message", "whois", "ban", "role", "disable"]),
         ("ME", "admin", ["devices", "link", "password", "whois"]),
     ],
 )
-def test_the_menu_of_a_user_offers_what_one_may_do(
+async def test_the_menu_of_a_user_offers_what_one_may_do(
     bench: Bench, name: str, role: str, rows: list[str]
 ) -> None:
     be(bench, role)
+    answer(bench, (AccountCommand(name="bob"), BOB))
     open_menu(bench.conversation, name)
+    await bench.finish()
     assert [row.key for row in bench.view.rows] == rows
 
 
-async def test_the_menu_begins_commands_that_need_more(bench: Bench) -> None:
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [({"banned": True}, "unban"), ({"disabled": True}, "enable")],
+)
+async def test_the_menu_offers_to_undo_what_applies(
+    bench: Bench, change: dict[str, bool], key: str
+) -> None:
+    account = BOB.account.model_copy(update=change)
+    answer(bench, (AccountCommand(name="bob"), Account(account=account)))
     open_menu(bench.conversation, "bob")
+    await bench.finish()
+    keys = [row.key for row in bench.view.rows]
+    assert key in keys
+    assert {"unban": "ban", "enable": "disable"}[key] not in keys
+
+
+async def test_the_menu_begins_commands_that_need_more(bench: Bench) -> None:
+    answer(bench, (AccountCommand(name="bob"), BOB))
+    open_menu(bench.conversation, "bob")
+    await bench.finish()
     await choose(bench, "ban")
     assert bench.view.done[-1] == ("begin_command", "/ban bob ")
+
+
+@pytest.mark.parametrize("command", ["/ban bob", "/users", "/audit", "/role bob admin"])
+def test_members_are_refused_commands_of_administrators_at_once(bench: Bench, command: str) -> None:
+    be(bench, "member")
+    before = list(bench.view.done)
+    bench.conversation.run_command(command)
+    word = command.split()[0]
+    said = f"Only administrators of this server can use {word}."
+    assert bench.view.said == [(said, "warning")]
+    assert bench.view.done == before
+    assert not bench.view.beside
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("there is no user bob", "There is no user bob."),
+        ("bob is not banned", "bob is not banned."),
+        ("address: “x” is not an address", "Address: “x” is not an address."),
+        ("“x” is not a name.", "“x” is not a name."),
+    ],
+)
+def test_an_error_is_shown_as_a_sentence(text: str, shown: str) -> None:
+    assert sentence(text) == shown
 
 
 async def test_without_accounts_a_chosen_member_opens_the_direct_channel(bench: Bench) -> None:
@@ -229,6 +276,7 @@ async def test_users_are_listed_page_by_page_and_open_their_menu(bench: Bench) -
     bob = AccountInfo(name="bob", created=NOW)
     answer(bench, (ListUsers(), Users(users=(ann,), cursor="ann")))
     answer(bench, (ListUsers(cursor="ann"), Users(users=(bob,))))
+    answer(bench, (AccountCommand(name="bob"), BOB))
     await run(bench, "/users")
     assert [row.key for row in bench.view.rows] == ["ann", "bob"]
     assert bench.view.rows[0].note.endswith("banned")
@@ -339,7 +387,7 @@ async def test_a_list_that_cannot_be_read_shows_why(bench: Bench, command: str) 
     (asked,) = bench.core.futures.values()
     asked.set_exception(CommandError(ErrorCode.FORBIDDEN, "only admins may do this"))
     await working
-    assert [row.label for row in bench.view.rows] == ["only admins may do this"]
+    assert [row.label for row in bench.view.rows] == ["Only admins may do this."]
 
 
 async def test_bans_are_listed_and_lifted(bench: Bench) -> None:
@@ -468,9 +516,9 @@ async def test_a_credential_that_is_asked_for_goes_to_the_core(
 
 async def test_a_wrong_code_is_asked_for_again_with_the_reason(bench: Bench) -> None:
     def refuse(reason: str, *ways: SignInWay) -> SignInWay | None:
-        told = ConnectionChanged(Link.REFUSED, reason, user="me", reason=reason, ways=ways)
+        refused = ConnectionChanged(Link.REFUSED, reason, user="me", reason=reason, ways=ways)
         bench.core.tell(ConnectionChanged(Link.CONNECTING, user="me"))
-        bench.core.tell(told)
+        bench.core.tell(refused)
         bench.take_in()
         return bench.conversation.wrong_way
 

@@ -1,4 +1,4 @@
-"""Slash commands at work: each does its one thing, and says why when it cannot."""
+"""Slash commands: their effects, and the reasons of refusals."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Bench:
         self.conversation.drafts.submit(text, PaneKey(self.conversation.state.current or ""))
 
     async def finish(self) -> None:
-        """Let what waits come to its end."""
+        """Run all pending background work."""
         while self.view.beside:
             await self.view.beside.pop(0)
         self.take_in()
@@ -183,9 +183,9 @@ def test_commands_reject_numbers_that_are_not_messages(
     values = {"NUMBER": number, "EMOJI": ":+1:", "TEXT": "x"}
     text = " ".join((f"/{command.name}", *(values[each.label] for each in command.arguments)))
     bench.run(text)
-    ((told, _),) = bench.view.said
+    ((shown, _),) = bench.view.said
     assert (
-        told
+        shown
         == {
             "4": "Number 4 is not a message. It is a “join” event by bob.",
             "99": "There is no message 99 in #general: the newest is 6.",
@@ -253,7 +253,7 @@ async def test_a_refused_command_is_explained_and_returned(bench: Bench) -> None
     bench.run("/topic tea")
     bench.core.futures["topic"].set_exception(ChatError("no connection"))
     await bench.finish()
-    assert bench.view.said == [("no connection", "warning")]
+    assert bench.view.said == [("No connection.", "warning")]
     assert bench.view.text == "/topic tea"
 
 
@@ -314,7 +314,7 @@ def test_a_message_arriving_right_before_a_channel_switch_is_shown(
     late = TimelineChanged("#general", upserts=(said(7, "alice", "wait!"),))
     bench.core.tell(late)
     bench.run(command)
-    assert late in bench.view.told
+    assert late in bench.view.updates
 
 
 async def test_a_message_arriving_during_a_lookup_is_shown() -> None:
@@ -323,4 +323,4 @@ async def test_a_message_arriving_during_a_lookup_is_shown() -> None:
     late = TimelineChanged("#general", upserts=(said(7, "alice", "wait!"),))
     bench.core.tell(late)
     await bench.finish()
-    assert late in bench.view.told
+    assert late in bench.view.updates

@@ -1,4 +1,4 @@
-"""The channel list as a person wants it: starred first, muted ones quiet."""
+"""Channel preferences: starred channels first, muted channels silent."""
 
 from __future__ import annotations
 

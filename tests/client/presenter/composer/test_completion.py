@@ -1,4 +1,4 @@
-"""What completion offers for the word under the cursor."""
+"""Completion of the word under the cursor."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SOURCES = Sources(
 
 
 def offers(line: str) -> list[str]:
-    """Return what would be inserted."""
+    """Return the inserted texts."""
     found = complete(line, SOURCES)
     return [each.insert for each in found.candidates] if found else []
 
@@ -101,12 +101,12 @@ def test_a_language_is_no_more_than_offered() -> None:
 @pytest.mark.parametrize(
     ("line", "is_meant"),
     [
-        ("/joi", True),  # no such command: it can only be meant
-        ("/join", False),  # is one as it stands
+        ("/joi", True),  # not a command: a completion
+        ("/join", False),  # is a command already
         ("/r", False),  # an alias
         ("@al", True),
         ("@alice", False),
-        ("@", False),  # a sign alone
+        ("@", False),  # only a sign
         ("@lce", False),  # merely similar
         ("/join te", False),  # may be a new channel
         ("/msg al", False),

@@ -1,4 +1,4 @@
-"""One draft: an aim is set and cancelled without losing text; it is saved and loaded."""
+"""One draft: setting and cancelling an aim keeps the text; saving and loading."""
 
 from __future__ import annotations
 

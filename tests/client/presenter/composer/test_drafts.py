@@ -1,4 +1,4 @@
-"""Drafts by channel and thread: text is sent, saved, and given back where it belongs."""
+"""Drafts by channel and thread: text is sent, saved, and returned to its own draft."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LINES = (
 
 
 class Writer:
-    """A person in `#general` who has opened the thread of message 3."""
+    """A user in `#general` who has opened the thread of message 3."""
 
     def __init__(self) -> None:
         self.core, self.view = FakeCore(), FakeView()

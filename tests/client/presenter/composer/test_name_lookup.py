@@ -1,4 +1,4 @@
-"""Names that are not loaded are asked for as one types them, each beginning once."""
+"""Unknown names are requested while the user types, each prefix once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PAGE = 100
 
 
 class Server(FakeCore):
-    """Answers as a server does: names after the cursor, a page of them."""
+    """Answers like a server: a page of names after the cursor."""
 
     people = sorted(["user0010", *(f"user{number}" for number in range(1, 1_200))])
     rooms = tuple(f"#room{number:03}" for number in range(300))
@@ -58,7 +58,7 @@ class Server(FakeCore):
 
 
 class Bench:
-    """A lookup in a channel with 1,200 members, of whom a page is loaded."""
+    """A lookup in a channel with 1,200 members, of whom one page is loaded."""
 
     def __init__(self) -> None:
         self.state = ConversationState("me")
@@ -78,7 +78,7 @@ class Bench:
         self.answers += 1
 
     async def ask(self, line: str) -> bool:
-        """Ask, and wait for the answer; return whether anything was asked."""
+        """Request names, and wait for the answer; return whether a request was made."""
         is_asked = self.lookup.ask(line, self._then)
         await asyncio.gather(*self.tasks)
         return is_asked
@@ -114,10 +114,10 @@ async def test_the_name_itself_comes_before_longer_and_similar_ones() -> None:
 
 async def test_each_prefix_is_requested_once() -> None:
     bench = Bench()
-    assert await bench.ask("@user1")  # more begin so than a page holds
+    assert await bench.ask("@user1")  # more matches than a page holds
     assert not await bench.ask("@user1")
     assert await bench.ask("@user119")
-    assert not await bench.ask("@user1199")  # it would be among those
+    assert not await bench.ask("@user1199")  # a match would be on that page
 
 
 @pytest.mark.parametrize("line", ["hello", "@", "/away ", ":tad", "/topic x", ""])

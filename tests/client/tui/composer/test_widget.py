@@ -8,8 +8,6 @@ import pytest
 from textual import events
 
 from chat.client.presenter.composer.completion import Sources
-from chat.client.presenter.navigation import PaneKey
-from chat.client.tui.composer.messages import Subject
 from tests.client.tui.writing import Harness
 
 
@@ -20,7 +18,7 @@ def app() -> Harness:
 
 async def test_enter_sends_the_text_for_the_subject_it_was_written_for(app: Harness) -> None:
     async with app.run_test() as pilot:
-        app.composer.load("", Subject(1, PaneKey("#tea")))
+        app.write_in("#tea")
         await pilot.press(*"hi", "enter")
         await pilot.pause()
         assert app.of("sent") == [("sent", "hi", "#tea")]

@@ -380,6 +380,8 @@ async def test_the_devices(open_desktop: Open, size: tuple[int, int]) -> None:
 async def test_the_menu_of_a_member(open_desktop: Open, size: tuple[int, int]) -> None:
     async with open_desktop(*CHANNELS, size=size) as desktop:
         await be_admin(desktop)
+        bob = AccountInfo(name="bob", created=MORNING)
+        desktop.core.answers.append((AccountCommand(name="bob"), Account(account=bob)))
         open_menu(desktop.conversation, "bob")
         await assert_shows(desktop, "Ban from this server", "member-menu", size)
 

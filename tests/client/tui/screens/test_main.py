@@ -118,7 +118,7 @@ async def test_a_lost_connection_shows_a_countdown(desktop: Desktop) -> None:
     waiting = ConnectionChanged(Link.WAITING, "There is no server. Start one: chat-server", 5.0)
     desktop.core.tell(waiting)
     await desktop.until(lambda: "Start one: chat-server" in desktop.screen())
-    assert "offline, retrying in  5 s" in desktop.screen()
+    assert "offline, retrying in 5 s" in desktop.screen()
     # While it tries again nothing moves.
     desktop.core.tell(ConnectionChanged(Link.CONNECTING))
     await desktop.until(lambda: "connecting…" in desktop.screen())

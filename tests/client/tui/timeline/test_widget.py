@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -272,6 +272,13 @@ def selected(app: Home) -> int | None:
     return message.seq if message else None
 
 
+async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
+    """Let the app work until `condition` holds."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await pilot.pause()
+
+
 async def test_the_cursor_goes_from_message_to_message() -> None:
     async with opened() as (app, timeline, pilot):
         bring(timeline, page(1, 50, complete=True))
@@ -281,9 +288,9 @@ async def test_the_cursor_goes_from_message_to_message() -> None:
         await pilot.press(*["up"] * 20)
         assert f"message {selected(app)}" in "\n".join(app.screen_lines())
         await pilot.press("g")
-        assert (selected(app), timeline.at_bottom) == (1, False)
+        await until(pilot, lambda: (selected(app), timeline.at_bottom) == (1, False))
         await pilot.press("G")
-        assert (selected(app), timeline.at_bottom) == (50, True)
+        await until(pilot, lambda: (selected(app), timeline.at_bottom) == (50, True))
         await pilot.press("escape")
         assert selected(app) is None
         assert app.all_told(Timeline.Selected)[-1].message is None

@@ -27,7 +27,9 @@ async def test_long_names_show_when_one_more_member_brings_the_scrollbar() -> No
     async with app.run_test(size=(40, 12)) as pilot:
         for count in (9, 10, 9):
             members = tuple((f"{n}-" + "name" * 8, "member", "online") for n in range(count))
-            app.query_one(MemberList).show(MembersChanged("#general", members, count))
+            app.query_one(MemberList).show(
+                MembersChanged("#general", members, count), is_online=True
+            )
             await pilot.pause()
             await pilot.pause()
             rows = [strip.text for strip in strips(app)][1:10]
@@ -42,7 +44,7 @@ async def test_no_number_shows_before_the_members_are_known() -> None:
             (MembersChanged("#general", (), 0), "Members"),
             (MembersChanged("#general", (("bob", "member", "online"),), 1), "1 member"),
         ):
-            members.show(known)
+            members.show(known, is_online=True)
             await pilot.pause()
             assert strips(app)[0].text.split("  ")[0].strip() == heading
 
@@ -62,3 +64,14 @@ async def test_a_clicked_member_opens_a_menu_or_else_the_direct_channel(
             assert "Ban from this server" not in desktop.screen()
             await desktop.press("enter")
         await desktop.until(lambda: desktop.core.asked("join"), "the direct channel opens")
+
+
+async def test_presence_has_no_signs_without_a_connection() -> None:
+    app = Home()
+    async with app.run_test(size=(40, 12)) as pilot:
+        members = app.query_one(MemberList)
+        known = MembersChanged("#general", (("bob", "member", "online"),), 1)
+        for is_online, row in ((True, "● bob"), (False, "bob"), (True, "● bob")):
+            members.show(known, is_online=is_online)
+            await pilot.pause()
+            assert strips(app)[1].text[:20].strip() == row
