@@ -5,20 +5,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 from chat.errors import ErrorCode
 from chat.protocol.items import Event, Item
+from chat.rights import (
+    ARCHIVED,
+    DEFAULT,
+    MEMBER,
+    MODERATOR,
+    OWNER,
+    ChannelSettings,
+    Right,
+    outranks,
+    rights_of,
+    standing_of,
+)
 from chat.store.accounts import (
     ADMIN,
-    MEMBER,
     AccountOperation,
     AddBan,
     ChangeAccount,
     LiftBan,
     RevokeDevice,
     SignIn,
+)
+from chat.store.channels import (
+    BanFromChannel,
+    ChangeSettings,
+    CreateChannel,
+    DeclineInvitation,
+    DeleteChannel,
+    IgnoreUser,
+    InviteToChannel,
+    Kick,
+    LiftChannelBan,
+    Moderate,
+    MuteMember,
+    SetChannelRole,
+    UnmuteMember,
+    WithdrawInvitation,
 )
 from chat.store.operations import (
     Append,
@@ -50,6 +78,10 @@ class Sketch:
     kind: str
     author: str
     target: int | None = None
+    user: str | None = None
+    role: str | None = None
+    by: str | None = None
+    remove: bool = False
     is_erased: bool = False
     is_pinned: bool = False
 
@@ -58,14 +90,22 @@ class Sketch:
 class Log:
     """A channel in the model."""
 
+    id: int
+    settings: ChannelSettings = DEFAULT
     events: list[Sketch] = field(default_factory=list)
     roles: dict[str, str] = field(default_factory=dict)
+    """Roles by member, in the order in which they joined."""
+    mutes: dict[str, str] = field(default_factory=dict)
+    """Reasons by user."""
+    bans: dict[str, str] = field(default_factory=dict)
+    invitations: dict[str, tuple[str, bool]] = field(default_factory=dict)
+    """The inviter, and whether the invitation is silent, by user."""
     markers: dict[str, int] = field(default_factory=dict)
     preferences: dict[str, Preference] = field(default_factory=dict)
     reactions: set[tuple[int, str, str]] = field(default_factory=set)
 
-    def add(self, kind: str, author: User, target: int | None = None) -> Prediction:
-        self.events.append(Sketch(kind, author.name, target))
+    def add(self, kind: str, author: str, target: int | None = None, **details: Any) -> Prediction:
+        self.events.append(Sketch(kind, author, target, **details))
         return "new", len(self.events)
 
     def message(self, seq: int | None) -> Sketch | None:
@@ -96,7 +136,16 @@ class Model:
 
     def __init__(self, accounts: dict[str, ModelAccount], invitations: dict[str, int]) -> None:
         self.logs: dict[str, Log] = {}
-        self.cids: dict[tuple[str, str], tuple[str, str, int | None, int]] = {}
+        """The existing channels by name."""
+        self.every: list[tuple[str, Log]] = []
+        """All channels with their names, including deleted ones, in the order of creation."""
+        self.ignores: set[tuple[str, str]] = set()
+        """Pairs of a user and somebody whom they ignore."""
+        self.uninvited: list[tuple[str, str]] = []
+        """Invitations that ended: user and channel."""
+        self.cids: dict[tuple[str, str], tuple[int, str, int | None, int]] = {}
+        self._jobs: list[str] = []
+        """Users who were stopped while they owned channels."""
         self.accounts = accounts
         self.invitations = invitations
         self.acts: list[str] = []
@@ -115,7 +164,7 @@ class Model:
         if isinstance(operation, SignIn):
             return self._sign_in(operation)
         actor = None
-        if isinstance(operation, ChannelOperation):
+        if isinstance(operation, ChannelOperation | IgnoreUser):
             actor = operation.user
         elif isinstance(operation, AccountOperation):
             actor = operation.actor
@@ -159,8 +208,10 @@ class Model:
             return ErrorCode.LAST_ADMIN
         if actor is not None and actor.name == operation.name:
             return ErrorCode.NEEDS_FORCE
-        self.acts += [] if account.is_banned else ["banned"]
-        account.is_banned = True
+        if not account.is_banned:
+            account.is_banned = True
+            self.acts.append("banned")
+            self._stopped(operation.name)
         return DONE
 
     def _revoke(self, operation: RevokeDevice) -> Prediction:
@@ -185,6 +236,8 @@ class Model:
         if disabled is not None and disabled != account.is_disabled:
             account.is_disabled = disabled
             self.acts.append("disabled" if disabled else "enabled")
+            if disabled:
+                self._stopped(operation.name)
         return DONE
 
     def _is_last_admin(self, name: str) -> bool:
@@ -195,21 +248,85 @@ class Model:
         ]
         return active == [name]
 
+    # Ownership
+
+    def _stopped(self, name: str) -> None:
+        if any(log.roles.get(name) == OWNER for log in self.logs.values()):
+            self._jobs.append(name)
+
+    def run_jobs(self) -> None:
+        """Pass on what users own who were stopped, as the server does after each commit."""
+        jobs, self._jobs = self._jobs, []
+        for name in jobs:
+            for _channel, log in self.every:
+                if log.roles.get(name) == OWNER and self._is_stopped(name):
+                    self._pass_on(log, name, to_stopped=False)
+
+    def _is_stopped(self, name: str) -> bool:
+        return self.accounts[name].is_disabled or self.accounts[name].is_banned
+
+    def _pass_on(self, log: Log, former: str, *, to_stopped: bool = True) -> None:
+        others = [name for name in log.roles if name != former]
+        others.sort(key=lambda name: (self._is_stopped(name), log.roles[name] != MODERATOR))
+        if not others or (self._is_stopped(others[0]) and not to_stopped):
+            return
+        if former in log.roles:
+            log.roles[former] = MODERATOR
+        log.roles[others[0]] = OWNER
+        log.add("role", others[0], user=others[0], role=OWNER)
+
+    # Channels
+
     def _apply(self, operation: Operation[Any]) -> Prediction:
-        if isinstance(operation, Append):
-            return self._append(operation)
-        assert isinstance(operation, JoinChannel | LeaveChannel | MarkRead | Prefer)
+        if isinstance(operation, IgnoreUser):
+            return self._ignore(operation)
+        assert isinstance(operation, ChannelOperation)
         name = operation.user.name
         if isinstance(operation, JoinChannel):
-            return self._join(operation)
+            return self._join(name, operation.channel)
+        if isinstance(operation, CreateChannel):
+            return self._create(name, operation.channel, is_private=operation.private)
+        if isinstance(operation, Append) and not isinstance(operation, Moderate | ChangeSettings):
+            return self._append(operation)
         log = self.logs.get(operation.channel)
-        if log is None:
-            return ErrorCode.NO_SUCH_CHANNEL
-        if name not in log.roles:
-            return ErrorCode.NOT_A_MEMBER
+        if isinstance(operation, DeclineInvitation):
+            if log is not None and log.invitations.get(name, ("", True))[1] is False:
+                self._uninvite(log, operation.channel, name)
+            return DONE
+        if refused := self._entered(log, name):
+            return refused
+        assert log is not None
         if isinstance(operation, LeaveChannel):
-            del log.roles[name]
-            return log.add("leave", operation.user)
+            self._end(log, operation.channel, name)
+            return DONE
+        if isinstance(operation, MarkRead | Prefer):
+            return self._set(log, operation)
+        return self._govern(log, operation)
+
+    def _entered(self, log: Log | None, name: str) -> ErrorCode | None:
+        if log is None or (name not in log.roles and log.settings.private):
+            return ErrorCode.NO_SUCH_CHANNEL
+        return None if name in log.roles else ErrorCode.NOT_A_MEMBER
+
+    def _lacks(self, log: Log, name: str, right: Right) -> ErrorCode | None:
+        """Return why a member does not have a right."""
+        standing = standing_of(log.roles[name], is_muted=name in log.mutes)
+        if right in rights_of(standing, log.settings):
+            return None
+        if log.settings.archived and right not in ARCHIVED:
+            return ErrorCode.ARCHIVED
+        return ErrorCode.MUTED if standing == "muted" else ErrorCode.FORBIDDEN
+
+    def _ignore(self, operation: IgnoreUser) -> Prediction:
+        name, pair = operation.user.name, (operation.user.name, operation.name)
+        if name == operation.name:
+            return ErrorCode.FORBIDDEN
+        changed = (pair in self.ignores) == operation.remove
+        self.ignores ^= {pair} if changed else set()
+        return ("changed" if changed else "nothing"), None
+
+    def _set(self, log: Log, operation: MarkRead | Prefer) -> Prediction:
+        name = operation.user.name
         if isinstance(operation, Prefer):
             before = log.preferences[name]
             log.preferences[name] = Preference(
@@ -223,61 +340,204 @@ class Model:
         log.markers[name] = max(log.markers[name], operation.seq)
         return "nothing", log.markers[name]
 
-    def _join(self, operation: JoinChannel) -> Prediction:
-        is_new = operation.channel not in self.logs
-        log = self.logs.setdefault(operation.channel, Log())
-        name = operation.user.name
-        if name in log.roles:
-            return "nothing", None
-        log.roles[name] = "owner" if is_new else "member"
-        done = log.add("join", operation.user)
+    def _join(self, name: str, channel: str) -> Prediction:
+        log = self.logs.get(channel)
+        if log is not None and name in log.roles:
+            return DONE
+        is_invited = log is not None and log.invitations.get(name, ("", True))[1] is False
+        if log is None or (log.settings.private and (name in log.bans or not is_invited)):
+            return self._create(name, channel)
+        if name in log.bans:
+            return ErrorCode.BANNED
+        self._enter(log, name, MEMBER)
+        self._uninvite(log, channel, name)
+        return DONE
+
+    def _create(self, name: str, channel: str, *, is_private: bool = False) -> Prediction:
+        if channel in self.logs:
+            return ErrorCode.NAME_UNAVAILABLE
+        log = Log(len(self.every), DEFAULT._replace(private=is_private))
+        self.logs[channel] = log
+        self.every.append((channel, log))
+        self._enter(log, name, OWNER)
+        return DONE
+
+    def _enter(self, log: Log, name: str, role: str) -> None:
+        log.roles[name] = role
+        log.add("join", name)
         log.markers[name] = len(log.events)
         log.preferences[name] = Preference(0, False, "mentions")
+
+    def _uninvite(self, log: Log, channel: str, name: str) -> None:
+        _by, is_silent = log.invitations.pop(name, ("", True))
+        if not is_silent:
+            self.uninvited.append((name, channel))
+
+    def _end(self, log: Log, channel: str, name: str, by: str | None = None) -> Prediction:
+        """End a membership; return the prediction for the `leave` event."""
+        was_owner = log.roles.pop(name) == OWNER
+        done = log.add("leave", name, by=by)
+        if was_owner:
+            self._pass_on(log, name)
+        if log.settings.private and not log.roles:
+            self._delete(log, channel, name)
         return done
 
+    def _delete(self, log: Log, channel: str, by: str) -> None:
+        log.add("deleted", by)
+        for name in sorted(log.invitations, key=list(self.accounts).index):
+            self._uninvite(log, channel, name)
+        log.roles.clear()
+        del self.logs[channel]
+
+    # Moderation
+
+    def _govern(self, log: Log, operation: Operation[Any]) -> Prediction:
+        if isinstance(operation, ChangeSettings):
+            return self._change_settings(log, operation)
+        if isinstance(operation, DeleteChannel):
+            refused = self._lacks(log, operation.user.name, "settings")
+            if refused is None:
+                self._delete(log, operation.channel, operation.user.name)
+            return refused or DONE
+        if isinstance(operation, InviteToChannel | WithdrawInvitation):
+            return self._change_invitation(log, operation)
+        assert isinstance(operation, Moderate)
+        user, name = operation.user.name, operation.name
+        right: Right = "roles" if isinstance(operation, SetChannelRole) else "moderate"
+        if refused := self._lacks(log, user, right):
+            return refused
+        if user == name or not outranks(log.roles[user], log.roles.get(name)):
+            return ErrorCode.FORBIDDEN
+        return self._moderate(log, operation)
+
+    def _change_settings(self, log: Log, operation: ChangeSettings) -> Prediction:
+        if refused := self._lacks(log, operation.user.name, "settings"):
+            return refused
+        after = operation.applied_to(log.settings)
+        if log.settings.private and not after.private:
+            return ErrorCode.FORBIDDEN
+        if after == log.settings:
+            return "nothing", None
+        log.settings = after
+        return log.add("settings", operation.user.name)
+
+    def _change_invitation(
+        self, log: Log, operation: InviteToChannel | WithdrawInvitation
+    ) -> Prediction:
+        user, name = operation.user.name, operation.name
+        if refused := self._lacks(log, user, "invite"):
+            return refused
+        by, was_silent = log.invitations.get(name, (None, True))
+        if isinstance(operation, WithdrawInvitation):
+            if by == user or (by is not None and self._lacks(log, user, "moderate") is None):
+                self._uninvite(log, operation.channel, name)
+            return DONE
+        is_silent = (name, user) in self.ignores or name in log.bans
+        if name in log.roles or (by is not None and (is_silent or not was_silent)):
+            return "nothing", None
+        log.invitations[name] = user, is_silent
+        return ("nothing" if is_silent else "reached"), None
+
+    def _moderate(self, log: Log, operation: Moderate) -> Prediction:
+        user, name = operation.user.name, operation.name
+        is_member, nothing = name in log.roles, ("nothing", None)
+        match operation:
+            case Kick():
+                return self._end(log, operation.channel, name, user) if is_member else nothing
+            case BanFromChannel(reason=reason):
+                if log.bans.get(name) == reason:
+                    return nothing
+                log.bans[name] = reason
+                self._uninvite(log, operation.channel, name)
+                if is_member:
+                    return self._end(log, operation.channel, name, user)
+                return log.add("ban", user, user=name)
+            case LiftChannelBan():
+                if log.bans.pop(name, None) is None:
+                    return nothing
+                return log.add("ban", user, user=name, remove=True)
+            case UnmuteMember():
+                if log.mutes.pop(name, None) is None:
+                    return nothing
+                return log.add("mute", user, user=name, remove=True)
+        return self._change_member(log, operation) if is_member else ErrorCode.NO_SUCH_USER
+
+    def _change_member(self, log: Log, operation: Moderate) -> Prediction:
+        user, name = operation.user.name, operation.name
+        if isinstance(operation, MuteMember):
+            if log.mutes.get(name) == operation.reason:
+                return "nothing", None
+            log.mutes[name] = operation.reason
+            return log.add("mute", user, user=name)
+        assert isinstance(operation, SetChannelRole)
+        if operation.role == log.roles[name]:
+            return "nothing", None
+        if operation.role == OWNER:
+            if self._is_stopped(name):
+                return ErrorCode.FORBIDDEN
+            log.roles[user] = MODERATOR
+        log.roles[name] = operation.role
+        return log.add("role", user, user=name, role=operation.role)
+
+    # Messages
+
     def _append(self, operation: Append) -> Prediction:
-        key = (operation.user.name, operation.cid or "")
+        log, user = self.logs.get(operation.channel), operation.user.name
+        refused = self._entered(log, user)
+        key = (user, operation.cid or "")
         if operation.cid is not None and key in self.cids:
             *meaning, seq = self.cids[key]
-            same = meaning == [operation.channel, operation.kind, operation.target]
-            return ("repeated", seq) if same else ErrorCode.CID_REUSED
-        log = self.logs.get(operation.channel)
-        if log is None:
-            return ErrorCode.NO_SUCH_CHANNEL
-        if operation.user.name not in log.roles:
-            return ErrorCode.NOT_A_MEMBER
+            same = log is not None and meaning == [log.id, operation.kind, operation.target]
+            is_hidden = refused is ErrorCode.NO_SUCH_CHANNEL
+            return ("repeated", seq) if same and not is_hidden else ErrorCode.CID_REUSED
+        if refused:
+            return refused
+        assert log is not None
         done = self._carry_out(log, operation)
         if isinstance(done, tuple) and done[0] == "new" and operation.cid is not None:
             assert done[1] is not None
-            meaning_of = (operation.channel, operation.kind, operation.target)
+            meaning_of = (log.id, operation.kind, operation.target)
             self.cids[key] = (*meaning_of, done[1])
         return done
 
     def _carry_out(self, log: Log, operation: Append) -> Prediction:
-        user, target = operation.user, operation.target
+        user, target = operation.user.name, operation.target
+        if refused := self._lacks(log, user, _RIGHTS[operation.kind]):
+            return refused
         if isinstance(operation, SendMessage):
             reply_to = operation.reply_to
             if reply_to is not None and (
                 reply_to > len(log.events) or log.events[reply_to - 1].kind != "message"
             ):
                 return ErrorCode.NO_SUCH_MESSAGE
+            if operation.thread_only and reply_to is None:
+                return ErrorCode.INVALID
             return log.add("message", user)
         if isinstance(operation, SetTopic):
             return log.add("topic", user)
         message = log.message(target)
-        if message is None or target is None:
+        if message is None:
             return ErrorCode.NO_SUCH_MESSAGE
         if isinstance(operation, ReactToMessage):
             return self._react(log, operation)
+        return self._change_message(log, message, operation)
+
+    def _change_message(self, log: Log, message: Sketch, operation: Append) -> Prediction:
+        user, target = operation.user.name, operation.target
         if isinstance(operation, PinMessage):
             if operation.remove != message.is_pinned:
                 return "nothing", None
             message.is_pinned = not operation.remove
-            return log.add("pin", user, target)
-        is_mine = message.author == user.name
+            return log.add("pin", user, target, remove=operation.remove)
         is_edit = isinstance(operation, EditMessage)
-        if not is_mine and (is_edit or log.roles[user.name] != "owner"):
-            return ErrorCode.FORBIDDEN
+        if message.author != user:
+            if is_edit:
+                return ErrorCode.FORBIDDEN
+            if refused := self._lacks(log, user, "moderate"):
+                return refused
+            if not outranks(log.roles[user], log.roles.get(message.author)):
+                return ErrorCode.FORBIDDEN
         if not is_edit:
             message.is_erased = True
         return log.add(operation.kind, user, target)
@@ -287,7 +547,17 @@ class Model:
         if operation.remove == (reaction not in log.reactions):
             return "nothing", None
         log.reactions ^= {reaction}
-        return log.add("react", operation.user, operation.seq)
+        return log.add("react", operation.user.name, operation.seq, remove=operation.remove)
+
+
+_RIGHTS: dict[str, Right] = {
+    "message": "send",
+    "edit": "send",
+    "react": "send",
+    "delete": "leave",
+    "pin": "pin",
+    "topic": "topic",
+}
 
 
 def fold(events: list[Event]) -> list[Item]:
@@ -340,15 +610,16 @@ def _fold_pin(event: Event, target: dict[str, Any], _about: list[dict[str, Any]]
 _FOLDS = {"edit": _fold_edit, "delete": _fold_delete, "react": _fold_react, "pin": _fold_pin}
 
 
-def unread(items: list[Item], user: User, marker: int) -> tuple[int, int]:
+def unread(items: list[Item], user: User, marker: int, ignored: Collection[str]) -> tuple[int, int]:
     """Return the numbers of messages and mentions above a marker."""
     above = [
         item
         for item in items
         if item.seq > marker
         and item.kind == "message"
-        and item.author != user.name
+        and item.author not in (user.name, *ignored)
         and not item.erased
+        and not item.thread_only
     ]
     return len(above), sum(user.name in item.mentions for item in above)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from chat.errors import CommandError, ErrorCode, StoreUnavailable
 from chat.protocol.codec import encode, encode_fields
 from chat.protocol.items import Event, EventFields
+from chat.rights import OWNER, RANKS
 from chat.store.accounts import (
     ADMIN,
     Account,
@@ -30,8 +31,26 @@ from chat.store.accounts import (
     SignedIn,
     SignIn,
 )
+from chat.store.channels import (
+    BanFromChannel,
+    ChangeSettings,
+    CreateChannel,
+    DeclineInvitation,
+    DeleteChannel,
+    IgnoredUsers,
+    IgnoreUser,
+    Invited,
+    InviteToChannel,
+    Kick,
+    LiftChannelBan,
+    MuteMember,
+    SetChannelRole,
+    UnmuteMember,
+    WithdrawInvitation,
+)
 from chat.store.operations import (
     Appended,
+    Commit,
     JoinChannel,
     LeaveChannel,
     Marked,
@@ -39,6 +58,8 @@ from chat.store.operations import (
     Operation,
     Prefer,
     Preferred,
+    RunNextJob,
+    SendMessage,
     User,
 )
 from chat.store.read.reader import Reader
@@ -49,6 +70,7 @@ from tests.store.model import (
     Model,
     ModelAccount,
     Prediction,
+    Sketch,
     fold,
     mentioned,
     unread,
@@ -90,13 +112,21 @@ operations: st.SearchStrategy[Operation[Any]] = st.one_of(
     st.builds(JoinChannel, people, channels),
     *[
         st.builds(message, people, texts, channels, cid=cids, reply_to=st.none() | seqs)
-        for _ in range(3)
+        for _ in range(2)
     ],
     *[st.builds(edit, people, seqs, texts, channels, cid=cids) for _ in range(2)],
     *[
         st.builds(react, people, seqs, emoji, channels, remove=st.booleans(), cid=cids)
         for _ in range(2)
     ],
+    st.builds(
+        SendMessage,
+        people,
+        channels,
+        texts,
+        reply_to=st.none() | seqs,
+        thread_only=st.just(True),
+    ),
     st.builds(delete, people, seqs, channels, cid=cids),
     st.builds(pin, people, seqs, channels, remove=st.booleans(), cid=cids),
     st.builds(topic, people, texts, channels, cid=cids),
@@ -110,6 +140,34 @@ operations: st.SearchStrategy[Operation[Any]] = st.one_of(
         st.sampled_from([None, "all", "mentions", "none"]),
     ),
     st.builds(LeaveChannel, people, channels),
+)
+reasons = st.sampled_from(["", "spam"])
+moderation: st.SearchStrategy[Operation[Any]] = st.one_of(
+    *[st.builds(SetChannelRole, people, channels, names, st.sampled_from(RANKS)) for _ in range(2)],
+    st.builds(Kick, people, channels, names),
+    st.builds(BanFromChannel, people, channels, names, st.none(), reasons),
+    st.builds(LiftChannelBan, people, channels, names),
+    st.builds(MuteMember, people, channels, names, st.none(), reasons),
+    st.builds(UnmuteMember, people, channels, names),
+    st.builds(
+        ChangeSettings,
+        people,
+        channels,
+        posting=st.sampled_from([None, None, "everyone", "moderators"]),
+        invites=st.sampled_from([None, None, "members", "moderators"]),
+        topic=st.sampled_from([None, None, "members", "moderators"]),
+        pins=st.sampled_from([None, None, "members", "moderators"]),
+        private=st.sampled_from([None, None, None, True, False]),
+        archived=st.sampled_from([None, None, None, True, False]),
+    ),
+    *[st.builds(InviteToChannel, people, channels, names) for _ in range(2)],
+    st.builds(WithdrawInvitation, people, channels, names),
+    st.builds(DeclineInvitation, people, channels),
+    *[st.builds(JoinChannel, people, channels) for _ in range(2)],
+    st.builds(CreateChannel, people, channels, st.booleans()),
+    st.builds(LeaveChannel, people, channels),
+    st.builds(DeleteChannel, people, channels),
+    st.builds(IgnoreUser, people, names, st.booleans()),
 )
 administration: st.SearchStrategy[Operation[Any] | Accept] = st.one_of(
     st.builds(ChangeAccount, actors, names, st.sampled_from([None, ADMIN, "member"])),
@@ -129,7 +187,9 @@ beginnings: list[Operation[Any] | Accept] = [
     *(Accept("dave", 0), Accept("erin", 0), Accept("erin", 1)),
 ]
 commits = st.lists(
-    st.one_of(operations, operations, operations, administration), min_size=1, max_size=20
+    st.one_of(operations, operations, moderation, moderation, administration),
+    min_size=1,
+    max_size=20,
 )
 histories = st.lists(commits, min_size=1, max_size=4)
 
@@ -148,7 +208,7 @@ def new_store(backend: Backend, tmp_path: Path) -> Callable[[], OpenStore]:
 def test_store_matches_the_model(
     new_store: Callable[[], OpenStore], history: list[list[Operation[Any] | Accept]]
 ) -> None:
-    live: dict[str, list[Event]] = {channel: [] for channel in CHANNELS}
+    live: list[tuple[str, list[Event]]] = []  # by channel; a new one begins with seq 1
     with new_store() as store:
         model, codes = begin(store)
         for planned in (beginnings, *history):
@@ -158,15 +218,51 @@ def test_store_matches_the_model(
             for outcome, prediction in zip(outcomes, predicted, strict=True):
                 assert prediction_of(outcome) in (prediction, None)
                 assert isinstance(outcome, CommandError) == isinstance(prediction, ErrorCode)
-            every = [validated(fields) for fields in store.commits[-1].events]
-            events = [event for event in every if event.channel in CHANNELS]
-            new = [each[1] for each in predicted if isinstance(each, tuple) and each[0] == "new"]
-            assert [event.seq for event in events] == new
-            for event in events:
-                live[event.channel].append(event)
+            number = len(store.commits) - 1
+            run_jobs(store, model)
+            receive(live, store.commits[number:])
+            assert [(channel, [sketch(event) for event in log]) for channel, log in live] == [
+                (channel, list(map(without_state, log.events))) for channel, log in model.every
+            ]
+            ended = [each for commit in store.commits for each in commit.uninvited]
+            assert [(user.name, each.channel) for user, each in ended] == model.uninvited
         check_accounts(store, model)
-        for channel, log in model.logs.items():
-            check_channel(store, channel, live[channel], log)
+        existing = {id(log) for log in model.logs.values()}
+        for (channel, log), (_channel, events) in zip(model.every, live, strict=True):
+            if id(log) in existing:
+                check_channel(store, channel, events, log, model)
+
+
+def run_jobs(store: OpenStore, model: Model) -> None:
+    """Run the jobs of a commit, as the server does."""
+    while not store.do(RunNextJob()).is_last:
+        pass
+    model.run_jobs()
+
+
+def receive(live: list[tuple[str, list[Event]]], commits: Sequence[Commit]) -> None:
+    """Add the events of commits to the logs of their channels."""
+    for fields in (fields for commit in commits for fields in commit.events):
+        event = validated(fields)
+        if event.channel not in CHANNELS:
+            continue
+        if event.seq == 1:
+            live.append((event.channel, []))
+        log = next(log for channel, log in reversed(live) if channel == event.channel)
+        assert event.seq == len(log) + 1
+        log.append(event)
+
+
+def sketch(event: Event) -> Sketch:
+    """Return an event as the model has it."""
+    return Sketch(
+        event.kind, event.author, event.target, event.user, event.role, event.by, event.remove
+    )
+
+
+def without_state(event: Sketch) -> Sketch:
+    """Return an event of the model without what later events changed."""
+    return replace(event, is_erased=False, is_pinned=False)
 
 
 def validated(fields: EventFields) -> Event:
@@ -223,12 +319,13 @@ def check_accounts(store: OpenStore, model: Model) -> None:
     assert not store.problems()
 
 
-def check_channel(store: OpenStore, channel: str, live: list[Event], log: Log) -> None:
+def check_channel(
+    store: OpenStore, channel: str, live: list[Event], log: Log, model: Model
+) -> None:
     """Check that a reader returns the items and unread counts of the model.
 
     It reads without a device, as devices may be revoked.
     """
-    assert [event.seq for event in live] == list(range(1, len(live) + 1))
     folded = fold(live)
     for person in (User(each.id, each.name) for each in PEOPLE):
         if person.name in log.roles:
@@ -239,9 +336,20 @@ def check_channel(store: OpenStore, channel: str, live: list[Event], log: Log) -
                 log.markers[person.name],
             )
             assert membership.preference == log.preferences[person.name]
-            assert (membership.unread, membership.mentions) == unread(
-                folded, person, membership.read
+            assert (membership.mute is not None) == (
+                person.name in log.mutes and membership.role != OWNER
             )
+            assert membership.channel.settings == log.settings
+            ignored = [other for user, other in model.ignores if user == person.name]
+            assert (membership.unread, membership.mentions) == unread(
+                folded, person, membership.read, ignored
+            )
+        else:
+            is_private = log.settings.private
+            expected = ErrorCode.NO_SUCH_CHANNEL if is_private else ErrorCode.NOT_A_MEMBER
+            with pytest.raises(CommandError) as refused:
+                store.membership(person, channel)
+            assert refused.value.code is expected
     for item in folded:
         answered = folded[item.reply_to - 1] if item.reply_to is not None else None
         assert item.thread == (answered and (answered.thread or answered.seq))
@@ -258,6 +366,10 @@ def prediction_of(outcome: object) -> Prediction | None:
         return "nothing", outcome.read
     if isinstance(outcome, Preferred | SignedIn | Account):
         return DONE
+    if isinstance(outcome, IgnoredUsers):
+        return ("changed" if outcome.changed else "nothing"), None
+    if isinstance(outcome, Invited):
+        return ("reached" if outcome.invitation is not None else "nothing"), None
     if not isinstance(outcome, Appended):
         return None
     if not outcome.duplicate:

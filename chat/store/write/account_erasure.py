@@ -254,6 +254,8 @@ def _erase_range(transaction: Transaction, arguments: dict[str, Any], high: int)
 
 def _gave_reason(row: Any, kind: str, user: int) -> bool:
     """Whether an event may have a reason that the account gave for an act of moderation."""
+    if row.flags & ERASED:
+        return False
     if kind == "leave":
         return row.text is not None and actor_in(row.text) == user
     return kind in ("ban", "mute") and row.author_id == user
