@@ -33,7 +33,7 @@ from chat.server.config import ServerSettings
 from chat.server.context import ServerContext, Tuning
 from chat.server.failed_sign_ins import FailedSignIns
 from chat.server.handlers.table import TABLE
-from chat.server.jobs import Jobs
+from chat.server.jobs import Steps, jobs, retention
 from chat.server.passwords import Passwords
 from chat.server.reads import Reads
 from chat.server.session import Session
@@ -45,8 +45,9 @@ from chat.server.transport.origins import Origins
 from chat.server.transport.outbound import WriteCoalescer
 from chat.server.writes import Writes
 from chat.store.accounts import RecordSettings
+from chat.store.channels import Expired
 from chat.store.ids import Ids
-from chat.store.operations import Commit
+from chat.store.operations import Commit, JobStep
 from chat.store.store import Store
 from chat.text import printable_line
 
@@ -169,7 +170,8 @@ class App:
         self._has_found_proxy = False
         self._administration: Administration | None = None
         """None while the server starts: there is no session yet."""
-        self._jobs: Jobs | None = None
+        self._jobs: Steps[JobStep] | None = None
+        self._retention: Steps[Expired] | None = None
         self._heartbeat_timer: asyncio.TimerHandle | None = None
         self._heartbeat_slot = 0
 
@@ -217,7 +219,8 @@ class App:
     def _assemble(self, channels: LiveChannels) -> ServerContext:
         settings, tuning, store = self.settings, self._tuning, self.store
         reads, writes = Reads(store), Writes(self.loop, store)
-        self._jobs = Jobs(self.loop, writes, channels)
+        self._jobs = jobs(self.loop, writes, channels)
+        self._retention = retention(self.loop, writes, settings.retention)
         self._administration = Administration(
             self.loop, channels, reads, self.connections, self._sessions
         )
@@ -241,7 +244,7 @@ class App:
         )
 
     async def _start_administration(self) -> None:
-        """Load the bans in force, continue jobs, and log changed settings.
+        """Load the bans in force, continue jobs, log changed settings, start the retention.
 
         A failing disk delays no start.
         """
@@ -257,6 +260,8 @@ class App:
         with suppress(CommandError, StoreUnavailable, TimeoutError):
             async with asyncio.timeout(RECORD_TIMEOUT):
                 await context.writes.commit(changed)
+        if self._retention is not None:
+            self._retention.start()
 
     def _follow_up(self, commit: Commit) -> None:
         """Apply the audit entries of a commit, and run its jobs."""
@@ -284,8 +289,9 @@ class App:
         if self._heartbeat_timer is not None:
             self._heartbeat_timer.cancel()
         self._is_stopping = True
-        if self._jobs is not None:
-            self._jobs.stop()
+        for steps in (self._jobs, self._retention):
+            if steps is not None:
+                steps.stop()
         for server in self._servers:
             server.close()
         bye = Bye(reason="the server is stopping", reconnect=self.settings.reconnect_window)

@@ -65,6 +65,7 @@ __all__ = [
     "BansSettings",
     "CheckSettings",
     "DataSettings",
+    "ExpireSettings",
     "InviteCreateSettings",
     "InviteListSettings",
     "InviteRevokeSettings",
@@ -616,6 +617,14 @@ class ReindexSettings(DataSettings):
     example = "chat-server reindex"
 
 
+class ExpireSettings(DataSettings):
+    """Erase all messages older than the retention now, however many they are (--force)."""
+
+    example = "chat-server expire --force"
+    force: bool = Field(False, description="Erase even more than a tenth of a channel at once")
+    retention: _Duration | None = Field(None, exclude=True)
+
+
 COMMANDS: dict[str, type[DataSettings]] = {
     "user list": UserListSettings,
     "user show": UserShowSettings,
@@ -641,6 +650,7 @@ COMMANDS: dict[str, type[DataSettings]] = {
     "restore": RestoreSettings,
     "check": CheckSettings,
     "reindex": ReindexSettings,
+    "expire": ExpireSettings,
 }
 
 

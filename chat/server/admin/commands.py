@@ -17,14 +17,18 @@ from chat.server.config import (
     COMMANDS,
     BackupSettings,
     CheckSettings,
+    ExpireSettings,
     ReindexSettings,
     RestoreSettings,
     load,
 )
+from chat.store.store import expire
 from chat.text import counted, printable_line
 
 __all__ = ["run"]
 
+EXPIRE_PATIENCE = 30.0
+"""Seconds that `expire` waits for the running server."""
 REFUSED = 1
 """Exit code of a command that is refused, such as for an unknown name."""
 
@@ -88,6 +92,21 @@ def _reindex(settings: ReindexSettings) -> int:
     return 0
 
 
+def _expire(settings: ExpireSettings) -> int:
+    """Erase all messages older than the retention."""
+    if not settings.force:
+        raise StartupError(
+            "a running server erases old messages by itself; --force erases them now, even if they"
+            " are more than a tenth of a channel"
+        )
+    retention = 0 if settings.retention is None else int(settings.retention.total_seconds())
+    if expire(settings.store_url, retention, EXPIRE_PATIENCE):
+        tell("Erased all messages older than the retention")
+    else:
+        tell("The server is still erasing messages older than the retention")
+    return 0
+
+
 def _absolute(file: Path) -> Path:
     return file.expanduser().absolute()
 
@@ -98,4 +117,5 @@ _WORK: dict[str, Callable[[Any], int]] = {
     "restore": _restore,
     "check": _check,
     "reindex": _reindex,
+    "expire": _expire,
 }
