@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["SECONDS", "duration_text", "parse_duration"]
+__all__ = ["SECONDS", "duration_text", "exact_duration", "parse_duration"]
 
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 """Seconds by unit."""
@@ -28,6 +28,12 @@ def parse_duration(text: str) -> int:
     if not 1 <= seconds <= _LONGEST:
         raise ValueError("must be between 1 second and 100 years")
     return seconds
+
+
+def exact_duration(seconds: int) -> str:
+    """Return a duration as `parse_duration` reads it, in its largest exact unit up to days."""
+    unit = next(unit for unit in "dhms" if seconds % SECONDS[unit] == 0)
+    return f"{seconds // SECONDS[unit]}{unit}"
 
 
 def duration_text(seconds: float) -> str:

@@ -272,6 +272,11 @@ FEATURES: tuple[Feature, ...] = (
         "`chat-server user erase`",
     ),
     Feature(
+        "server.retention",
+        "Erasing old messages after a time, for all channels or for one",
+        "`retention`, `chat-server expire`",
+    ),
+    Feature(
         "server.audit",
         "An audit log of every administrative act, whoever did it",
         "`chat-server audit`",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chat.durations import duration_text, parse_duration
+from chat.durations import duration_text, exact_duration, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,12 @@ def test_durations_out_of_bounds_are_refused(text: str) -> None:
 )
 def test_a_duration_is_shown_in_its_largest_unit(seconds: float, text: str) -> None:
     assert duration_text(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(1, "1s"), (90, "90s"), (7_200, "2h"), (129_600, "36h"), (31_536_000, "365d")],
+)
+def test_an_exact_duration_can_be_read_again(seconds: int, text: str) -> None:
+    assert exact_duration(seconds) == text
+    assert parse_duration(text) == seconds

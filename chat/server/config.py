@@ -38,7 +38,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from chat import __version__
-from chat.durations import duration_text, parse_duration
+from chat.durations import duration_text, exact_duration, parse_duration
 from chat.errors import StartupError
 from chat.program import tell
 from chat.protocol.values import Limits
@@ -159,6 +159,10 @@ def _channel(value: str) -> str:
     if is_direct(value) or is_builtin(value):
         raise ValueError("must be a public channel, such as '#team'")
     return check_channel(value)
+
+
+def _exact(duration: timedelta) -> str:
+    return exact_duration(int(duration.total_seconds()))
 
 
 def _duration(value: object) -> timedelta:
@@ -400,9 +404,7 @@ class ServerSettings(DataSettings):
             "registration": self.registration,
             "tls": "yes" if self.is_tls else "no",
             "channel_creation": self.channel_creation,
-            "retention": ""
-            if self.retention is None
-            else duration_text(self.retention.total_seconds()),
+            "retention": "" if self.retention is None else _exact(self.retention),
             **{name: ", ".join(map(str, getattr(self, name))) for name in (*lists, *networks)},
         }
 
@@ -622,7 +624,6 @@ class ExpireSettings(DataSettings):
 
     example = "chat-server expire --force"
     force: bool = Field(False, description="Erase even more than a tenth of a channel at once")
-    retention: _Duration | None = Field(None, exclude=True)
 
 
 COMMANDS: dict[str, type[DataSettings]] = {

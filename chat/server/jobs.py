@@ -29,7 +29,7 @@ class Steps(Generic[T]):
     Args:
         loop: runs the pauses.
         writes: takes the operations.
-        next_step: returns the next operation.
+        operation: a step.
         done: called with its result; returns the seconds until the next step. None: no step is
             needed until `start`.
         name: the work, for the log.
@@ -39,13 +39,13 @@ class Steps(Generic[T]):
         self,
         loop: asyncio.AbstractEventLoop,
         writes: Writes,
-        next_step: Callable[[], Operation[T]],
+        operation: Operation[T],
         done: Callable[[T], float | None],
         name: str,
     ) -> None:
         self._loop = loop
         self._writes = writes
-        self._next_step = next_step
+        self._operation = operation
         self._after = done
         self._name = name
         self._is_running = False
@@ -77,7 +77,7 @@ class Steps(Generic[T]):
         self._pause = None
         if not self._is_stopped:
             self._is_requested = False
-            self._writes.submit(PendingCall(self._next_step(), self._done, self._failed))
+            self._writes.submit(PendingCall(self._operation, self._done, self._failed))
 
     def _done(self, result: T) -> None:
         pause = self._after(result)
@@ -109,7 +109,7 @@ def jobs(loop: asyncio.AbstractEventLoop, writes: Writes, channels: LiveChannels
             channels.renamed(old, new)
         return None if step.is_last else 0
 
-    return Steps(loop, writes, RunNextJob, done, "a job of the store")
+    return Steps(loop, writes, RunNextJob(), done, "a job of the store")
 
 
 def retention(
@@ -144,4 +144,4 @@ def retention(
         logged.update(step.refused)
         return step.next_in
 
-    return Steps(loop, writes, lambda: Expire(seconds), done, "erasing old messages")
+    return Steps(loop, writes, Expire(seconds), done, "erasing old messages")

@@ -1,17 +1,19 @@
-"""Erasing an account beside a running server: live sessions, direct channels, restarts."""
+"""Work in steps beside a running server: erasing an account, and the retention of messages."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from chat.errors import CloseCode
-from chat.protocol.commands import Hello, Send
-from chat.protocol.frames import ErrorFrame, Joined, Removed
+from chat.protocol.commands import Hello, History, Send
+from chat.protocol.frames import ErrorFrame, Joined, Page, Removed
 from chat.protocol.items import Event
 from tests.serving import ChatServer, Peer, eventually
 
@@ -148,3 +150,72 @@ async def test_export_is_lines_of_json_for_the_owner_only(
     objects = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
     assert [each["text"] for each in objects if each.get("kind") == "message"] == ["grüße"]
     assert file.stat().st_mode & 0o077 == 0
+
+
+def age(server: ChatServer, days: int, up_to: int) -> None:
+    """Make the events of #general up to a seq older, while the server is stopped."""
+    with closing(sqlite3.connect(server.data / "chat.db")) as connection, connection:
+        connection.execute(
+            "UPDATE events SET ts = ts - ? WHERE seq <= ? AND channel_id ="
+            " (SELECT id FROM channels WHERE fold = '#general')",
+            (days * 86_400_000, up_to),
+        )
+
+
+@pytest.fixture
+async def forgetful(start_server: Callable[..., ChatServer]) -> tuple[ChatServer, str]:
+    """Return a stopped server that keeps messages for a day, and the token of alice.
+
+    #general has 40 messages of hers.
+    """
+    server = start_server("--retention", "1d", "--limits.rate", "1000", "--limits.burst", "1000")
+    async with Peer.signed_in(server.url, "alice") as alice:
+        for number in range(40):
+            await alice.say(f"line {number}")
+    server.stop()
+    return server, alice.token
+
+
+async def texts(peer: Peer) -> list[str]:
+    """Return the texts that the server still has."""
+    page = await peer.call(History(channel="#general", limit=100), Page)
+    return [item.text for item in page.items if item.kind == "message" and item.text]
+
+
+@pytest.mark.feature("server.retention")
+async def test_old_messages_expire_in_the_running_server(
+    forgetful: tuple[ChatServer, str],
+) -> None:
+    server, token = forgetful
+    age(server, days=2, up_to=4)
+    server.start()
+    async with Peer.signed_in(server.url, "alice", token) as alice:
+        joined = await alice.follow("#general")
+        if not any(item.kind == "expire" for item in joined.items):
+            expired = await alice.next_event(kind="expire")
+            assert expired.up_to == 4
+        assert "line 0" not in await texts(alice)
+        assert "line 39" in await texts(alice)
+    assert server.administer("check").returncode == 0
+
+
+async def test_a_wrong_clock_erases_nothing_until_the_operator_says_so(
+    forgetful: tuple[ChatServer, str],
+) -> None:
+    server, token = forgetful
+    age(server, days=2, up_to=40)
+    server.start()
+    server.wait_for_line("more than a tenth")
+    async with Peer.signed_in(server.url, "alice", token) as alice:
+        await alice.follow("#general")
+        assert len(await texts(alice)) == 40
+        refused = await asyncio.to_thread(server.administer, "expire")
+        assert refused.returncode == 2
+        assert "--force" in refused.stderr
+        done = await asyncio.to_thread(server.administer, "expire", "--force")
+        assert done.returncode == 0, done.stderr
+        await alice.next_event(kind="expire")
+        await alice.settle()
+        assert len(await texts(alice)) < 4
+    assert server.administer("check").returncode == 0
+    assert "expiry_forced" in server.administer("audit").stdout

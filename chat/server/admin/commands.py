@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from chat.durations import parse_duration
 from chat.errors import CommandError, StartupError, StoreUnavailable
 from chat.program import tell
 from chat.server.admin import accounts
@@ -22,7 +23,7 @@ from chat.server.config import (
     RestoreSettings,
     load,
 )
-from chat.store.store import expire
+from chat.store.store import expire, look
 from chat.text import counted, printable_line
 
 __all__ = ["run"]
@@ -99,8 +100,10 @@ def _expire(settings: ExpireSettings) -> int:
             "a running server erases old messages by itself; --force erases them now, even if they"
             " are more than a tenth of a channel"
         )
-    retention = 0 if settings.retention is None else int(settings.retention.total_seconds())
-    if expire(settings.store_url, retention, EXPIRE_PATIENCE):
+    recorded = look(settings.store_url, lambda reader: reader.accounts.settings())
+    retention = recorded.get("retention")  # of the server's last start
+    seconds = parse_duration(retention) if retention else 0
+    if expire(settings.store_url, seconds, EXPIRE_PATIENCE):
         tell("Erased all messages older than the retention")
     else:
         tell("The server is still erasing messages older than the retention")

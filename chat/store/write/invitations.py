@@ -108,8 +108,10 @@ def withdraw(transaction: Transaction, operation: WithdrawInvitation) -> None:
 def decline(transaction: Transaction, operation: DeclineInvitation) -> None:
     """End an invitation of the user; nothing happens if there is none, or no such channel."""
     channel = transaction.lookups.channel(operation.channel)
-    if channel is not None and is_invited(transaction, channel, operation.user):
-        end_invitation(transaction, channel, operation.user)
+    # A missing channel is looked up as well, or the time would tell that others exist.
+    found = _invitation(transaction, channel, operation.user)
+    if channel is not None and found is not None and not found.is_silent:
+        _end(transaction, channel, found)
 
 
 def is_invited(transaction: Transaction, channel: Channel, user: User) -> bool:
@@ -138,8 +140,9 @@ def _end(transaction: Transaction, channel: Channel, found: Any) -> None:
         transaction.uninvited.append((User(found.user_id, found.name), ended))
 
 
-def _invitation(transaction: Transaction, channel: Channel, user: User) -> Any:
-    return transaction.first(_INVITATION, channel=channel.id, user=user.id)
+def _invitation(transaction: Transaction, channel: Channel | None, user: User) -> Any:
+    channel_id = channel.id if channel is not None else 0
+    return transaction.first(_INVITATION, channel=channel_id, user=user.id)
 
 
 def _open(channel: Channel, by: str, created: int) -> OpenInvitation:

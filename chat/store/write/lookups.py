@@ -262,14 +262,17 @@ class Lookups:
                 self._load_roles(channel, ids)
 
     def _begin_replies(self, operations: Sequence[Operation[Any]]) -> None:
-        answered: dict[str, set[int]] = {}
+        answered: dict[int, tuple[Channel, set[int]]] = {}
         for operation in operations:
             if isinstance(operation, SendMessage) and operation.reply_to is not None:
-                answered.setdefault(operation.channel, set()).add(operation.reply_to)
-        for name, numbers in answered.items():
-            with suppress(CommandError):
-                if channel := self.channel(name):
-                    self._load_reply_targets(channel, numbers)
+                with suppress(CommandError):
+                    channel = self.channel(operation.channel)
+                    # For others, the time would tell that the channel exists.
+                    if channel is not None and self.role(channel, operation.user) is not None:
+                        _, numbers = answered.setdefault(channel.id, (channel, set()))
+                        numbers.add(operation.reply_to)
+        for channel, numbers in answered.values():
+            self._load_reply_targets(channel, numbers)
 
     def forget(self) -> None:
         """Clear all caches after a rollback."""

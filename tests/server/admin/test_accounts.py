@@ -232,7 +232,7 @@ REFUSED = {
 }
 """For each command that can be refused: arguments with a wrong subject, and the reason."""
 NEVER_REFUSED = {"user list", "invite create", "invite list", "bans", "audit"}
-OF_FILES = {"backup", "restore", "check", "reindex"}
+OF_FILES = {"backup", "restore", "check", "reindex", "expire"}
 """Commands on files; they fail with exit code 2, see `test_commands`."""
 
 
