@@ -272,6 +272,16 @@ FEATURES: tuple[Feature, ...] = (
         "`chat-server user erase`",
     ),
     Feature(
+        "server.private",
+        "Private channels: outsiders cannot tell that they exist; in by invitation",
+        "`channel_creation`, `reserved_channels`",
+    ),
+    Feature(
+        "server.moderation",
+        "An owner and moderators in each channel: kick, ban, mute, announcements, archive",
+        "`/ban`",
+    ),
+    Feature(
         "server.retention",
         "Erasing old messages after a time, for all channels or for one",
         "`retention`, `chat-server expire`",

@@ -12,7 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from chat.protocol import commands, frames
 from chat.protocol.codec import encode
-from chat.protocol.commands import BaseCommand
+from chat.protocol.commands import Command
 from tests.serving import ChatServer, Peer
 
 Fresh = Callable[[str], str]
@@ -20,7 +20,7 @@ Fresh = Callable[[str], str]
 RESUME = commands.ResumeFrom(epoch="e", after=1)
 
 
-def everything(channel: str, name: str) -> list[BaseCommand]:
+def everything(channel: str, name: str) -> list[Command]:
     """Return every command that names a channel, and does not create it."""
     c = commands
     return [
@@ -70,7 +70,7 @@ class RawPeer:
         self._socket = socket
         self.received: list[str] = []
 
-    async def answer(self, command: BaseCommand) -> str:
+    async def answer(self, command: Command) -> str:
         """Return the bytes of the answer."""
         await self._socket.send(encode(command.model_copy(update={"id": "x"})), text=True)
         while True:

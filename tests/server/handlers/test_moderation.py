@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from chat.protocol import commands
-from chat.protocol.commands import BaseCommand
+from chat.protocol.commands import Command
 from chat.protocol.frames import ErrorFrame
 from chat.protocol.values import Wire
 from chat.rights import DEFAULT, RIGHTS, ChannelSettings, Right, Standing, rights_of
@@ -26,7 +26,7 @@ STATES: Mapping[str, ChannelSettings] = {
     "private-archived": DEFAULT._replace(private=True, archived=True),
 }
 RESERVED = ("posting", "invites", "topic", "pins")
-GIVE: Mapping[Standing, Callable[[str, str], BaseCommand]] = {
+GIVE: Mapping[Standing, Callable[[str, str], Command]] = {
     "moderator": lambda channel, name: commands.SetRole(
         channel=channel, name=name, role="moderator"
     ),
@@ -59,7 +59,7 @@ class Room:
     """A message of another member."""
 
 
-ACTS: tuple[tuple[str, Right, Callable[[Room], BaseCommand]], ...] = (
+ACTS: tuple[tuple[str, Right, Callable[[Room], Command]], ...] = (
     ("history", "read", lambda r: commands.History(channel=r.name)),
     ("who", "read", lambda r: commands.Who(channel=r.name)),
     ("search", "read", lambda r: commands.Search(channel=r.name, query="hello")),
@@ -99,7 +99,7 @@ ACTS: tuple[tuple[str, Right, Callable[[Room], BaseCommand]], ...] = (
     ),
 )
 """The command, the right that it needs, and how to make it. The actor stays what it was."""
-LAST: tuple[tuple[str, Right, Callable[[Room], BaseCommand]], ...] = (
+LAST: tuple[tuple[str, Right, Callable[[Room], Command]], ...] = (
     ("delete_channel", "settings", lambda r: commands.DeleteChannel(channel=r.name)),
     ("leave", "leave", lambda r: commands.Leave(channel=r.name)),
 )
@@ -119,14 +119,9 @@ def test_every_command_that_names_a_channel_is_walked() -> None:
     assert {right for _, right, _ in ACTS} | {"typing"} == set(RIGHTS["owner"])
 
 
-async def answer(peer: Peer, command: BaseCommand) -> Wire:
-    """Return the answer to a command, an error included."""
-    return await peer.call(command, Wire)  # type: ignore[call-overload,no-any-return]  # any frame
-
-
-async def done(peer: Peer, command: BaseCommand) -> Wire:
+async def done(peer: Peer, command: Command) -> Wire:
     """Return the answer to a command, which is not refused."""
-    found = await answer(peer, command)
+    found = await peer.call(command, Wire)
     assert not isinstance(found, ErrorFrame), (command, found)
     return found
 
@@ -191,6 +186,7 @@ async def opened(
     fault="somebody without a right uses any command that names a channel, in any state of it",
     result="the refusal that the table of rights says; nothing changes",
 )
+@pytest.mark.feature("server.moderation")
 @pytest.mark.parametrize("standing", RIGHTS)
 @pytest.mark.parametrize("state", STATES)
 async def test_rights_are_those_of_the_table(
@@ -204,8 +200,8 @@ async def test_rights_are_those_of_the_table(
             assert set(joined.rights) == granted
         for name, right, make in (*ACTS, *LAST):
             command = make(room)
-            assert command.type == name.split()[0]  # type: ignore[attr-defined]  # all have one
-            found = await answer(room.actor, command)
+            assert command.type == name.split()[0]
+            found = await room.actor.call(command, Wire)
             if right in granted:
                 assert not isinstance(found, ErrorFrame), (name, found)
                 if name == "delete_channel":
