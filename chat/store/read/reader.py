@@ -306,19 +306,23 @@ class Reader:
             direct_limit=self._limits.channels,
         )
         mute_of, threads_of = self._mutes(user), self._threads(user)
-        return tuple(
-            Membership(
-                _state(*row[:7]),
-                self._effective_role(user, row[1], row[7]),
-                row[8],
-                row[9],
-                row[10],
-                Preference(row[11], row[12], row[13]),
-                mute_of.get(row[0]),
-                tuple(threads_of.get(row[0], ())),
+        found = []
+        for row in rows:  # by place, as elsewhere: access by name takes as long as the rest
+            place, name, epoch, head, topic, settings, is_private, role, *counts = row
+            read, unread, mentions, pinned, muted, level = counts
+            found.append(
+                Membership(
+                    _state(place, name, epoch, head, topic, settings, is_private),
+                    role if name != GENERAL else self._effective_role(user, name, role),
+                    read,
+                    unread,
+                    mentions,
+                    Preference(pinned, muted, level),
+                    mute_of.get(place),
+                    tuple(threads_of.get(place, ())),
+                )
             )
-            for row in rows
-        )
+        return tuple(found)
 
     def membership(self, user: User, channel: str) -> Membership:
         """Return the membership of `user` in a channel.

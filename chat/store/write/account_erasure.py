@@ -17,7 +17,7 @@ from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, updat
 
 from chat.store.accounts import EraseAccount
 from chat.store.codes import erased_name_hash
-from chat.store.details import actor_in, without_reason
+from chat.store.details import actor_in
 from chat.store.operations import User
 from chat.store.schema import (
     ERASED,
@@ -48,11 +48,10 @@ from chat.store.schema import (
 from chat.store.sql import Prepared
 from chat.store.write.access import find_user
 from chat.store.write.administration import check_is_not_last_admin, revoke_invitations_of
-from chat.store.write.erasure import blank, erase_message
+from chat.store.write.erasure import TEXTS, blank, erase_line, has_text
 from chat.store.write.lookups import Channel
 from chat.store.write.membership import end_membership
 from chat.store.write.ownership import pass_on_later
-from chat.store.write.target import find_target
 from chat.store.write.transaction import JobProgress, Transaction
 from chat.text import channel_names, direct_channel, fold, is_direct
 
@@ -60,8 +59,6 @@ __all__ = ["JOB", "erase_account", "erase_step"]
 
 RANGE = 5_000
 """Events of all authors that a step reads: about 5 ms."""
-TEXTS = 100
-"""Texts that a step erases at most: about 10 ms."""
 JOB = "erase"
 
 _is_user = users.c.id == bindparam("user")
@@ -122,9 +119,6 @@ _MARK_ERASED = Prepared(
     update(events)
     .where(events.c.id == bindparam("event"))
     .values(flags=events.c.flags.bitwise_or(ERASED))
-)
-_SET_TEXT = Prepared(
-    update(events).where(events.c.id == bindparam("event")).values(text=bindparam("rest"))
 )
 _LATEST_TOPIC = Prepared(
     select(func.max(events.c.seq)).where(
@@ -232,40 +226,27 @@ def _erase_range(transaction: Transaction, arguments: dict[str, Any], high: int)
             place = row.id - 1
             break
         kind = kind_of(row.flags)
-        if _gave_reason(row, kind, user):
-            transaction.has_erased = True
-            transaction.execute(_SET_TEXT, event=row.id, rest=without_reason(row.text))
-        elif row.author_id != user:
-            continue
-        written.add(row.channel_id)
-        left -= 1
-        if row.flags & ERASED or kind not in ("message", "react", "topic"):
+        is_actor = kind == "leave" and has_text(row) and actor_in(row.text) == user
+        if is_actor or row.author_id == user:
+            written.add(row.channel_id)
+        if kind == "leave" and not is_actor:
             continue
         channel = transaction.lookups.channel(row.name)
         assert channel is not None, "events refer to channels"
-        if kind == "message":
-            erase_message(transaction, channel, find_target(transaction, channel, row.seq))
-        elif kind == "react":
+        if kind != "react":
+            left -= _erase_line(transaction, channel, row)
+        elif not row.flags & ERASED:
             _erase_reaction(transaction, channel, user, row)
-        else:
-            _erase_topic(transaction, channel, row)
+            left -= 1
     arguments["place"], arguments["channels"] = place, sorted(written)
 
 
-def _gave_reason(row: Any, kind: str, user: int) -> bool:
-    """Whether an event may have a reason that the account gave for an act of moderation."""
-    if row.flags & ERASED:
-        return False
-    if kind == "leave":
-        return row.text is not None and actor_in(row.text) == user
-    return kind in ("ban", "mute") and row.author_id == user
-
-
-def _erase_topic(transaction: Transaction, channel: Channel, row: Any) -> None:
-    if transaction.scalar(_LATEST_TOPIC, channel=channel.id) == row.seq:
+def _erase_line(transaction: Transaction, channel: Channel, row: Any) -> bool:
+    """Erase a message, a topic or the reason of an act; return whether there was one."""
+    is_topic = kind_of(row.flags) == "topic"
+    if is_topic and transaction.scalar(_LATEST_TOPIC, channel=channel.id) == row.seq:
         transaction.set_topic(channel, "")
-    blank(transaction, [row])
-    transaction.execute(_MARK_ERASED, event=row.id)
+    return erase_line(transaction, channel, row)
 
 
 def _erase_reaction(transaction: Transaction, channel: Channel, user: int, row: Any) -> None:

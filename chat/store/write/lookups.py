@@ -122,22 +122,24 @@ _HIDDEN_FROM = Prepared(
     .join_from(members, users, members.c.user_id == users.c.id)
     .where(_is_here, members.c.hidden == true())
 )
-_root = events.alias("root")
+_root, _root_author = events.alias("root"), users.alias("root_author")
 _ANSWERABLE = Among(
     select(
         events.c.seq,
         func.coalesce(events.c.thread, events.c.seq),
-        func.coalesce(_root.c.author_id, events.c.author_id),
         events.c.author_id,
         users.c.name,
+        _root_author.c.id,
+        _root_author.c.name,
     )
     .join_from(events, users, events.c.author_id == users.c.id)
-    .outerjoin(
+    .join(
         _root,
         (_root.c.channel_id == events.c.channel_id)
-        & (_root.c.seq == events.c.thread)
+        & (_root.c.seq == func.coalesce(events.c.thread, events.c.seq))
         & _root.c.target.is_(None),
     )
+    .join(_root_author, _root.c.author_id == _root_author.c.id)
     .where(events.c.channel_id == bindparam("channel"), is_line, has_kind("message")),
     events.c.seq,
 )
@@ -173,8 +175,7 @@ class ReplyTarget(NamedTuple):
     """A message, possibly deleted; replies to it belong to the thread of `root`."""
 
     root: int
-    root_author: int
-    """The id of the user who wrote the root."""
+    root_author: User
     author: User
 
 
@@ -459,6 +460,6 @@ class Lookups:
     def _load_reply_targets(self, channel: Channel, numbers: set[int]) -> None:
         self._reply_targets.update(((channel.id, seq), None) for seq in numbers)
         found = _ANSWERABLE.rows(self.connection, numbers, channel=channel.id)
-        for seq, root, root_author, author_id, name in found:
+        for seq, root, author_id, name, *root_author in found:
             author = User(author_id, name)
-            self._reply_targets[channel.id, seq] = ReplyTarget(root, root_author, author)
+            self._reply_targets[channel.id, seq] = ReplyTarget(root, User(*root_author), author)

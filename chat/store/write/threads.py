@@ -50,11 +50,12 @@ def followed_by(
     mentioned: Sequence[User],
 ) -> None:
     """Make the people concerned by the reply `seq` follow its thread."""
-    root = answered.root
-    transaction.follow_thread(channel, root, author.id, seq, is_writer=True)
-    for user_id in (answered.root_author, *(user.id for user in mentioned)):
-        if user_id != author.id:
-            transaction.follow_thread(channel, root, user_id, seq - 1, is_writer=False)
+    known, place, root = transaction.lookups.followers, channel.id, answered.root
+    if not known.get((author.id, place, root)):
+        transaction.follow_thread(channel, root, author, seq, is_writer=True)
+    for user in (answered.root_author, *mentioned):
+        if (user.id, place, root) not in known:
+            transaction.follow_thread(channel, root, user, seq - 1, is_writer=False)
 
 
 def mark_thread(transaction: Transaction, operation: MarkThread) -> MarkedThread:

@@ -629,18 +629,16 @@ class Transaction:
         )
 
     def follow_thread(
-        self, channel: Channel, thread: int, user_id: int, read: int, *, is_writer: bool
+        self, channel: Channel, thread: int, user: User, read: int, *, is_writer: bool
     ) -> None:
-        """Make a user follow the thread with the root `thread`, unless they do already.
+        """Make a user follow the thread with the root `thread`, with the read marker `read`.
 
-        A user who stopped following it follows it again only as a writer of a reply. `read` is
-        their read marker if they have none.
+        Somebody who has a marker keeps it; somebody who stopped following the thread follows it
+        again only as the writer of a reply.
         """
-        key, known = (user_id, channel.id, thread), self.lookups.followers
-        if not known.get(key) if is_writer else key not in known:
-            inserts = self._writers if is_writer else self._followers
-            inserts.rows.append((*key, read, True))
-            known[key] = is_writer
+        key = user.id, channel.id, thread
+        (self._writers if is_writer else self._followers).rows.append((*key, read, True))
+        self.lookups.followers[key] = is_writer
 
     def unindex(self, event_id: int, channel: int, seq: int, author_id: int, body: str) -> None:
         """Remove a message from the full-text index when its text is erased.
