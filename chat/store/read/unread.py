@@ -110,7 +110,7 @@ COUNTS_OF_ONE = (
 
 _thread = followed_threads.c
 _in_thread_above = _floor(_thread.read_seq, members.c.joined_seq)
-_is_unread_reply = (is_line, is_thread_only, is_unerased("message"), *_of_others)
+_is_unread_reply = (is_thread_only, is_unerased("message"), *_of_others)
 _replies = select(_one).where(
     events.c.channel_id == _thread.channel_id,
     events.c.thread == _thread.thread,

@@ -14,7 +14,6 @@ from sqlalchemy import bindparam, delete, or_, select, update
 
 from chat.store.details import DETAILED_KINDS, without_reason
 from chat.store.schema import (
-    BODY_FIELDS,
     ERASED,
     events,
     is_change,
@@ -107,7 +106,7 @@ def _erase_current(transaction: Transaction, channel: Channel, target: Target) -
 
 
 def has_text(row: Any) -> bool:
-    """Whether a line has a text of a user: a message, a topic, or the reason of an act.
+    """Whether an event is a line with a text of a user: a message, a topic, a reason of an act.
 
     `row` has the `flags` and the `text` of the event.
     """
@@ -116,7 +115,7 @@ def has_text(row: Any) -> bool:
         return False
     if kind in DETAILED_KINDS:
         return row.text is not None and without_reason(row.text) != row.text
-    return kind in BODY_FIELDS
+    return kind in ("message", "topic")
 
 
 def erase_line(transaction: Transaction, channel: Channel, row: Any) -> bool:

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
 
 from chat.errors import CommandError, ErrorCode
+from chat.protocol import values
 from chat.protocol.commands import ResumeFrom
 from chat.protocol.limits import FOLDED_KINDS
-from chat.store.operations import MemberPage, MemberRow, PageRead, Resumed, User
+from chat.store.accounts import EraseAccount
+from chat.store.channels import (
+    BanFromChannel,
+    ChangeSettings,
+    CreateChannel,
+    DeleteChannel,
+    IgnoreUser,
+    InviteToChannel,
+    Kick,
+    MuteMember,
+    SetChannelRole,
+)
+from chat.store.operations import MemberPage, MemberRow, Muted, PageRead, Resumed, RunNextJob, User
 from chat.store.read.reader import Reader
+from chat.store.search.search import Wanted
+from chat.tokenizer import terms_of
 from tests.serving import PATIENCE
 from tests.store.opened import OpenStore, delete, edit, items_of, message, react, topic
 
@@ -222,7 +239,240 @@ class TestRights:
         assert store.read(refusals) == [code] * 4
 
 
+class TestPrivateChannels:
+    """A private channel does not exist for outsiders, whoever they are."""
+
+    NAME = "#secret"
+
+    @pytest.fixture
+    def outsiders(self, store: OpenStore, alice: User, bob: User) -> list[User]:
+        """Return a stranger, an invited user, a former member, a banned one, and an admin."""
+        former, banned = store.sign_in("former"), store.sign_in("banned")
+        invited, admin = store.sign_in("invited"), store.admin("boss")
+        store.do(CreateChannel(alice, self.NAME, private=True, topic="hidden topic"))
+        for user in (former, banned, invited):
+            store.do(InviteToChannel(alice, self.NAME, user.name))
+        for user in (former, banned):
+            store.join(user, self.NAME)
+        store.leave(former, self.NAME)
+        store.do(BanFromChannel(alice, self.NAME, banned.name))
+        store.send(alice, "hidden needle", self.NAME)
+        return [bob, former, banned, invited, admin]
+
+    def test_outsiders_get_the_answers_of_a_missing_channel(
+        self, store: OpenStore, outsiders: list[User]
+    ) -> None:
+        def refusals(reader: Reader, user: User, channel: str) -> list[str]:
+            wanted = Wanted(terms_of("needle"))
+            queries: list[Callable[[], object]] = [
+                *TestRights.everything(reader, user, channel),
+                lambda: reader.search(user, channel, wanted),
+                lambda: reader.channel_bans(user, channel, cursor=None, limit=5),
+                lambda: reader.page(user, channel, thread=1, limit=5),
+            ]
+            found = []
+            for query in queries:
+                with pytest.raises(CommandError) as refused:
+                    query()
+                error = refused.value
+                found.append(f"{error.code} {error.field} {error.message} {error.retry_after}")
+            return found
+
+        for user in outsiders:
+            hidden = store.read(lambda reader: refusals(reader, user, self.NAME))  # noqa: B023
+            missing = store.read(lambda reader: refusals(reader, user, "#secrex"))  # noqa: B023
+            assert hidden == [each.replace("#secrex", self.NAME) for each in missing]
+
+    def test_lists_leave_it_out(self, store: OpenStore, outsiders: list[User]) -> None:
+        for user in (*outsiders, None):
+            listed, _ = store.read(
+                lambda reader: reader.directory(user, cursor=None, limit=9)  # noqa: B023
+            )
+            assert [each.name for each in listed] == ["#general"]
+        for user in outsiders:
+            mine = store.read(lambda reader: reader.memberships(user))  # noqa: B023
+            assert [each.channel.name for each in mine] == ["#general"]
+            wanted = Wanted(terms_of("needle"))
+            found = store.read(lambda reader: reader.search(user, None, wanted))  # noqa: B023
+            assert found.hits == ()
+
+    def test_members_read_it(self, store: OpenStore, alice: User, outsiders: list[User]) -> None:
+        invited = outsiders[3]
+        store.join(invited, self.NAME)
+        assert [item.kind for item in store.log(invited, self.NAME)][:2] == ["join", "topic"]
+        assert store.membership(invited, self.NAME).channel.settings.private
+        found = store.read(
+            lambda reader: reader.search(invited, self.NAME, Wanted(terms_of("needle")))
+        )
+        assert len(found.hits) == 1
+
+    def test_channel_that_becomes_private_leaves_the_directory(
+        self, store: OpenStore, alice: User, bob: User
+    ) -> None:
+        store.join(alice, "#tea")
+        store.do(ChangeSettings(alice, "#tea", private=True))
+        listed, _ = store.read(lambda reader: reader.directory(bob, cursor=None, limit=9))
+        assert [each.name for each in listed] == ["#general"]
+        with pytest.raises(CommandError) as refused:
+            store.membership(bob, "#tea")
+        assert refused.value.code is ErrorCode.NO_SUCH_CHANNEL
+
+
+class TestModeration:
+    @pytest.fixture
+    def tea(self, store: OpenStore, alice: User, bob: User) -> str:
+        """Return a channel of alice with Bob."""
+        store.join(alice, "#tea")
+        store.join(bob, "#tea")
+        return "#tea"
+
+    def test_membership_and_members_have_the_mutes_in_force(
+        self, open_store: Callable[..., OpenStore]
+    ) -> None:
+        now = [1_000]
+        store = open_store(clock_ms=lambda: now[0])
+        alice, bob = store.sign_in("alice"), store.sign_in("bob")
+        for user in (alice, bob):
+            store.join(user, "#tea")
+        store.do(MuteMember(alice, "#tea", "bob", until=2_000, reason="calm down"))
+        mute = Muted("alice", 2_000, "calm down")
+
+        def seen() -> tuple[Muted | None, Muted | None, list[bool]]:
+            listed = store.read(lambda reader: reader.memberships(bob))
+            rows = store.read(lambda r: r.members(alice, "#tea", cursor=None, limit=9)).rows
+            return (
+                store.membership(bob, "#tea").mute,
+                next(each.mute for each in listed if each.channel.name == "#tea"),
+                [row.muted for row in rows],
+            )
+
+        assert seen() == (mute, mute, [False, True])
+        now[0] = 2_000
+        assert seen() == (None, None, [False, False])
+        store.do(MuteMember(alice, "#tea", "bob"))
+        assert store.membership(bob, "#tea").mute == Muted("alice", None, "")
+        assert store.membership(bob).mute is None
+
+    def test_moderators_page_through_the_bans_in_force(
+        self, open_store: Callable[..., OpenStore]
+    ) -> None:
+        now = [1_000]
+        store = open_store(clock_ms=lambda: now[0])
+        alice, bob = store.sign_in("alice"), store.sign_in("bob")
+        for user in (alice, bob):
+            store.join(user, "#tea")
+        for name in ("carol", "dave", "erin"):
+            store.sign_in(name)
+            until = 2_000 if name == "dave" else None
+            store.do(BanFromChannel(alice, "#tea", name, until=until, reason=f"of {name}"))
+
+        def page(user: User, cursor: int | None, limit: int) -> tuple[list[str], int | None]:
+            name, bans, following = store.read(
+                lambda reader: reader.channel_bans(user, "#TEA", cursor=cursor, limit=limit)
+            )
+            assert name == "#tea"
+            return [f"{ban.name} {ban.reason} {ban.by}" for ban in bans], following
+
+        first, cursor = page(alice, None, 2)
+        assert first == ["erin of erin alice", "dave of dave alice"]
+        assert page(alice, cursor, 2) == (["carol of carol alice"], None)
+        now[0] = 2_000
+        assert [each.split()[0] for each in page(alice, None, 9)[0]] == ["erin", "carol"]
+        with pytest.raises(CommandError) as refused:
+            page(bob, None, 9)
+        assert refused.value.code is ErrorCode.FORBIDDEN
+        store.do(SetChannelRole(alice, "#tea", "bob", "moderator"))
+        assert len(page(bob, None, 9)[0]) == 2
+
+    def test_admins_own_general_and_nobody_else_does(
+        self, store: OpenStore, alice: User, bob: User
+    ) -> None:
+        boss = store.admin("boss")
+        with closing(sqlite3.connect(store.file)) as other, other:
+            other.execute("UPDATE members SET role = 'owner' WHERE user_id = ?", (bob.id,))
+        roles = {
+            row.name: row.role
+            for row in store.read(
+                lambda reader: reader.members(alice, "#general", cursor=None, limit=9)
+            ).rows
+        }
+        assert roles == {"alice": "member", "Bob": "member", "boss": "owner"}
+        for user, role in ((bob, "member"), (boss, "owner")):
+            assert store.membership(user).role == role
+            (listed,) = store.read(lambda reader: reader.memberships(user))  # noqa: B023
+            assert listed.role == role
+
+    def test_events_have_their_details_with_present_names(
+        self, store: OpenStore, alice: User, bob: User, tea: str
+    ) -> None:
+        store.do(SetChannelRole(alice, tea, "bob", "moderator"))
+        store.do(ChangeSettings(alice, tea, posting="moderators"))
+        store.do(SetChannelRole(alice, tea, "bob", "member"))
+        store.do(MuteMember(alice, tea, "bob", reason="calm down"))
+        store.do(Kick(alice, tea, "bob", reason="enough"))
+        store.do(EraseAccount(None, "bob"))
+        while not store.do(RunNextJob()).is_last:
+            pass
+        name = f"deleted-{bob.id}"
+        by_kind = {item.kind: item for item in store.log(alice, tea)}
+        assert (by_kind["role"].user, by_kind["role"].role) == (name, "member")
+        assert by_kind["settings"].settings == values.ChannelSettings(posting="moderators")
+        assert (by_kind["mute"].user, by_kind["mute"].reason) == (name, "calm down")
+        kick = by_kind["leave"]
+        assert (kick.author, kick.by, kick.act, kick.reason) == (name, "alice", "kick", "enough")
+
+
+class TestPeople:
+    def test_open_invitations_are_listed_newest_first(
+        self, store: OpenStore, alice: User, bob: User
+    ) -> None:
+        for name in ("#one", "#two", "#three"):
+            store.do(CreateChannel(alice, name, private=name == "#two", topic=f"of {name}"))
+            store.do(InviteToChannel(alice, name, "bob"))
+        store.join(bob, "#three")
+
+        def invitations(user: User) -> list[tuple[str, str, str, bool]]:
+            found = store.read(lambda reader: reader.channel_invitations(user))
+            return [(each.channel, each.by, each.topic, each.private) for each in found]
+
+        assert invitations(bob) == [
+            ("#two", "alice", "of #two", True),
+            ("#one", "alice", "of #one", False),
+        ]
+        assert invitations(alice) == []
+        store.do(DeleteChannel(alice, "#two"))
+        assert [each[0] for each in invitations(bob)] == ["#one"]
+
+    def test_invitation_of_an_ignored_user_is_not_listed(
+        self, store: OpenStore, alice: User, bob: User
+    ) -> None:
+        store.do(IgnoreUser(bob, "alice"))
+        store.do(CreateChannel(alice, "#one"))
+        store.do(InviteToChannel(alice, "#one", "bob"))
+        assert store.read(lambda reader: reader.channel_invitations(bob)) == ()
+
+    def test_ignored_users_are_listed_by_name(
+        self, store: OpenStore, alice: User, bob: User
+    ) -> None:
+        for name in ("zoe", "Carol"):
+            store.sign_in(name)
+            store.do(IgnoreUser(alice, name))
+        assert store.read(lambda reader: reader.ignored(alice)) == ("Carol", "zoe")
+        assert store.read(lambda reader: reader.ignored(bob)) == ()
+
+
 class TestLists:
+    def test_archived_channels_are_marked_in_the_directory(
+        self, store: OpenStore, alice: User
+    ) -> None:
+        store.join(alice, "#old")
+        store.do(ChangeSettings(alice, "#old", archived=True))
+        listed, _ = store.read(lambda reader: reader.directory(alice, cursor=None, limit=9))
+        assert [(each.name, each.archived) for each in listed] == [
+            ("#general", False),
+            ("#old", True),
+        ]
+
     def test_members_are_paged_by_name(self, store: OpenStore, alice: User) -> None:
         for name in ("dave", "Carol", "bob"):
             store.sign_in(name)

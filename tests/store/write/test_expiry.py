@@ -325,7 +325,7 @@ def test_expiry_continues_after_a_restart(
     assert store.problems() == []
 
 
-def test_command_expires_beside_a_server_and_without_one(
+def test_command_beside_a_server_starts_a_sweep_that_the_server_runs(
     open_store: Callable[..., OpenStore],
 ) -> None:
     store = open_store()  # its clock begins in 1970, that of a command is right
@@ -339,8 +339,15 @@ def test_command_expires_beside_a_server_and_without_one(
             pass
         assert command.result(PATIENCE)
     assert texts(store, alice) == []
-    store.set_clock(1_000)
-    store.send(alice, "two")
+    assert store.problems() == []
+
+
+def test_command_expires_by_itself_if_no_server_runs(
+    open_store: Callable[..., OpenStore],
+) -> None:
+    store = open_store()
+    alice = store.sign_in("alice")
+    store.send(alice, "one")
     store.store.close()
     assert expire(store.url, DAY, PATIENCE)
     store = open_store()
