@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from chat.errors import CommandError, ErrorCode, StartupError
 from chat.store.database import check_is_current
-from chat.store.details import DETAILED_KINDS, decode, ids_in
+from chat.store.details import DETAILED_KINDS, actor_in, decode, ids_in
 from chat.store.schema import (
     BODY_FIELDS,
     ERASED,
@@ -26,6 +26,7 @@ from chat.store.schema import (
     events,
     folds,
     followed_threads,
+    has_kind,
     ignores,
     kind_of,
     members,
@@ -122,10 +123,16 @@ _EVENTS = (
         events.c.thread,
         events.c.text,
         folds.c.edit_id,
+        case((events.c.author_id != _of_user, users.c.name)).label("author"),
     )
     .join_from(events, channels, events.c.channel_id == channels.c.id)
+    .join(users, users.c.id == events.c.author_id)
     .outerjoin(folds, folds.c.event_id == events.c.id)
-    .where(events.c.author_id == _of_user, channels.c.deleted.is_(None))
+    .where(
+        channels.c.deleted.is_(None),
+        # The author of a `leave` event is the person concerned; its details name who acted.
+        or_(events.c.author_id == _of_user, has_kind("leave") & events.c.text.is_not(None)),
+    )
     .order_by(events.c.id)
 )
 _AUDIT = (
@@ -183,7 +190,9 @@ def _export(connection: Connection, name: str) -> Iterator[dict[str, Any]]:
         for row in connection.execute(query, of_user).mappings():
             yield _object(kind, row)
     for rows in connection.execute(_EVENTS, of_user).mappings().partitions(_BATCH):
-        yield from (_event(connection, row) for row in rows)
+        for row in rows:
+            if row["author"] is None or actor_in(row["text"]) == account["id"]:
+                yield _event(connection, row)
     for row in connection.execute(_AUDIT, of_user).mappings():
         yield _object("audit", {**row, "details": json.loads(row["details"]) or None})
 

@@ -10,8 +10,16 @@ import pytest
 
 from chat.errors import CommandError, ErrorCode
 from chat.store.accounts import ChangeAccount, CreateLink
+from chat.store.channels import (
+    BanFromChannel,
+    CreateChannel,
+    IgnoreUser,
+    InviteToChannel,
+    Kick,
+    MuteMember,
+)
 from chat.store.maintenance.export import export_account
-from chat.store.operations import User
+from chat.store.operations import SendMessage, User
 from tests.store.opened import OpenStore, delete, edit, message, react, topic
 
 
@@ -75,3 +83,52 @@ def test_unknown_account_is_refused(store: OpenStore) -> None:
     with pytest.raises(CommandError) as refused:
         exported(store, "nobody")
     assert refused.value.code is ErrorCode.NO_SUCH_USER
+
+
+def test_export_has_what_channels_know_of_the_person(
+    store: OpenStore, alice: User, bob: User
+) -> None:
+    carol = store.sign_in("carol")
+    for name in ("#tea", "#cake"):
+        store.do(CreateChannel(alice, name))
+    store.join(bob, "#tea")
+    root = store.send(bob, "root", "#tea")
+    store.append(SendMessage(bob, "#tea", "reply", reply_to=root, thread_only=True))
+    store.do(MuteMember(alice, "#tea", "bob", reason="calm down"))
+    store.do(BanFromChannel(alice, "#cake", "bob", reason="enough"))
+    store.do(CreateChannel(alice, "#pie"))
+    store.do(InviteToChannel(alice, "#pie", "bob"))
+    store.do(IgnoreUser(bob, carol.name))
+    found = exported(store, "bob")
+    by_type = {each["type"]: each for each in found if each["type"] != "event"}
+    assert by_type["mute"].items() >= {"channel": "#tea", "reason": "calm down"}.items()
+    assert by_type["channel_ban"].items() >= {"channel": "#cake", "reason": "enough"}.items()
+    assert by_type["channel_invitation"]["channel"] == "#pie"
+    assert by_type["thread"].items() >= {"thread": root, "following": True}.items()
+    assert by_type["ignored"] == {"type": "ignored", "name": "carol"}
+    assert [each for each in found if each.get("thread_only")]
+
+
+def test_export_has_the_reasons_that_the_person_gave(
+    store: OpenStore, alice: User, bob: User
+) -> None:
+    store.do(CreateChannel(alice, "#tea"))
+    store.join(bob, "#tea")
+    store.do(MuteMember(alice, "#tea", "bob", reason="calm down"))
+    store.do(Kick(alice, "#tea", "bob", reason="enough"))
+    store.do(BanFromChannel(alice, "#tea", "bob", reason="for good"))
+    events = [each for each in exported(store, "alice") if each.get("reason")]
+    assert [(each["kind"], each["reason"]) for each in events] == [
+        ("mute", "calm down"),
+        ("leave", "enough"),
+        ("ban", "for good"),
+    ]
+    assert {each.get("user", each.get("author")) for each in events} == {"Bob"}
+    kicked = [each for each in exported(store, "bob") if each.get("act")]
+    assert [(each["by"], each["reason"]) for each in kicked] == [("alice", "enough")]
+
+
+def test_ban_from_a_private_channel_stays_hidden(store: OpenStore, alice: User, bob: User) -> None:
+    store.do(CreateChannel(alice, "#secret", private=True))
+    store.do(BanFromChannel(alice, "#secret", "bob"))
+    assert "#secret" not in json.dumps(exported(store, "bob"))
