@@ -6,7 +6,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from queue import SimpleQueue
@@ -27,6 +27,7 @@ from chat.store.database import (
     check_is_current,
     open_database,
     open_shared,
+    taking_turns,
 )
 from chat.store.operations import Batch, Commit, Failure, Operation, PendingCall
 from chat.store.read.reader import Reader
@@ -362,35 +363,30 @@ def erase_account(url: str, name: str, patience: float) -> bool:
         StartupError: the database does not exist or is not writable.
         StoreUnavailable: the database is not accepting writes.
     """
-    check_is_current(sqlite.path_of(url))
-    try:
-        store = Store.open(url, limits=Limits(), committed=_settle)
-    except StartupError:  # a server is running, or another command erases
-        job = execute(url, EraseAccount(None, name))
-        return _is_done_within(url, job, patience) or _erase_pending(url)
-    with closing(store):
-        _run(store, EraseAccount(None, name))
-        _erase_all(store)
-    # Another command that found the lock taken may have added its job at the last moment.
-    while look(url, lambda reader: reader.accounts.is_erasing()) and _erase_pending(url):
-        pass
-    return True
+    path = sqlite.path_of(url)
+    check_is_current(path)
+    with taking_turns(path):  # so a lock that is taken is that of a server
+        if _erase_without_server(url, [EraseAccount(None, name)]):
+            return True
+    job = execute(url, EraseAccount(None, name))
+    if _is_done_within(url, job, patience):
+        return True
+    with taking_turns(path):  # the server may not have returned
+        return _erase_without_server(url, [])
 
 
-def _erase_pending(url: str) -> bool:
-    """Carry out all erasures; return False if another process holds the lock."""
+def _erase_without_server(url: str, erasures: Sequence[EraseAccount]) -> bool:
+    """Carry out `erasures` and all earlier ones; return False if a server is running."""
     try:
         store = Store.open(url, limits=Limits(), committed=_settle)
     except StartupError:
         return False
     with closing(store):
-        _erase_all(store)
+        for each in erasures:
+            _run(store, each)
+        while not _run(store, EraseNext()).is_last:
+            pass
     return True
-
-
-def _erase_all(store: Store) -> None:
-    while not _run(store, EraseNext()).is_last:
-        pass
 
 
 def _is_done_within(url: str, job: int, seconds: float) -> bool:
