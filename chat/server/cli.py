@@ -114,7 +114,11 @@ def _banner(settings: ServerSettings, addresses: list[str]) -> Iterator[str]:
     yield f"chat-server {__version__}"
     yield f"  listening  {'  '.join(addresses)}"
     if not all(map(_is_loopback, addresses)):
-        yield "  open to    everyone who can reach these addresses (restrict: --host 127.0.0.1)"
+        yield (
+            "  open to    everyone who can reach these addresses (restrict: --host 127.0.0.1)"
+            if settings.registration == "open"
+            else "  reachable  from other machines (restrict: --host 127.0.0.1)"
+        )
         if not settings.is_tls:
             yield (
                 "  encrypted  no; the network can read everything (encrypt: --tls-cert FILE "
