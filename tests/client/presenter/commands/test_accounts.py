@@ -230,12 +230,12 @@ async def test_the_menu_begins_commands_that_need_more(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("command", ["/ban bob", "/users", "/audit", "/role bob admin"])
-def test_members_are_refused_commands_of_administrators_at_once(bench: Bench, command: str) -> None:
+def test_members_are_refused_commands_of_admins_at_once(bench: Bench, command: str) -> None:
     be(bench, "member")
     before = list(bench.view.done)
     bench.conversation.run_command(command)
     word = command.split()[0]
-    said = f"Only administrators of this server can use {word}."
+    said = f"Only admins of this server can use {word}."
     assert bench.view.said == [(said, "warning")]
     assert bench.view.done == before
     assert not bench.view.beside
