@@ -61,6 +61,15 @@ def test_files_contain_no_local_paths_or_registry_hosts() -> None:
     assert {path: names for path, names in named.items() if names} == {}
 
 
+# Written apart, as above. Each thing has one word, in US spelling.
+UNUSED_WORDS = re.compile("|".join(("admin" + "istrator", "behavi" + "our")), re.IGNORECASE)
+
+
+def test_files_use_one_word_and_one_spelling_for_a_thing() -> None:
+    named = {path: UNUSED_WORDS.findall(text) for path, text in texts().items()}
+    assert {path: words for path, words in named.items() if words} == {}
+
+
 def test_text_files_end_with_one_line_break_and_have_no_trailing_blanks() -> None:
     untidy = [
         path

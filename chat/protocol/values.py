@@ -92,8 +92,7 @@ CHANNELS_MAX = 20_000
 class Wire(BaseModel):
     """Base of all frames: strict types, immutable, unknown fields are refused."""
 
-    # Each program uses some of the frames: building all their validators takes 30 ms at the start.
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", defer_build=True)
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
     @classmethod
     def known(cls, **fields: Any) -> Self:

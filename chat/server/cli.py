@@ -13,20 +13,21 @@ import json
 import logging
 import sys
 from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from ipaddress import ip_address
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from chat import __version__
 from chat.errors import StartupError
 from chat.program import abandon_output, run_program, tell
-from chat.server.config import COMMANDS, ServerSettings, command_lines, load
 from chat.text import printable_line
+
+if TYPE_CHECKING:
+    from chat.server.config import ServerSettings
 
 __all__ = ["main"]
 
-GROUPS = tuple(dict.fromkeys(name.partition(" ")[0] for name in COMMANDS if " " in name))
-"""First words of the commands that have two."""
 DEFAULT = "ws://127.0.0.1:3000"
 """Default address of `chat-client`."""
 
@@ -37,12 +38,26 @@ def main(argv: list[str] | None = None) -> int:
     return run_program("chat-server", lambda: _main(arguments))
 
 
+@contextmanager
+def _importing() -> Iterator[None]:
+    """Collect no garbage while modules are imported: it would take an eighth of the start."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 def _main(arguments: list[str]) -> int:
+    with _importing():
+        from chat.server.config import COMMANDS
+    # First words of the commands that have two.
+    groups = {name.partition(" ")[0] for name in COMMANDS if " " in name}
     try:
         match arguments:
             case ["schema", *rest]:
                 return _schema(rest)
-            case [group, *rest] if group in GROUPS:
+            case [group, *rest] if group in groups:
                 return _grouped(group, rest)
             case [command, *rest] if command in COMMANDS:
                 return _command(command, rest)
@@ -57,6 +72,8 @@ def _main(arguments: list[str]) -> int:
 
 def _grouped(group: str, rest: list[str]) -> int:
     """Run a command of two words, such as `user list`."""
+    from chat.server.config import COMMANDS, command_lines
+
     known = [name for name in COMMANDS if name.startswith(f"{group} ")]
     if rest in (["-h"], ["--help"]):
         sys.stdout.write(f"usage: chat-server {group} COMMAND\n\n{command_lines(known)}")
@@ -86,6 +103,8 @@ def _schema(rest: list[str]) -> int:
 
 
 def _serve(arguments: list[str]) -> int:
+    from chat.server.config import ServerSettings, load
+
     settings = load(ServerSettings, "chat-server", arguments)
     _set_up_log(settings.log_level.upper())
 
@@ -100,11 +119,8 @@ def _serve(arguments: list[str]) -> int:
                 f"chat-server: cannot write to standard output: {reason}; the server keeps running"
             )
 
-    gc.disable()  # modules are no garbage; collections would take a tenth of the start
-    try:
+    with _importing():
         from chat.server.app import run
-    finally:
-        gc.enable()
     _run(run(settings, announce))
     return 0
 
@@ -114,7 +130,11 @@ def _banner(settings: ServerSettings, addresses: list[str]) -> Iterator[str]:
     yield f"chat-server {__version__}"
     yield f"  listening  {'  '.join(addresses)}"
     if not all(map(_is_loopback, addresses)):
-        yield "  open to    everyone who can reach these addresses (restrict: --host 127.0.0.1)"
+        yield (
+            "  open to    everyone who can reach these addresses (restrict: --host 127.0.0.1)"
+            if settings.registration == "open"
+            else "  reachable  from other machines (restrict: --host 127.0.0.1)"
+        )
         if not settings.is_tls:
             yield (
                 "  encrypted  no; the network can read everything (encrypt: --tls-cert FILE "

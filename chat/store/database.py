@@ -19,8 +19,8 @@ import os
 import secrets
 import struct
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -42,6 +42,7 @@ __all__ = [
     "check_is_known",
     "open_database",
     "open_shared",
+    "taking_turns",
 ]
 
 
@@ -135,11 +136,20 @@ if sys.platform == "win32":
     def _lock(descriptor: int) -> None:
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
 
+    def _wait_for_folder(folder: Path) -> int | None:
+        del folder  # it cannot be opened there
+
 else:
     import fcntl
 
     def _lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _wait_for_folder(folder: Path) -> int | None:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        with suppress(OSError):  # some network file systems lock no folders
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        return descriptor
 
 
 if sys.platform == "linux":
@@ -160,6 +170,20 @@ else:
 
     def _lock_whole(descriptor: int) -> None:
         del descriptor
+
+
+@contextmanager
+def taking_turns(database: Path) -> Iterator[None]:
+    """Wait until no other command that takes turns works on the folder; not on Windows.
+
+    The lock is that of the folder, not the one that a server takes.
+    """
+    descriptor = _wait_for_folder(database.parent)
+    try:
+        yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 READERS = 3

@@ -6,7 +6,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from queue import SimpleQueue
@@ -27,6 +27,7 @@ from chat.store.database import (
     check_is_current,
     open_database,
     open_shared,
+    taking_turns,
 )
 from chat.store.operations import Batch, Commit, Failure, Operation, PendingCall, RunNextJob
 from chat.store.read.reader import Reader
@@ -391,35 +392,30 @@ def expire(url: str, retention: int, patience: float) -> bool:
 
 def _carry_out(url: str, operation: AccountOperation[int], patience: float) -> bool:
     """Run an operation that returns a job, and the job; return whether the job is done."""
-    check_is_current(sqlite.path_of(url))
-    try:
-        store = Store.open(url, limits=Limits(), committed=_settle)
-    except StartupError:  # a server is running, or another command has the lock
-        job = execute(url, operation)
-        return _is_done_within(url, job, patience) or _run_pending_jobs(url)
-    with closing(store):
-        _run(store, operation)
-        _run_jobs(store)
-    # Another command that found the lock taken may have added its job at the last moment.
-    while look(url, lambda reader: reader.accounts.has_jobs()) and _run_pending_jobs(url):
-        pass
-    return True
+    path = sqlite.path_of(url)
+    check_is_current(path)
+    with taking_turns(path):  # so a lock that is taken is that of a server
+        if _run_without_server(url, [operation]):
+            return True
+    job = execute(url, operation)
+    if _is_done_within(url, job, patience):
+        return True
+    with taking_turns(path):  # the server may not have returned
+        return _run_without_server(url, [])
 
 
-def _run_pending_jobs(url: str) -> bool:
-    """Run all jobs; return False if another process holds the lock."""
+def _run_without_server(url: str, operations: Sequence[AccountOperation[int]]) -> bool:
+    """Run `operations` and all jobs; return False if a server is running."""
     try:
         store = Store.open(url, limits=Limits(), committed=_settle)
     except StartupError:
         return False
     with closing(store):
-        _run_jobs(store)
+        for each in operations:
+            _run(store, each)
+        while not _run(store, RunNextJob()).is_last:
+            pass
     return True
-
-
-def _run_jobs(store: Store) -> None:
-    while not _run(store, RunNextJob()).is_last:
-        pass
 
 
 def _is_done_within(url: str, job: int, seconds: float) -> bool:

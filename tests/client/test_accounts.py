@@ -132,7 +132,7 @@ def test_only_admins_may_administer(closed: ChatServer, admin: Screen, open_clie
     assert "invitation_used" in acts
 
 
-def test_an_erased_person_is_gone_from_the_clients_of_others(
+def test_an_erased_user_is_removed_from_the_clients_of_others(
     closed: ChatServer, admin: Screen, open_client: Open
 ) -> None:
     bob = invited(admin, open_client, closed, "bob")

@@ -168,7 +168,7 @@ def test_each_server_gets_its_own_token_and_the_same_one_every_time(
     assert tokens_of(one).isdisjoint(tokens_of(two))
 
 
-def test_a_taken_name_is_rejected_with_what_to_do(
+def test_a_taken_name_is_rejected_with_instructions(
     open_client: Open, fake: FakeServer, tmp_path: Path
 ) -> None:
     fake.tokens["alice"] = "t" * 43

@@ -53,6 +53,12 @@ def test_an_open_server_prints_addresses_that_others_can_use_and_what_is_open(
     assert "--registration invite" in printed
 
 
+def test_a_server_for_invited_people_is_not_called_open(tmp_path: Path) -> None:
+    printed = open_banner(tmp_path, "--registration", "invite")
+    assert "  reachable  from other machines (restrict: --host 127.0.0.1)\n" in printed
+    assert "open to" not in printed
+
+
 @pytest.mark.parametrize(
     ("registration", "line"),
     [

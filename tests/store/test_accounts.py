@@ -83,11 +83,11 @@ def test_audit_entries_add_and_remove_bans() -> None:
         ("::1", "::1/128"),
     ],
 )
-def test_typed_address_stands_for_a_network(typed: str, network: str) -> None:
+def test_typed_address_is_read_as_a_network(typed: str, network: str) -> None:
     assert network_of(typed) == ip_network(network)
 
 
 @pytest.mark.parametrize("typed", ["", "alice", "192.0.2", "192.0.2.0/33", "2001:db8::/129"])
-def test_other_text_is_no_network(typed: str) -> None:
+def test_other_text_is_not_a_network(typed: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         network_of(typed)

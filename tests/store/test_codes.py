@@ -33,7 +33,7 @@ def test_link_code_has_two_groups_of_5() -> None:
         assert re.fullmatch(f"{_CHARACTER}{{5}}-{_CHARACTER}{{5}}", code)
 
 
-def test_every_code_is_recognized_where_a_name_is_asked_for() -> None:
+def test_every_code_is_recognized_in_place_of_a_name() -> None:
     for _ in range(300):
         assert is_link_code(new_link_code())
         assert is_invitation_code(new_invitation_code())

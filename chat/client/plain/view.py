@@ -52,6 +52,7 @@ _HELP = (
     "react, pin or delete it, for example /reply 42 agreed. Without a number, a command takes the "
     "latest message; /edit and /delete take your own last one.",
     "/bare prints the latest messages with their numbers. /search finds older ones.",
+    "Tab completes commands and names. Ctrl+D on an empty line quits. The commands:",
 )
 _MEANINGS = {
     "bare": "print the latest messages of this channel with their numbers",

@@ -501,7 +501,7 @@ class Conversation:
         """
         is_known = self.state.is_online and self.state.connection.has_accounts
         if asked.command.is_for_admins and is_known and not self.state.is_admin:
-            raise Refused(f"Only administrators of this server can use /{asked.command.name}.")
+            raise Refused(f"Only admins of this server can use /{asked.command.name}.")
         self._commands[asked.command.name](self, asked)
 
     def run_command(self, text: str) -> None:

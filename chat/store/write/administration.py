@@ -38,6 +38,7 @@ from chat.store.read.accounts import (
     find_invitation,
     recorded_settings,
 )
+from chat.store.read.standing import banned_networks
 from chat.store.rights import name_unavailable
 from chat.store.schema import bans, invitation_uses, invitations, meta, users
 from chat.store.sql import Prepared
@@ -367,12 +368,22 @@ def lift_ban(transaction: Transaction, operation: LiftBan) -> None:
     whom = {"user": user.id if user is not None else None, "network": network}
     ban = transaction.first(_BAN, **whom)
     if ban is None or (ban.until is not None and ban.until <= now):
+        whose = user.name if user is not None else network
         raise CommandError(
-            ErrorCode.NO_SUCH_BAN, f"{user.name if user is not None else network} is not banned"
+            ErrorCode.NO_SUCH_BAN, f"{whose} is not banned{_covering(transaction, operation, now)}"
         )
     transaction.execute(_REMOVE_BAN, **whom)
     transaction.account_changed(user)
     transaction.record("unbanned", now, actor=actor, user=user, details={"network": network})
+
+
+def _covering(transaction: Transaction, operation: LiftBan, now: int) -> str:
+    """Return which ban of another network covers the network of the operation; or nothing."""
+    if operation.network is None:
+        return ""
+    banned = banned_networks(transaction.connection)
+    ban = banned.covering(str(operation.network.network_address), now)
+    return f" itself, but {ban.network} is: lift the ban of {ban.network}" if ban else ""
 
 
 # Settings

@@ -390,7 +390,7 @@ def test_a_refused_credential_is_dropped_and_another_can_be_given(
     screen.wait_online()
 
 
-def test_an_invitation_goes_with_another_name_if_the_first_one_is_taken(
+def test_an_invitation_is_also_used_with_a_second_name_if_the_first_is_taken(
     open_client: Open, start_fake: Start
 ) -> None:
     server = with_accounts(start_fake)
@@ -417,7 +417,7 @@ def test_an_invitation_file_is_used_for_a_new_name_only(
     assert [hello.invite for hello in hellos(server)] == [CODE, None]
 
 
-def test_an_invitation_file_without_a_code_says_so(
+def test_an_invitation_file_without_a_code_is_an_error(
     open_client: Open, start_fake: Start, tmp_path: Path
 ) -> None:
     server = with_accounts(start_fake)

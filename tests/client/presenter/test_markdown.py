@@ -96,7 +96,7 @@ def test_no_label_passes_for_another_address(text: str, shown: str) -> None:
     "text",
     ["[a](https://[x)", "[a](mailto://[x)", "[a](https://)", "[a](https:///bad.org)"],
 )
-def test_a_target_that_names_no_host_is_no_link(text: str) -> None:
+def test_a_target_without_a_host_is_not_a_link(text: str) -> None:
     assert inline(text) == [Span(text)]
 
 
@@ -121,7 +121,7 @@ def test_blocks() -> None:
     ]
 
 
-def test_backticks_on_one_line_are_no_fence() -> None:
+def test_backticks_on_one_line_are_not_a_fence() -> None:
     assert blocks("```a```") == [Block("text", "```a```")]
     assert spans("```a```") == [("a", C)]
 

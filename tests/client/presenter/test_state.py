@@ -40,7 +40,7 @@ def test_names_begin_with_the_latest_authors_without_the_user() -> None:
     assert state.names == ("bob", "carol", "alice", "dora")
 
 
-def test_nobody_is_typing_without_a_connection() -> None:
+def test_typing_indicators_are_cleared_without_a_connection() -> None:
     state = desk_with(info("#general"))
     state.apply(TypingChanged("#general", ("bob", "me")))
     assert list(state.typing) == ["bob"]

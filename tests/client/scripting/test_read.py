@@ -196,7 +196,7 @@ async def test_export_contains_only_entries_from_before_its_start(
     assert [entry["seq"] for entry in entries] == list(range(1, 403))
 
 
-async def test_a_closed_output_pipe_is_no_error_message(
+async def test_a_closed_output_pipe_prints_no_error(
     server: ChatServer, make_client: MakeClient
 ) -> None:
     await fill(server.url, 5)

@@ -181,7 +181,7 @@ async def test_a_channel_can_be_named_without_its_number_sign(
     assert "bot: hello\n" in client.run("tail", "general").stdout
 
 
-async def test_send_creates_no_channel_without_being_asked(
+async def test_send_creates_no_channel_without_the_flag(
     server: ChatServer, make_client: MakeClient
 ) -> None:
     client = make_client(server.url)

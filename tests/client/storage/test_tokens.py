@@ -156,7 +156,7 @@ def test_another_host_port_scheme_or_path_is_another_server(
         ("wss://example.org", "ws://example.org", False),
     ],
 )
-def test_a_token_goes_from_ws_to_wss_on_one_host_and_never_back(
+def test_a_token_is_sent_from_ws_to_wss_on_one_host_and_never_back(
     tmp_path: Path, known: str, url: str, is_upgrade: bool
 ) -> None:
     assert known_at(tmp_path, known).others(url, "s1") == (["s1"] if is_upgrade else [])

@@ -193,7 +193,7 @@ def test_a_hidden_direct_channel_is_removed_on_all_devices_until_its_next_messag
         device.wait_texts("psst", "hello?", channel="@alice,bob")
 
 
-def test_an_older_server_is_not_asked_to_hide(open_client: Open, fake: FakeServer) -> None:
+def test_no_hide_command_is_sent_to_an_older_server(open_client: Open, fake: FakeServer) -> None:
     screen = open_client(fake.url)
     screen.wait_online()
     with pytest.raises(CommandError, match="too old to hide"):

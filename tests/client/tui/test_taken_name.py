@@ -325,7 +325,7 @@ async def test_an_unusable_name_is_reported(open_desktop: Open, tmp_path: Path) 
         await answer(desktop, "other")
         await desktop.until(lambda: "sign_in" in desktop.core.futures)
         desktop.core.futures["sign_in"].set_exception(StartupError("newer version"))
-        await desktop.until(lambda: "newer version" in " ".join(desktop.told))
+        await desktop.until(lambda: "Newer version" in " ".join(desktop.told))
         (server,) = desktop.main.workspace
         assert server.settings.name == "me"
 

@@ -151,6 +151,9 @@ def test_a_ban_says_what_is_stored_and_what_it_replaces(run: Run) -> None:
     assert "10.0.0.0/8 is banned until it is lifted" in stored.stderr
     address = run("ban", "2001:db8::1:2:3")
     assert "2001:db8::/64 is banned" in address.stderr
+    inside = run("unban", "10.0.0.9")
+    assert inside.returncode == 1
+    assert "but 10.0.0.0/8 is: lift the ban of 10.0.0.0/8" in inside.stderr
     assert "Lifted the ban on 10.0.0.0/8" in run("unban", "10.0.0.9/8").stderr
 
 

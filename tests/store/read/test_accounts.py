@@ -27,7 +27,7 @@ def admin(store: OpenStore) -> User:
     return store.admin("root")
 
 
-def test_account_shows_others_only_what_they_may_know(
+def test_account_shows_others_only_its_public_fields(
     store: OpenStore, admin: User, alice: User, bob: User
 ) -> None:
     store.do(SetPassword(alice, "alice", None, "hash"))

@@ -275,7 +275,7 @@ def test_command_ends_its_wait_and_a_server_continues(store: OpenStore, mallory:
     assert rows(store, "SELECT count(result) FROM jobs") == [(1,)]
 
 
-def test_reaction_that_others_share_stays_and_own_reactions_go(
+def test_shared_reactions_stay_and_own_reactions_are_removed(
     store: OpenStore, alice: User, bob: User, mallory: User
 ) -> None:
     seq = store.send(alice, "tea?")

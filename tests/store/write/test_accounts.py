@@ -63,7 +63,9 @@ class TestClaiming:
     @pytest.mark.parametrize(
         "name", ["7K3QX-9MZ2T", "7k3qx-9mz2t", "0Q8VB-KM4TS-W2XNA-7C9DE-H3JPR-6"]
     )
-    def test_a_code_is_no_name_for_a_new_account(self, store: OpenStore, name: str) -> None:
+    def test_a_code_is_refused_as_the_name_of_a_new_account(
+        self, store: OpenStore, name: str
+    ) -> None:
         assert store.refused(SignIn(name, TOKEN, TOKEN)) is ErrorCode.NAME_UNAVAILABLE
         assert store.refused(AddAccount(None, name, "member")) is ErrorCode.NAME_UNAVAILABLE
         invited = accept(name, invite(store))
@@ -158,7 +160,9 @@ class TestInvitations:
         assert store.refused(accept("alice", code)) is ErrorCode.NAME_TAKEN
         assert store.do(accept("bob", code)).claimed
 
-    def test_one_use_at_once_by_a_hundred_gives_one_account(self, store: OpenStore) -> None:
+    def test_one_invitation_use_claimed_by_a_hundred_creates_one_account(
+        self, store: OpenStore
+    ) -> None:
         code = invite(store)
         outcomes = store.together(
             [accept(f"user{number}", code, b"%d" % number) for number in range(100)]
@@ -256,7 +260,7 @@ class TestDevices:
             store.do(RevokeDevice(None, "alice", alice.device))
         assert store.acts == ["created", "device_revoked"]
 
-    def test_device_of_somebody_else_cannot_be_revoked(
+    def test_device_of_another_user_cannot_be_revoked(
         self, store: OpenStore, alice: User, bob: User
     ) -> None:
         assert store.refused(RevokeDevice(alice, "bob", bob.device)) is ErrorCode.FORBIDDEN
@@ -399,7 +403,7 @@ class TestPasswords:
         empty = SignIn("alice", OTHER, OTHER, password_hash="")
         assert store.refused(empty) is ErrorCode.BAD_PASSWORD
 
-    def test_password_of_somebody_else_cannot_be_set(
+    def test_password_of_another_user_cannot_be_set(
         self, store: OpenStore, alice: User, bob: User
     ) -> None:
         assert store.refused(SetPassword(bob, "alice", None, "x")) is ErrorCode.FORBIDDEN

@@ -245,7 +245,7 @@ class TestInvitations:
 
 
 class TestBans:
-    def test_banned_account_is_refused_with_who_why_and_until(
+    def test_banned_account_is_refused_with_actor_reason_and_end(
         self, store: OpenStore, admin: User, alice: User
     ) -> None:
         until = int(time.time() * 1_000) + 3_600_000

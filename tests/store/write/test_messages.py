@@ -126,7 +126,7 @@ class TestMentions:
         assert store.item(bob, store.send(bob, "@alice", reply_to=asked)).mentions == ("alice",)
         assert store.item(alice, store.send(alice, reply_to=asked)).mentions == ()
 
-    def test_reply_to_a_former_member_mentions_nobody(
+    def test_reply_to_a_former_member_mentions_no_user(
         self, store: OpenStore, alice: User, bob: User
     ) -> None:
         store.join(alice, "#dev")

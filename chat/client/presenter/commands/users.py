@@ -64,7 +64,7 @@ def open_menu(conversation: Conversation, name: str) -> None:
 
 
 async def _add_acts(conversation: Conversation, name: str, add: AddRows) -> None:
-    """Add what an administrator can do with an account as it is now."""
+    """Add what an admin can do with an account as it is now."""
     try:
         account = await read_account(conversation, name)
     except ChatError as exc:

@@ -250,7 +250,7 @@ class ScreenView:
     ) -> AddRows:
         """Open an empty picker; return the function that adds rows to it."""
         heading = f"{title}: {on_enter}" if on_enter else title
-        return pick(self._screen, heading, [], then).add
+        return pick(self._screen, heading, [], then, has_detail=True).add
 
     def set_theme(self, name: str) -> None:
         """Set the theme; without a name, open a picker."""

@@ -50,6 +50,8 @@ _TITLE_ROWS = 2
 """Rows of the title of an unrequested dialog, which says why it opens."""
 _AROUND, _AROUND_LOW = 8, 3
 """Rows of the dialog besides the list: margin, border, title and field."""
+_DETAIL, _DETAIL_LOW = 4, 3
+"""Rows below the list for the whole text of the highlighted row, with the blank line above."""
 
 
 class _Field(Input):
@@ -76,6 +78,7 @@ class Picker(ModalScreen[str | None]):
         moved: called with the key of each highlighted row; the list is then narrow, at the right,
             and the screen below is not dimmed.
         look_up: requests more rows for a query; calls the given function when they arrive.
+        has_detail: whether to show a row that is cut in full below the list.
     """
 
     DEFAULT_CSS = """
@@ -105,6 +108,9 @@ class Picker(ModalScreen[str | None]):
             margin-bottom: 1;
         }
         & ChoiceList { height: auto; }
+        & #detail { display: none; height: 3; margin-top: 1; color: $text-muted; }
+        &.-low #detail { margin-top: 0; }
+        &.-cut #detail { display: block; }
         &.-low > Vertical { max-height: 100%; margin-top: 0; padding: 0 1; }
         &.-low #title, &.-low Input { margin-bottom: 0; }
         &.-narrow > Vertical { width: 100%; max-width: 100%; }
@@ -137,8 +143,12 @@ class Picker(ModalScreen[str | None]):
         chosen: str | None = None,
         moved: Callable[[str], None] | None = None,
         look_up: Callable[[str, Callable[[], None]], object] | None = None,
+        has_detail: bool = False,
     ) -> None:
         super().__init__()
+        self._has_detail = has_detail
+        self._cut: dict[str, Content] = {}
+        """The whole text of each row that is cut, by its key."""
         self._pause = TypingPause(self, self._tell_pause) if opens_by_itself else None
         self._chosen = chosen
         self._moved = moved
@@ -158,6 +168,7 @@ class Picker(ModalScreen[str | None]):
             rows = ChoiceList(markup=False)
             rows.can_focus = False
             yield rows
+            yield Static(id="detail", markup=False)
 
     def on_mount(self, event: events.Mount) -> None:
         """Wait for a pause in typing."""
@@ -172,10 +183,17 @@ class Picker(ModalScreen[str | None]):
         """Fit the list to the height, so that all rows can be reached."""
         is_low = event.size.height < _LOW
         self.set_class(is_low, "-low")
-        around = _AROUND_LOW if is_low else _AROUND
-        most = event.size.height if is_low else event.size.height * 4 // 5
-        self.query_one(OptionList).styles.max_height = max(1, min(_MOST_ROWS, most - around))
         self.call_after_refresh(self.refill)
+
+    def _fit(self) -> None:
+        """Leave room for the rows around the list."""
+        is_low, height = self.has_class("-low"), self.size.height
+        around = _AROUND_LOW if is_low else _AROUND
+        if self._cut:
+            around += _DETAIL_LOW if is_low else _DETAIL
+        most = height if is_low else height * 4 // 5
+        self.set_class(bool(self._cut), "-cut")
+        self.query_one(OptionList).styles.max_height = max(1, min(_MOST_ROWS, most - around))
 
     def add(self, choices: Iterable[Choice]) -> None:
         """Show more rows at the end."""
@@ -203,6 +221,8 @@ class Picker(ModalScreen[str | None]):
 
     @on(OptionList.OptionHighlighted)
     def _highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        whole = self._cut.get(event.option_id or "", Content(""))
+        self.query_one("#detail", Static).update(whole)
         # Ignore events that arrive after the picker was closed.
         if self._moved is not None and event.option_id is not None and self.is_current:
             self._moved(event.option_id)
@@ -228,6 +248,12 @@ class Picker(ModalScreen[str | None]):
         notes = max((line(each.note).cell_length for each in found), default=0)
         longest = max((line(each.label).cell_length for each in found), default=0)
         column = min(longest, max(width // 2, width - notes - 2))
+        self._cut = {
+            each.key: line(f"{each.label}  {each.note}".rstrip())
+            for each in found
+            if self._has_detail and _is_cut(each, column, width)
+        }
+        self._fit()
         rows.set_options(
             Option(_row(each, column, width), id=each.key or None, disabled=not each.key)
             for each in found
@@ -253,6 +279,11 @@ def _row(choice: Choice, column: int, width: int) -> Content:
     return elide(Content.assemble(label, gap, note), width)
 
 
+def _is_cut(choice: Choice, column: int, width: int) -> bool:
+    label, note = line(choice.label).cell_length, line(choice.note).cell_length
+    return label > (column if note else width) or (note > 0 and column + 2 + note > width)
+
+
 def pick(
     screen: Screen[Any],
     title: str,
@@ -262,9 +293,12 @@ def pick(
     hint: str = "Type to filter",
     *,
     opens_by_itself: bool = False,
+    has_detail: bool = False,
 ) -> Picker:
     """Open a picker; `then` gets the key of the chosen row. See `Picker`."""
-    picker = Picker(title, choices, find, hint, opens_by_itself=opens_by_itself)
+    picker = Picker(
+        title, choices, find, hint, opens_by_itself=opens_by_itself, has_detail=has_detail
+    )
 
     def chosen(key: str | None) -> None:
         if key is not None:

@@ -348,7 +348,7 @@ class StatusBar(Widget):
 
     def _link(self, *, is_short: bool = False) -> Content:
         """Return the connection's state; the short form leaves out text that the sign implies."""
-        sign, colour, text = LINKS[self.connection.link]
+        sign, color, text = LINKS[self.connection.link]
         if self.connection.link is Link.WAITING and self.connection.retry_in is not None:
             seconds = math.ceil(self.remaining)
             text = f"offline, retrying in {seconds} s" if seconds > 0 else "offline, retrying now"
@@ -356,10 +356,10 @@ class StatusBar(Widget):
         said += [self.do_not_disturb] if self.do_not_disturb else []
         is_online = self.connection.link is Link.ONLINE
         if is_online and said:
-            sign, colour, text = "◐", "$text-warning", ", ".join(said)
+            sign, color, text = "◐", "$text-warning", ", ".join(said)
         elif is_online and is_short:
             text = ""
-        return Content.assemble((sign, colour), " " if text else "", text)
+        return Content.assemble((sign, color), " " if text else "", text)
 
 
 def _joined(parts: list[Content]) -> Content:

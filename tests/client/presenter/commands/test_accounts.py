@@ -142,7 +142,7 @@ async def test_a_link_code_is_shown_and_not_said(bench: Bench) -> None:
         ("/password remove", True, ["old one"], SetPassword(current="old one")),
     ],
 )
-async def test_a_password_is_asked_for_hidden_and_twice(
+async def test_a_new_password_is_hidden_and_typed_twice(
     bench: Bench, command: str, has_password: bool, typed: list[str], sent: SetPassword
 ) -> None:
     me = AccountInfo(name="me", created=NOW, has_password=has_password)
@@ -195,7 +195,7 @@ async def test_whois_tells_about_an_account(bench: Bench) -> None:
         ("ME", "admin", ["devices", "link", "password", "whois"]),
     ],
 )
-async def test_the_menu_of_a_user_offers_what_one_may_do(
+async def test_the_menu_of_a_user_lists_the_permitted_actions(
     bench: Bench, name: str, role: str, rows: list[str]
 ) -> None:
     be(bench, role)
@@ -230,12 +230,12 @@ async def test_the_menu_begins_commands_that_need_more(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("command", ["/ban bob", "/users", "/audit", "/role bob admin"])
-def test_members_are_refused_commands_of_administrators_at_once(bench: Bench, command: str) -> None:
+def test_members_are_refused_commands_of_admins_at_once(bench: Bench, command: str) -> None:
     be(bench, "member")
     before = list(bench.view.done)
     bench.conversation.run_command(command)
     word = command.split()[0]
-    said = f"Only administrators of this server can use {word}."
+    said = f"Only admins of this server can use {word}."
     assert bench.view.said == [(said, "warning")]
     assert bench.view.done == before
     assert not bench.view.beside
@@ -472,7 +472,7 @@ async def test_signing_in_another_way_than_the_possible_ones_says_what_helps(
     assert bench.view.said[-1][0].startswith(said)
 
 
-async def test_a_closed_server_is_told_to_need_the_operators_link_code(bench: Bench) -> None:
+async def test_a_closed_server_asks_for_the_operators_link_code(bench: Bench) -> None:
     why, ways = "this server is closed", (SignInWay.LINK, SignInWay.NAME)
     bench.core.tell(ConnectionChanged(Link.REFUSED, why, user="me", ways=ways, reason=why))
     bench.take_in()
@@ -499,7 +499,7 @@ async def test_signing_in_without_a_way_asks_for_one(bench: Bench) -> None:
     ("how", "typed", "secret"),
     [("invitation", " 0Q8VB \n", "0Q8VB"), ("password", " as typed ", " as typed ")],
 )
-async def test_a_credential_that_is_asked_for_goes_to_the_core(
+async def test_a_typed_credential_is_passed_to_the_core(
     bench: Bench, how: str, typed: str, secret: str
 ) -> None:
     refused = ConnectionChanged(Link.REFUSED, "why", user="me", ways=(SignInWay(how),))

@@ -111,7 +111,7 @@ async def test_a_command_asks_the_core(bench: Bench, text: str, call: tuple[Any,
     assert bench.view.said == []
 
 
-async def test_mark_confirms_what_it_marked(bench: Bench) -> None:
+async def test_mark_names_the_marked_channel(bench: Bench) -> None:
     bench.run("/mark")
     assert bench.core.asked("mark") == [("#general", 6)]
     assert bench.view.said == [("#general marked as read.", "information")]

@@ -6,6 +6,7 @@ import pytest
 from textual.widgets import OptionList
 
 from chat.client.model.state import ChannelsChanged
+from chat.client.presenter.view import Choice
 from chat.protocol.commands import Join
 from tests.client.presenter.fakes import info, said
 from tests.client.tui.conftest import Desktop, Open
@@ -102,3 +103,17 @@ async def test_the_switcher_grows_with_the_screen(
         await desktop.press("ctrl+k")
         await desktop.until(lambda: "#ops" in desktop.screen())
         await desktop.until(lambda: desktop.app.screen.children[-1].region.width == columns)
+
+
+@pytest.mark.parametrize("size", [(40, 12), (80, 24)])
+async def test_a_row_that_is_cut_shows_in_full_below_the_list(
+    open_desktop: Open, size: tuple[int, int]
+) -> None:
+    async with open_desktop(*CHANNELS, size=size) as desktop:
+        long = "banned until lifted · by ann · for " + "spam and " * 5 + "more"
+        add = desktop.conversation.view.list_rows("Bans", lambda _: None, "")
+        add([Choice("1", "mallory", long), Choice("2", "eve", "short")])
+        await desktop.until(lambda: "and more" in " ".join(desktop.screen().split()), "all of it")
+        await desktop.press("down")
+        await desktop.until(lambda: "and more" not in " ".join(desktop.screen().split()))
+        assert "short" in desktop.screen()
