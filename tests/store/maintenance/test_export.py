@@ -124,7 +124,7 @@ def test_export_has_the_reasons_that_the_person_gave(
         ("ban", "for good"),
     ]
     assert {each.get("user", each.get("author")) for each in events} == {"Bob"}
-    kicked = [each for each in exported(store, "bob") if each.get("act")]
+    kicked = [each for each in exported(store, "bob") if each.get("by")]
     assert [(each["by"], each["reason"]) for each in kicked] == [("alice", "enough")]
 
 
