@@ -50,14 +50,18 @@ class FakeLog:
             overtaken = {"delete", "edit"} if event.kind == "edit" else {"delete"}
             if any(e.kind in overtaken for e in later):
                 fields |= {"text": None, "emoji": None, "mentions": (), "erased": True}
-        if event.kind != "message":
-            return Item(**fields, rev=seq)
         erasing = [
             e
             for e in self.events[:head]
             if (e.kind == "expire" and (e.up_to or 0) >= seq)
             or (e.kind == "delete" and e.target == seq)
         ]
+        if event.kind != "message":
+            if erasing and event.kind == "topic":
+                fields |= {"topic": None, "erased": True}
+            elif erasing:
+                fields |= {"reason": None}
+            return Item(**fields, rev=seq)
         if erasing:
             fields |= {"text": None, "erased": True, "mentions": (), "me": False, "reply_to": None}
             return Item(**fields, rev=erasing[0].seq)

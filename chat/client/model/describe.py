@@ -42,6 +42,8 @@ def describe(message: Message, moment: Moment) -> str:
         case "message":
             line = f"* {author} {text}" if message.me else f"{author}: {text}"
             return line + _notes(message)
+        case "topic" if message.deleted:
+            return f"{author} set the topic (deleted)"
         case "topic":
             return f"{author} set the topic: {text}" if text else f"{author} cleared the topic"
         case "tick":
@@ -154,7 +156,7 @@ def describe_entry(channel: str, entry: Item | Event, moment: Moment) -> str:
         case "pin":
             return f"{author} {'unpinned' if entry.remove else 'pinned'} message {entry.target}"
         case "expire":
-            return f"The texts of all messages up to {entry.up_to} have expired"
+            return f"The texts of all messages and topics up to {entry.up_to} have expired"
         case "deleted":
             return f"{author} deleted the channel"
     return f"{author}: {printable_line(entry.kind)}"

@@ -22,6 +22,7 @@ __all__ = [
     "matching_emoji",
     "merge_reactions",
     "message_of",
+    "without_text",
 ]
 
 Reactions = tuple[tuple[str, tuple[str, ...]], ...]
@@ -74,6 +75,7 @@ def message_of(channel: str, entry: Item | Event) -> Message:
         return replace(
             common,
             text=_settings_text(entry) or entry.topic or entry.role or "",
+            deleted=entry.erased,
             moderation=_moderation_of(entry),
         )
     reactions = merge_reactions(getattr(entry, "reactions", {}).items())
@@ -177,6 +179,17 @@ def erased(message: Message, rev: int) -> Message:
         deleted=True,
         rev=rev,
     )
+
+
+def without_text(line: Message, rev: int) -> Message:
+    """Return a line without what somebody wrote, as the `expire` event `rev` leaves it."""
+    if line.kind == "message":
+        return line if line.deleted else erased(line, rev)
+    if line.kind == "topic":
+        return replace(line, text="", deleted=True)
+    if line.moderation is not None and line.moderation.reason:
+        return replace(line, moderation=replace(line.moderation, reason=""))
+    return line
 
 
 def _react(message: Message, change: Item | Event | PendingChange, me: str) -> Message:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from chat.client.model.coverage import Coverage
-from chat.client.model.fold import SHOWN_KINDS, erased, fold, message_of
+from chat.client.model.fold import SHOWN_KINDS, fold, message_of, without_text
 from chat.client.model.membership import FollowedThreads
 from chat.client.model.state import Message
 from chat.errors import ChatError
@@ -61,7 +61,7 @@ class Change:
         lines: new or changed lines, in timeline order.
         entries: entries applied for the first time, in order.
         reset: whether `lines` replace all earlier lines.
-        expired: the texts of all messages up to this seq were erased.
+        expired: all texts up to this seq were erased.
     """
 
     lines: tuple[Message, ...] = ()
@@ -366,7 +366,7 @@ class LogView:
         new, old = message_of(self.channel, entry), self.line(entry.seq)
         up_to, expiry = self._expired
         if entry.seq <= up_to and new.rev < expiry:  # the page was read before
-            new = _without_text(new, expiry)
+            new = without_text(new, expiry)
         self._follow_thread(new)
         if old is not None and entry.seq > self.position:
             # Read with a thread, or stored by another client on this file: now counted here.
@@ -390,13 +390,13 @@ class LogView:
         return (new,)
 
     def _expire(self, up_to: int, seq: int) -> None:
-        """Erase the texts of all messages up to `up_to`; `seq` is the event's."""
+        """Erase all texts up to `up_to`; `seq` is that of the event."""
         if up_to <= self._expired[0]:
             return
         self._expired = (up_to, seq)
         for at, line in self.changed.items():
             if at <= up_to:
-                self.changed[at] = _without_text(line, seq)
+                self.changed[at] = without_text(line, seq)
         self._on_expire(up_to, seq)
         self.needs_recount |= up_to > self.read
 
@@ -457,11 +457,6 @@ def _counts(change: Item | Event) -> bool:
 def _expiry_of(entries: Iterable[Item | Event]) -> int:
     """Return the seq up to which `entries` erase texts; 0 for none."""
     return max((entry.up_to or 0 for entry in entries if entry.kind == "expire"), default=0)
-
-
-def _without_text(line: Message, seq: int) -> Message:
-    """Return a line as the `expire` event `seq` leaves it."""
-    return erased(line, seq) if line.kind == "message" and not line.deleted else line
 
 
 def _in_order(lines: Iterable[Message]) -> tuple[Message, ...]:

@@ -259,7 +259,7 @@ class TimelineChanged:
         missed: whether some lines arrived later than they were sent.
         replies: new or changed replies that are only in their threads; a channel's log only counts
             them.
-        expired: the texts of all messages up to this seq were erased.
+        expired: all texts up to this seq were erased.
     """
 
     channel: str

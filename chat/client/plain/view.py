@@ -224,6 +224,8 @@ def _passages(place: str, lines: list[Message]) -> list[str]:
 
 def _changed(place: str, line: Message, old: Message) -> list[str]:
     """Return the lines for the change of a message that was printed as `old`."""
+    if line.kind != "message":
+        return []
     if line.deleted and not old.deleted:
         return [f"Message {line.seq} in {place} was deleted."]
     if line.text != old.text:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from chat.client.model.fold import erased
+from chat.client.model.fold import without_text
 from chat.client.model.state import Delivery, Message, TimelineChanged, is_for
 from chat.text import fold
 
@@ -233,11 +233,12 @@ class Log:
                     done.touched.add(message.thread)
 
     def _expire(self, up_to: int, done: Splices) -> None:
-        """Erase the texts of all messages up to `up_to`."""
+        """Erase all texts up to `up_to`."""
         for index in range(self.index_from(up_to + 1)):
             line = self._messages[index]
-            if line.kind == "message" and not line.deleted:
-                self._messages[index] = gone = erased(line, line.rev)
+            gone = without_text(line, line.rev)
+            if gone != line:
+                self._messages[index] = gone
                 done.steps.append(("replace", index, (gone,)))
                 done.touched.add(self.key(index))
         for root in [root for root in self._threads if self._threads[root]]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from chat.client.model.fold import erased
+from chat.client.model.fold import without_text
 from chat.client.model.records import ChannelRecord, DamagedFile
 from chat.client.model.state import Message
 from chat.client.storage.codec import THREAD_ONLY, channel_from, channel_json, line_from, line_json
@@ -58,6 +58,12 @@ UPDATE lines SET rev = :rev, body = json_object(
 ) WHERE channel = :channel AND seq <= :up_to AND rev < :rev
     AND json_extract(body, '$.kind') IS NULL"""
 """Erases the texts of all messages up to a seq; the kind of other lines is stored."""
+_EXPIRE_OTHERS = """
+UPDATE lines SET body = CASE json_extract(body, '$.kind')
+    WHEN 'topic' THEN json_set(json_remove(body, '$.text'), '$.erased', json('true'))
+    ELSE json_remove(body, '$.moderation.reason')
+END WHERE channel = :channel AND seq <= :up_to AND json_extract(body, '$.kind') IS NOT NULL"""
+"""Erases the texts of all topics, and the reasons of moderation, up to a seq."""
 
 
 class CacheDb:
@@ -155,14 +161,12 @@ class CacheDb:
             found = [line_from(body) for (body,) in self._file.rows(query, channel, *values)]
         up_to, rev = self._expired.get(channel, (0, 0))
         return [
-            erased(line, rev)
-            if (line.seq or 0) <= up_to and line.rev < rev and line.kind == "message"
-            else line
+            without_text(line, rev) if (line.seq or 0) <= up_to and line.rev < rev else line
             for line in found
         ]
 
     def expire(self, channel: str, up_to: int, rev: int) -> None:
-        """Erase the texts of all messages up to `up_to`, from the disk at the next save."""
+        """Erase all texts up to `up_to`, from the disk at the next save."""
         if channel in self._rows:
             self._expired[channel] = (up_to, rev)
 
@@ -189,6 +193,7 @@ class CacheDb:
             for name, (up_to, rev) in self._expired.items():
                 given = {"channel": name, "up_to": up_to, "rev": rev}
                 db.execute(_EXPIRE, {**given, "thread_only": THREAD_ONLY})
+                db.execute(_EXPIRE_OTHERS, {"channel": name, "up_to": up_to})
             db.executemany(
                 "INSERT INTO lines (channel, seq, rev, body, thread) VALUES (?, ?, ?, ?, ?)"
                 " ON CONFLICT (channel, seq) DO UPDATE SET rev = excluded.rev, body = excluded.body"

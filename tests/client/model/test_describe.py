@@ -57,7 +57,10 @@ def event(kind: str, **fields: Any) -> Event:
             event("settings", settings=ChannelSettings(posting="robots")),
             "alice changed the settings of the channel",
         ),
-        (event("expire", up_to=41), "The texts of all messages up to 41 have expired"),
+        (event("expire", up_to=41), "The texts of all messages and topics up to 41 have expired"),
+        (event("topic", topic="tea"), "alice set the topic: tea"),
+        (event("topic", topic=""), "alice cleared the topic"),
+        (event("topic", erased=True), "alice set the topic (deleted)"),
         (event("deleted"), "alice deleted the channel"),
         (
             event("message", text="hi", reply_to=3, thread=3, thread_only=True),

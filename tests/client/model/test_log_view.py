@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chat.client.model.fold import SHOWN_KINDS, erased, message_of
+from chat.client.model.fold import SHOWN_KINDS, message_of, without_text
 from chat.client.model.log_view import BrokenLog, LogView
 from chat.client.model.state import Message
 from chat.protocol.frames import Page
@@ -30,8 +30,8 @@ class Follower:
 
     def expire(self, up_to: int, seq: int) -> None:
         for at, line in self.stored.items():
-            if at <= up_to and line.kind == "message" and not line.deleted:
-                self.stored[at] = erased(line, seq)
+            if at <= up_to:
+                self.stored[at] = without_text(line, seq)
 
     def flush(self) -> None:
         self.stored.update(self.view.changed)
@@ -71,7 +71,10 @@ def grow(log: FakeLog, dice: random.Random) -> None:
     messages = [e.seq for e in log.events if e.kind == "message"]
     alive = [seq for seq in messages if not log.item(seq).erased]
     kind = dice.choice(
-        ["message", "message", "edit", "delete", "react", "react", "pin", "topic", "new", "expire"]
+        [
+            *("message", "message", "edit", "delete", "react", "react", "pin", "topic", "mute"),
+            *("new", "expire"),
+        ]
     )
     up_to = max((e.up_to or 0 for e in log.events), default=0)
     author = dice.choice(NAMES)
@@ -80,6 +83,8 @@ def grow(log: FakeLog, dice: random.Random) -> None:
         log.append(author, "poll")
     elif kind == "topic":
         log.append(author, "topic", topic=f"t{log.head}")
+    elif kind == "mute":
+        log.append(author, "mute", user=dice.choice(NAMES), reason=f"r{log.head}")
     elif kind == "expire" and up_to < log.head:
         log.append("server", "expire", up_to=dice.randrange(up_to, log.head) + 1)
     elif kind in ("message", "expire") or not alive:

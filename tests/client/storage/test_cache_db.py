@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from chat.client.model.records import ChannelRecord, DamagedFile
-from chat.client.model.state import Message
+from chat.client.model.state import Message, Moderation
 from chat.client.storage.cache_db import CacheDb
 
+MUTE = Moderation("mute", "alice", None, "a reason")
 RECORD = ChannelRecord("#c", "e1", 3, "mid", ((1, 3),), "topic", "owner", 2, 1, 0, 2)
 
 
@@ -90,23 +91,29 @@ def test_expired_texts_leave_the_file_at_the_next_save(cache: CacheDb) -> None:
         line(1, text="old words", pinned=True, reactions=(("👍", ("bob",)),)),
         line(2, text="old words", thread=1, thread_only=True),
         line(3, kind="topic", text="a topic"),
-        line(4, text="new words"),
+        line(4, text="", kind="mute", user="bob", moderation=MUTE),
+        line(5, text="", kind="join"),
+        line(6, text="new words"),
     ]
     cache.save(lines, [RECORD])
-    cache.expire("#c", 3, 5)
+    cache.expire("#c", 5, 7)
 
     def texts() -> list[tuple[str, bool]]:
-        found = filter(None, (cache.line("#c", seq) for seq in range(1, 5)))
+        found = filter(None, (cache.line("#c", seq) for seq in range(1, 7)))
         return [(each.text, each.deleted) for each in found]
 
-    expected = [("", True), ("", True), ("a topic", False), ("new words", False)]
+    expected = [*[("", True)] * 3, ("", False), ("", False), ("new words", False)]
     assert texts() == expected  # before the save
     cache.save([], [RECORD])
     assert texts() == expected
     assert [m.seq for m in cache.thread_only("#c", 9, 1, 9)] == [2]
-    assert cache.line("#c", 1) == line(1, text="", deleted=True, rev=5)
+    assert cache.line("#c", 1) == line(1, text="", deleted=True, rev=7)
+    mute = replace(MUTE, reason="")
+    assert cache.line("#c", 4) == line(4, text="", kind="mute", user="bob", moderation=mute)
     cache.close()
-    assert all(b"old words" not in file.read_bytes() for file in cache.path.parent.iterdir())
+    files = [file.read_bytes() for file in cache.path.parent.iterdir()]
+    for words in (b"old words", b"a topic", b"a reason"):
+        assert not any(words in content for content in files)
 
 
 def test_a_write_that_fails_changes_nothing(cache: CacheDb) -> None:

@@ -38,6 +38,8 @@ _COURSES = {
 def event_sentence(message: Message) -> str:
     """Return one event as a sentence."""
     who, text = truncate(message.author, _NAME), message.text.replace("\n", " ")
+    if message.kind == "topic" and message.deleted:
+        return f"{who} set the topic (deleted)"
     if message.kind == "topic":
         return f"{who} set the topic: {text}" if text else f"{who} cleared the topic"
     if message.moderation is not None or message.kind in ("role", "settings"):
