@@ -20,6 +20,7 @@ from chat.protocol.frames import (
     Read,
     Tick,
 )
+from chat.rights import GENERAL
 from tests.model.administration import ACCOUNT_RULES
 from tests.model.chat import Chat, Outgoing, Refused, key_of, refusal
 from tests.model.log import UNKNOWN, Log
@@ -61,7 +62,8 @@ def _join(chat: Chat, number: int, join: commands.Join) -> None:
     elif user not in log.roles:
         if log.is_direct:
             raise Refused(ErrorCode.NO_SUCH_CHANNEL)
-        chat.enter(log, user, "member")
+        is_owned = log.roles or key_of(log.name) == GENERAL
+        chat.enter(log, user, "member" if is_owned else "owner")
     log.hidden.discard(user)
     chat.follow(number, log, join.resume, join.id)
     chat.announce(log, [user])

@@ -349,7 +349,7 @@ class Model:
             return self._create(name, channel)
         if name in log.bans:
             return ErrorCode.BANNED
-        self._enter(log, name, MEMBER)
+        self._enter(log, name, MEMBER if log.roles else OWNER)
         self._uninvite(log, channel, name)
         return DONE
 

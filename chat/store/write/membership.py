@@ -74,7 +74,9 @@ def join(transaction: Transaction, operation: JoinChannel) -> ChannelState:
         channel = _create(transaction, user, name, operation.policy)
         return channel.state()
     _check_has_room(transaction, user)
-    enter(transaction, channel, user, MEMBER)
+    # A channel that everybody has left gets an owner again.
+    is_owned = channel.member_count > 0 or channel.fold == GENERAL
+    enter(transaction, channel, user, MEMBER if is_owned else _role_of_first(transaction, user))
     end_invitation(transaction, channel, user)
     return channel.state()
 
@@ -121,8 +123,7 @@ def _create(
     A name that is taken or reserved is refused last, and counts for the hour's limit like a new
     channel: names of private channels cannot be guessed in a loop.
     """
-    account_role = transaction.lookups.account(user).role
-    if not policy.is_open and account_role != ADMIN:
+    if not policy.is_open and transaction.lookups.account(user).role != ADMIN:
         raise CommandError(
             ErrorCode.FORBIDDEN,
             "only the admins of this server may create channels",
@@ -132,8 +133,13 @@ def _create(
     if channel_key(name) in policy.reserved or transaction.lookups.channel(name) is not None:
         raise name_unavailable(name)
     channel = transaction.add_channel(name, is_private=is_private)
-    enter(transaction, channel, user, MEMBER if account_role == BOT else OWNER)
+    enter(transaction, channel, user, _role_of_first(transaction, user))
     return channel
+
+
+def _role_of_first(transaction: Transaction, user: User) -> str:
+    """Return the role of the first member of a channel; a bot never owns one."""
+    return MEMBER if transaction.lookups.account(user).role == BOT else OWNER
 
 
 def check_may_create(transaction: Transaction, user: User, count: int = 1) -> None:

@@ -182,12 +182,16 @@ class TestLeaving:
         membership = store.membership(alice)
         assert (membership.read, membership.unread) == (joined.channel.head, 0)
 
-    def test_last_owner_can_leave_and_rejoins_as_a_member(
-        self, store: OpenStore, alice: User
+    def test_channel_that_everybody_has_left_gets_an_owner_again(
+        self, store: OpenStore, alice: User, bob: User
     ) -> None:
         store.join(alice, "#dev")
         store.leave(alice, "#dev")
+        assert store.join(bob, "#dev").role == "owner"
         assert store.join(alice, "#dev").role == "member"
+        for user in (alice, bob):
+            store.leave(user, "#general")
+        assert store.join(bob, "#general").role == "member"
 
     def test_leaving_without_a_membership_is_refused(self, store: OpenStore, alice: User) -> None:
         assert store.refused(LeaveChannel(alice, "#dev")) is ErrorCode.NO_SUCH_CHANNEL
