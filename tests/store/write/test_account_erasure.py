@@ -13,6 +13,7 @@ from chat.errors import CommandError, ErrorCode
 from chat.protocol.codec import encode_fields
 from chat.protocol.items import EventFields
 from chat.store.accounts import AddBan, AddDevice, EraseAccount, SignIn
+from chat.store.channels import BanFromChannel, DeleteChannel, IgnoreUser, Kick, MuteMember
 from chat.store.operations import JobStep, RunNextJob, User
 from chat.store.store import erase_account
 from tests.serving import PATIENCE, eventually
@@ -330,3 +331,56 @@ def test_last_admin_is_not_erased(store: OpenStore, mallory: User) -> None:
     outcome = store.outcome(EraseAccount(None, mallory.name))
     assert isinstance(outcome, CommandError)
     assert outcome.code is ErrorCode.LAST_ADMIN
+
+
+def test_reasons_that_the_account_gave_leave_the_disk(
+    store: OpenStore, alice: User, mallory: User
+) -> None:
+    bob, carol, dave = (store.sign_in(name) for name in ("bob", "carol", "dave"))
+    for user in (mallory, bob, carol, dave):
+        store.join(user, "#dev")
+    store.do(Kick(mallory, "#dev", "bob", "the-kick-reason"))
+    store.do(BanFromChannel(mallory, "#dev", "bob", None, "the-ban-reason"))
+    store.do(BanFromChannel(mallory, "#dev", "alice", None, "the-other-reason"))
+    store.do(MuteMember(mallory, "#dev", "dave", None, "the-mute-reason"))
+    store.do(IgnoreUser(mallory, "alice"))
+    store.do(IgnoreUser(alice, "mallory-the-leaver"))
+    erase(store, "mallory-the-leaver")
+    store.store.close()
+    assert not files_contain(store, "-reason")
+    with OpenStore(store.url) as again:
+        items = again.log(carol, "#dev")
+        kick = next(item for item in items if item.act == "kick")
+        assert (kick.author, kick.by, kick.reason) == ("bob", "deleted-2", None)
+        mute = next(item for item in items if item.kind == "mute")
+        assert (mute.author, mute.user, mute.reason) == ("deleted-2", "dave", None)
+        refused = again.outcome(message(dave, "hi", "#dev"))
+        assert isinstance(refused, CommandError)
+        assert refused.message == "deleted-2 has muted you in #dev"
+        assert again.read(lambda reader: reader.ignored(alice)) == ()
+        assert again.membership(carol, "#dev").role == "owner"
+        again.wait_until_indexed()
+        assert not again.problems()
+
+
+def test_reasons_that_others_gave_stay(store: OpenStore, alice: User, mallory: User) -> None:
+    for user in (alice, mallory):
+        store.join(user, "#dev")
+    store.do(Kick(alice, "#dev", "mallory-the-leaver", "spam"))
+    erase(store, "mallory-the-leaver")
+    kick = store.log(alice, "#dev")[-2]
+    assert (kick.author, kick.by, kick.reason) == ("deleted-2", "alice", "spam")
+
+
+def test_channels_deleted_meanwhile_are_no_obstacle(
+    store: OpenStore, alice: User, mallory: User
+) -> None:
+    for user in (alice, mallory):
+        store.join(user, "#dev")
+    store.send(mallory, "text", "#dev")
+    store.do(EraseAccount(None, "mallory-the-leaver"))
+    store.do(RunNextJob())
+    store.do(DeleteChannel(alice, "#dev"))
+    finish(store)
+    store.wait_until_indexed()
+    assert not store.problems()

@@ -8,8 +8,11 @@ import pytest
 
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.values import Limits
-from chat.store.accounts import SignedIn, SignIn
+from chat.rights import DEFAULT
+from chat.store.accounts import ADMIN, ChangeAccount, SignedIn, SignIn
+from chat.store.channels import CreateChannel, DeleteChannel, IgnoreUser
 from chat.store.operations import (
+    ChannelPolicy,
     ChannelState,
     JoinChannel,
     LeaveChannel,
@@ -17,9 +20,10 @@ from chat.store.operations import (
     MarkRead,
     Prefer,
     Preferred,
+    RunNextJob,
     User,
 )
-from tests.store.opened import OpenStore
+from tests.store.opened import OpenStore, message
 
 
 class TestSigningIn:
@@ -252,3 +256,188 @@ def test_membership_can_be_created_used_and_ended_in_one_commit(
     assert isinstance(again, ChannelState)
     membership = store.read(lambda reader: reader.membership(alice, "#new"))
     assert (membership.channel.head, membership.read, membership.preference.pinned) == (3, 3, 0)
+
+
+class TestCreating:
+    def test_creator_owns_the_channel_and_sets_its_topic(
+        self, store: OpenStore, alice: User
+    ) -> None:
+        state = store.do(CreateChannel(alice, "#Dev", topic="tea"))
+        assert (state.name, state.topic, state.settings) == ("#Dev", "tea", DEFAULT)
+        assert [item.kind for item in store.log(alice, "#dev")] == ["join", "topic"]
+        assert store.membership(alice, "#dev").role == "owner"
+
+    def test_private_channel_is_private_from_its_first_event(
+        self, store: OpenStore, alice: User, bob: User
+    ) -> None:
+        state = store.do(CreateChannel(alice, "#dev", True))
+        assert state.settings.private
+        assert store.refused(JoinChannel(bob, "#dev")) is ErrorCode.NAME_UNAVAILABLE
+
+    def test_taken_names_are_refused_in_any_spelling(
+        self, store: OpenStore, alice: User, bob: User
+    ) -> None:
+        store.join(alice, "#dev")
+        for user in (alice, bob):
+            assert store.refused(CreateChannel(user, "#DEV")) is ErrorCode.NAME_UNAVAILABLE
+        assert store.refused(CreateChannel(bob, "#general")) is ErrorCode.NAME_UNAVAILABLE
+
+    @pytest.mark.parametrize(
+        ("name", "code"), [("@alice,bob", ErrorCode.INVALID), ("#echo", ErrorCode.FORBIDDEN)]
+    )
+    def test_direct_and_built_in_channels_are_not_created(
+        self, store: OpenStore, alice: User, bob: User, name: str, code: ErrorCode
+    ) -> None:
+        assert store.refused(CreateChannel(alice, name)) is code
+
+    def test_policy_leaves_creation_to_admins(
+        self, store: OpenStore, alice: User, bob: User
+    ) -> None:
+        policy = ChannelPolicy(is_open=False)
+        store.do(ChangeAccount(None, "alice", role=ADMIN))
+        assert store.refused(JoinChannel(bob, "#dev", policy)) is ErrorCode.FORBIDDEN
+        assert store.refused(CreateChannel(bob, "#dev", policy=policy)) is ErrorCode.FORBIDDEN
+        store.do(JoinChannel(alice, "#dev", policy))
+        store.do(JoinChannel(bob, "#dev", policy))
+
+    def test_reserved_names_cannot_be_created_but_existing_channels_stay(
+        self, store: OpenStore, alice: User, bob: User
+    ) -> None:
+        store.join(alice, "#staff")
+        policy = ChannelPolicy(reserved=frozenset({"#staff", "#ops"}))
+        assert store.refused(JoinChannel(bob, "#OPS", policy)) is ErrorCode.NAME_UNAVAILABLE
+        store.do(JoinChannel(bob, "#staff", policy))
+
+    def test_refused_names_count_against_the_hourly_limit(
+        self, open_store: Callable[..., OpenStore]
+    ) -> None:
+        store = open_store(Limits(channels=3))
+        alice = store.sign_in("alice")
+        codes = [store.refused(CreateChannel(alice, "#general")) for _ in range(4)]
+        assert codes == [ErrorCode.NAME_UNAVAILABLE] * 3 + [ErrorCode.RATE_LIMITED]
+
+
+class TestDeleting:
+    def test_owner_deletes_the_channel_with_a_last_event(
+        self, store: OpenStore, alice: User, bob: User
+    ) -> None:
+        for user in (alice, bob):
+            store.join(user, "#dev")
+        store.do(DeleteChannel(alice, "#dev"))
+        (event,) = store.commits[-1].events
+        assert (event["channel"], event["kind"], event["author"]) == ("#dev", "deleted", "alice")
+        assert store.refused(message(alice, "hi", "#dev")) is ErrorCode.NO_SUCH_CHANNEL
+        assert [each.channel.name for each in store.read(lambda r: r.memberships(bob))] == [
+            "#general"
+        ]
+
+    def test_name_is_free_at_once(self, store: OpenStore, alice: User, bob: User) -> None:
+        before = store.join(alice, "#dev").channel
+        store.send(alice, "old", "#dev")
+        store.together(
+            [
+                message(alice, "last", "#dev"),
+                DeleteChannel(alice, "#dev"),
+                message(alice, "late", "#dev"),
+                JoinChannel(bob, "#dev"),
+                message(bob, "first", "#dev"),
+            ]
+        )
+        after = store.membership(bob, "#dev").channel
+        assert after.epoch != before.epoch
+        assert [item.text for item in store.log(bob, "#dev")] == [None, "first"]
+        while not store.do(RunNextJob()).is_last:
+            pass
+        assert [item.text for item in store.log(bob, "#dev")] == [None, "first"]
+        store.wait_until_indexed()
+        assert not store.problems()
+
+    def test_deleted_channel_no_longer_counts_against_the_limit(
+        self, open_store: Callable[..., OpenStore]
+    ) -> None:
+        store = open_store(Limits(channels=2))
+        alice, bob = store.sign_in("alice"), store.sign_in("bob")
+        store.join(alice, "#dev")
+        store.join(bob, "#dev")
+        assert store.refused(JoinChannel(bob, "#other")) is ErrorCode.LIMIT_REACHED
+        store.do(DeleteChannel(alice, "#dev"))
+        store.join(bob, "#other")
+
+    def test_deleted_channel_cannot_be_named(self, store: OpenStore, alice: User) -> None:
+        store.join(alice, "#dev")
+        store.do(DeleteChannel(alice, "#dev"))
+        for name in ("deleted-2", "#deleted-2"):
+            outcome = store.outcome(message(alice, "hi", name))
+            assert isinstance(outcome, CommandError)
+
+
+class TestIgnoring:
+    def test_first_message_of_an_ignored_user_opens_nothing(
+        self, store: OpenStore, alice: User, bob: User
+    ) -> None:
+        names = store.do(IgnoreUser(bob, "ALICE"))
+        assert (names.names, names.changed) == (("alice",), True)
+        done = store.append(message(alice, "hi", "@alice,bob"))
+        assert done.seq == 1
+        assert store.commits[-1].kept_hidden == {"@alice,Bob": {"Bob"}}
+        assert listed(store, bob) == ["#general"]
+        assert listed(store, alice) == ["#general", "@alice,Bob"]
+        store.send(bob, "hello", "@alice,bob")
+        assert listed(store, bob) == ["#general", "@alice,Bob"]
+
+    def test_messages_in_a_hidden_channel_stay_hidden_from_those_who_ignore(
+        self, store: OpenStore, alice: User, bob: User
+    ) -> None:
+        carol = store.sign_in("carol")
+        store.send(alice, "hi", "@alice,bob,carol")
+        for user in (bob, carol):
+            store.do(Prefer(user, "@alice,bob,carol", hidden=True))
+        store.do(IgnoreUser(bob, "alice"))
+        store.send(alice, "again", "@alice,bob,carol")
+        assert "@alice,Bob,carol" not in listed(store, bob)
+        assert "@alice,Bob,carol" in listed(store, carol)
+        store.send(carol, "from me", "@alice,bob,carol")
+        assert "@alice,Bob,carol" in listed(store, bob)
+        assert store.commits[-1].kept_hidden == {}
+
+    def test_messages_are_delivered_again_when_ignoring_ends(
+        self, store: OpenStore, alice: User, bob: User
+    ) -> None:
+        store.do(IgnoreUser(bob, "alice"))
+        store.send(alice, "hi", "@alice,bob")
+        ended = store.do(IgnoreUser(bob, "alice", remove=True))
+        assert (ended.names, ended.changed) == ((), True)
+        assert listed(store, bob) == ["#general"]
+        store.send(alice, "again", "@alice,bob")
+        assert listed(store, bob) == ["#general", "@alice,Bob"]
+
+    def test_sender_gets_the_same_answers(self, store: OpenStore, alice: User, bob: User) -> None:
+        store.sign_in("carol")
+        store.do(IgnoreUser(bob, "alice"))
+        answers = []
+        for name in ("bob", "carol"):
+            channel = f"@alice,{name}"
+            joined = store.do(JoinChannel(alice, channel))
+            sent = store.append(message(alice, f"@{name} hi", channel))
+            item = store.item(alice, 1, channel)
+            answers.append((joined.head, sent.seq, sent.duplicate, len(item.mentions)))
+        assert answers[0] == answers[1]
+
+    def test_repeating_it_changes_nothing(self, store: OpenStore, alice: User, bob: User) -> None:
+        assert store.do(IgnoreUser(alice, "bob")).changed
+        assert not store.do(IgnoreUser(alice, "bob")).changed
+        assert store.do(IgnoreUser(alice, "bob", remove=True)).changed
+        assert not store.do(IgnoreUser(alice, "bob", remove=True)).changed
+
+    def test_nobody_ignores_themselves_or_strangers(self, store: OpenStore, alice: User) -> None:
+        assert store.refused(IgnoreUser(alice, "alice")) is ErrorCode.FORBIDDEN
+        assert store.refused(IgnoreUser(alice, "nobody")) is ErrorCode.NO_SUCH_USER
+
+    def test_stopped_accounts_ignore_nobody(self, store: OpenStore, alice: User, bob: User) -> None:
+        store.do(ChangeAccount(None, "alice", disabled=True))
+        assert store.refused(IgnoreUser(alice, "bob")) is ErrorCode.DISABLED
+
+
+def listed(store: OpenStore, user: User) -> list[str]:
+    """Return the channels in the list of a user."""
+    return sorted(each.channel.name for each in store.read(lambda r: r.memberships(user)))

@@ -89,6 +89,28 @@ class TestReplies:
         assert store.item(alice, store.send(alice, reply_to=seq)).reply_to == seq
 
 
+class TestThreadOnly:
+    def test_reply_can_belong_to_its_thread_only(self, store: OpenStore, alice: User) -> None:
+        root = store.send(alice, "root")
+        done = store.append(
+            SendMessage(alice, "#general", "reply", reply_to=root, thread_only=True)
+        )
+        assert store.commits[-1].events[0]["thread_only"]
+        assert done.seq is not None
+        item = store.item(alice, done.seq)
+        assert (item.thread_only, item.thread) == (True, root)
+        other = store.send(alice, "also in the channel", reply_to=root)
+        assert "thread_only" not in store.commits[-1].events[0]
+        assert not store.item(alice, other).thread_only
+
+    def test_message_that_is_no_reply_belongs_to_the_channel(
+        self, store: OpenStore, alice: User
+    ) -> None:
+        outcome = store.outcome(SendMessage(alice, "#general", "text", thread_only=True))
+        assert isinstance(outcome, CommandError)
+        assert (outcome.code, outcome.field) == (ErrorCode.INVALID, "thread_only")
+
+
 class TestMentions:
     def test_mentions_have_the_spelling_of_the_name(
         self, store: OpenStore, alice: User, bob: User

@@ -1,4 +1,4 @@
-"""Upkeep between commits: last sign-ins, addresses older than 90 days, ended bans."""
+"""Upkeep between commits: last sign-ins, addresses older than 90 days, ended bans and mutes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Connection
 
 from chat.store.accounts import AddBan, AddDevice, SignIn
+from chat.store.channels import BanFromChannel, MuteMember
 from chat.store.sqlite import engine as sqlite
 from chat.store.write.upkeep import ADDRESS_MS, Upkeep
 from tests.serving import eventually
@@ -81,3 +82,21 @@ def test_sign_in_time_is_stored_soon(store: OpenStore) -> None:
         lambda: store.read(lambda reader: reader.accounts.devices(alice))[0].seen == 5_000_000,
         "the time is stored",
     )
+
+
+def test_ended_bans_and_mutes_of_channels_are_removed(
+    store: OpenStore, connection: Connection
+) -> None:
+    store.set_clock(1_000)
+    alice, bob, carol = (store.sign_in(name) for name in ("alice", "bob", "carol"))
+    for user in (alice, bob, carol):
+        store.join(user, "#dev")
+    for until in (2_000_000, 9_000_000):
+        name = "bob" if until == 2_000_000 else "carol"
+        store.do(MuteMember(alice, "#dev", name, until))
+        store.do(BanFromChannel(alice, "#dev", name, until))
+    run(connection, 2_000_000)
+    for table in ("mutes", "channel_bans"):
+        rows = connection.exec_driver_sql(f"SELECT user_id FROM {table}").all()
+        assert [tuple(row) for row in rows] == [(carol.id,)]
+    connection.rollback()
