@@ -62,7 +62,7 @@ __all__ = [
 Result_co = TypeVar("Result_co", covariant=True)
 
 AccountRole = Literal["admin", "member", "bot"]
-JOB_ACTS = frozenset({"erased", "disabled", "banned", "expiry_forced"})
+JOB_ACTS = frozenset({"erased", "disabled", "banned", "role", "expiry_forced"})
 """Acts that may add a job."""
 ADMIN: AccountRole = "admin"
 MEMBER: AccountRole = "member"

@@ -5,6 +5,7 @@ A refusal tells an outsider the same about a private channel as about one that d
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import BindParameter, bindparam, select
@@ -39,6 +40,7 @@ __all__ = [
     "role_in",
 ]
 
+_rights_of = lru_cache(maxsize=1_024)(rights_of)
 _is_of_user: BindParameter[int] = bindparam("user")
 _IS_ERASED = Prepared(select(users.c.is_erased).where(users.c.id == _is_of_user))
 _BAN = Prepared(
@@ -118,12 +120,12 @@ def check_right(transaction: Transaction, channel: Channel, user: User, right: R
         CommandError: muted, archived, forbidden.
     """
     mute = mute_in_force(transaction, channel, user) if channel.mutes else None
-    if mute is None and right in rights_of("member", channel.settings):
+    if mute is None and right in _rights_of("member", channel.settings):
         return
     role = role_in(transaction, channel, user)
     assert role is not None, "the user is a member"
     standing = standing_of(role, is_muted=mute is not None)
-    if right in rights_of(standing, channel.settings):
+    if right in _rights_of(standing, channel.settings):
         return
     if channel.settings.archived and right not in ARCHIVED:
         raise rights.archived(channel.name)

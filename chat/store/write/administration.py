@@ -167,6 +167,7 @@ def change_account(transaction: Transaction, operation: ChangeAccount) -> Accoun
             revoke_invitations_of(transaction, actor, user, now)
         if role == BOT:
             remove_password(transaction, actor, user)
+            pass_on_later(transaction, user)
     if disabled is not None and disabled != before.disabled:
         transaction.execute(_SET_DISABLED, user=user.id, since=now if disabled else None)
         transaction.record("disabled" if disabled else "enabled", now, actor=actor, user=user)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from chat.errors import CommandError, ErrorCode
 from chat.store.channels import IgnoredUsers, IgnoreUser
@@ -87,6 +87,8 @@ def _chosen(asked: Any, before: Any) -> Any:
     return before if asked is None else asked
 
 
+IGNORED_MAX = 1_000
+"""Most users whom a user ignores."""
 _ADD_IGNORED = Prepared(insert(ignores))
 _REMOVE_IGNORED = Prepared(
     delete(ignores).where(
@@ -98,6 +100,9 @@ _IGNORED = Prepared(
     .join_from(ignores, users, users.c.id == ignores.c.ignored_id)
     .where(ignores.c.user_id == bindparam("user"))
     .order_by(users.c.fold)
+)
+_IGNORED_COUNT = Prepared(
+    select(func.count()).select_from(ignores).where(ignores.c.user_id == bindparam("user"))
 )
 
 
@@ -111,6 +116,12 @@ def ignore(transaction: Transaction, operation: IgnoreUser) -> IgnoredUsers:
     if changed and remove:
         transaction.execute(_REMOVE_IGNORED, user=user.id, ignored=other.id)
     elif changed:
+        if (transaction.scalar(_IGNORED_COUNT, user=user.id) or 0) >= IGNORED_MAX:
+            raise CommandError(
+                ErrorCode.LIMIT_REACHED,
+                f"you ignore {IGNORED_MAX:,} users, the maximum: stop ignoring one first",
+                field="name",
+            )
         transaction.execute(_ADD_IGNORED, user_id=user.id, ignored_id=other.id)
     transaction.lookups.note_ignored(user, other, is_ignored=not remove)
     names = tuple(row.name for row in transaction.execute(_IGNORED, user=user.id))

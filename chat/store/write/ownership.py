@@ -2,8 +2,8 @@
 
 The successor is the moderator who has been a member for the longest time, or else the member; bots
 never own. An owner who leaves is succeeded in the same transaction. One who is disabled, banned
-from the server, or erased is succeeded by a job, because the command line may do this, and it
-cannot append events. `#general` belongs to the admins of the server.
+from the server, erased, or becomes a bot is succeeded by a job, because the command line may do
+this, and it cannot append events. `#general` belongs to the admins of the server.
 """
 
 from __future__ import annotations
@@ -99,13 +99,13 @@ def pass_on(
 
 
 def pass_on_later(transaction: Transaction, user: User) -> None:
-    """Add the job that passes on what `user` owns, who can no longer act."""
+    """Add the job that passes on what `user` owns, who can no longer own a channel."""
     if transaction.first(_OWNED, user=user.id, place=0) is not None:
         transaction.add_job(JOB, {"user": user.id, "place": 0})
 
 
 def pass_on_step(transaction: Transaction, arguments: dict[str, Any]) -> JobProgress:
-    """Pass on the next channel that the user owns, unless they can act again."""
+    """Pass on the next channel that the user owns, unless they can own it again."""
     user = User(arguments["user"], transaction.scalar(_USER, user=arguments["user"]))
     owned = transaction.first(_OWNED, **arguments)
     if owned is None or can_own(transaction, user):

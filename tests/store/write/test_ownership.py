@@ -30,6 +30,7 @@ STOPS: dict[str, Operation[object]] = {
     "disabled": ChangeAccount(None, "owner", disabled=True),
     "banned": AddBan(None, "owner", None, None, ""),
     "erased": EraseAccount(None, "owner"),
+    "bot": ChangeAccount(None, "owner", role=BOT),
 }
 
 
