@@ -56,13 +56,16 @@ UPDATE lines SET rev = :rev, body = json_object(
     'thread_only', json(CASE WHEN instr(body, :thread_only) THEN 'true' ELSE 'false' END),
     'erased', json('true'), 'rev', :rev
 ) WHERE channel = :channel AND seq <= :up_to AND rev < :rev
-    AND json_extract(body, '$.kind') IS NULL"""
+    AND json_extract(body, '$.kind') IS NULL AND json_extract(body, '$.erased') IS NULL"""
 """Erases the texts of all messages up to a seq; the kind of other lines is stored."""
 _EXPIRE_OTHERS = """
 UPDATE lines SET body = CASE json_extract(body, '$.kind')
     WHEN 'topic' THEN json_set(json_remove(body, '$.text'), '$.erased', json('true'))
     ELSE json_remove(body, '$.moderation.reason')
-END WHERE channel = :channel AND seq <= :up_to AND json_extract(body, '$.kind') IS NOT NULL"""
+END WHERE channel = :channel AND seq <= :up_to AND (
+    json_extract(body, '$.kind') = 'topic' AND json_extract(body, '$.erased') IS NULL
+    OR json_extract(body, '$.moderation.reason') <> ''
+)"""
 """Erases the texts of all topics, and the reasons of moderation, up to a seq."""
 
 
