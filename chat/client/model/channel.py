@@ -132,6 +132,7 @@ class Channel:
             settings=self.settings,
             mute=self.mute,
             threads=view.threads.waiting,
+            followed=frozenset(thread.root for thread in view.threads if thread.following),
         )
 
     # On disk

@@ -148,6 +148,14 @@ class LogView:
         """Whether the log around `seq` was read; false where only a thread was read."""
         return seq > self.position or self.coverage.around(seq) is not None
 
+    def is_waiting(self, seq: int) -> bool:
+        """Whether a line is an unread reply that is only in a thread, and the user follows it."""
+        line = self.line(seq)
+        if line is None or not line.thread_only or line.thread is None:
+            return False
+        thread = self.threads.get(line.thread)
+        return thread.following and self.weight(line, thread.read)[0] > 0
+
     # Received frames
 
     def apply_event(self, event: Event) -> Change:

@@ -11,14 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from chat.rights import (
-    DEFAULT,
-    MEMBER,
-    RANKS,
-    ChannelSettings,
-    Right,
-    rights_of,
-)
+from chat.rights import DEFAULT, DIRECT, ChannelSettings, Right, rights_of, standing_of
 from chat.text import is_direct
 
 if TYPE_CHECKING:
@@ -41,7 +34,6 @@ _LISTED_MAX = 100
 """Maximum number of threads that a server lists per channel."""
 _THREADS_MAX = 1_000
 """Maximum number of threads that are known per channel; the oldest roots are dropped."""
-_NOT_IN_DIRECT: frozenset[Right] = frozenset(("leave", "invite", "moderate", "roles", "settings"))
 
 
 def now_ms() -> int:
@@ -102,10 +94,9 @@ def rights_in(
     channel: str, role: str, settings: ChannelSettings, mute: Mute | None, now: int
 ) -> frozenset[Right]:
     """Return what the user may do in a channel at the time `now`, in milliseconds."""
-    if mute is not None and not mute.is_over(now):
-        return rights_of("muted", settings)
-    rights = rights_of(role if role in RANKS else MEMBER, settings)  # type: ignore[arg-type]  # a rank
-    return rights - _NOT_IN_DIRECT if is_direct(channel) else rights
+    is_muted = mute is not None and not mute.is_over(now)
+    rights = rights_of(standing_of(role, is_muted=is_muted), settings)
+    return rights & DIRECT if is_direct(channel) else rights
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,7 +162,8 @@ class ChannelInfo:
     `protocol.commands.Prefer`. `pins` counts pinned messages. `has_draft` includes drafts in
     threads. Without `is_member`, the channel is listed because it has unsent messages or drafts,
     or because the client has never connected. `threads` are the followed threads with unread
-    replies, newest first; `unread` and `mentions` do not include them.
+    replies, newest first; `unread` and `mentions` do not include them. `followed` are the roots
+    of all threads that the user is known to follow.
     """
 
     name: str
@@ -184,6 +185,7 @@ class ChannelInfo:
     settings: ChannelSettings = DEFAULT
     mute: Mute | None = None
     threads: tuple[FollowedThread, ...] = ()
+    followed: frozenset[int] = frozenset()
 
     def rights(self, now: int) -> frozenset[Right]:
         """Return what the user may do at the time `now`, in milliseconds: a mute may have ended."""
@@ -259,7 +261,8 @@ class TimelineChanged:
         missed: whether some lines arrived later than they were sent.
         replies: new or changed replies that are only in their threads; a channel's log only counts
             them.
-        expired: all texts up to this seq were erased.
+        waiting: seqs of those `replies` that the user has not read, in threads that they follow.
+        expired: the texts of all messages up to this seq were erased.
     """
 
     channel: str
@@ -270,6 +273,7 @@ class TimelineChanged:
     complete: bool | None = None
     missed: bool = False
     replies: tuple[Message, ...] = ()
+    waiting: frozenset[int] = frozenset()
     expired: int = 0
 
 

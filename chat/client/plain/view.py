@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import webbrowser
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, islice
 
-from chat.client.model.describe import describe, people
+from chat.client.model.describe import describe, folded_ignored, people
 from chat.client.model.slash.commands import available
 from chat.client.model.slash.parser import is_command
 from chat.client.model.state import (
@@ -17,8 +17,10 @@ from chat.client.model.state import (
     ChannelsChanged,
     ConnectionChanged,
     Delivery,
+    InvitationsChanged,
     Link,
     Message,
+    TimelineChanged,
     Update,
     counted_reactions,
     is_for,
@@ -33,7 +35,7 @@ from chat.client.presenter.log import Log, Splices
 from chat.client.presenter.navigation import Location, PaneKey
 from chat.client.presenter.search import SearchSession
 from chat.client.presenter.state import ConversationState, why_refused
-from chat.client.presenter.view import AddRows, Choice, Pane, Refused, Severity
+from chat.client.presenter.view import AddRows, Choice, Pane, Question, Refused, Severity
 from chat.client.presenter.workspace import Workspace
 from chat.client.sync.core import Core
 from chat.client.sync.inbox import Unread
@@ -73,22 +75,44 @@ class Announcer:
 
     Args:
         title: returns the displayed name of a channel.
+        is_folded: whether a message is by an ignored user: such messages are only counted.
     """
 
-    def __init__(self, title: Callable[[str], str] = str) -> None:
+    def __init__(
+        self,
+        title: Callable[[str], str] = str,
+        is_folded: Callable[[Message], bool] = lambda _: False,
+    ) -> None:
         self._title = title
+        self._is_folded = is_folded
         self.answered = 0
         """Number of the user's messages that were confirmed or refused."""
         self.refusals: list[str] = []
         """Lines of the latest change that report refused messages."""
+        self.replies: list[Message] = []
+        """Printed replies that are only in their threads, to be marked as read."""
         self._last: dict[str, int] = {}
+        self._last_reply: dict[str, int] = {}
+        self._folding: set[str] = set()
+        """Channels whose last printed line stands for messages of ignored users."""
         self._changing: dict[tuple[str, int], Message] = {}
         """Printed states of messages whose edit by the user is unconfirmed."""
 
     def newest(self, log: Log, wanted: int = 0) -> list[str]:
         """Return the newest messages, with their numbers: `wanted` of them, within bounds."""
         newest = list(islice(log.newest(), max(_BACKLOG, min(wanted, _AT_ONCE))))
-        return [_entry(line) for line in reversed(newest)]
+        return [
+            _entry(run[0]) if not self._is_folded(run[0]) else _folded(run)
+            for run in self._runs(newest[::-1])
+        ]
+
+    def _runs(self, lines: Iterable[Message]) -> Iterator[list[Message]]:
+        """Yield each line alone, and consecutive messages of ignored users together."""
+        for is_folded, run in groupby(lines, self._is_folded):
+            if is_folded:
+                yield list(run)
+            else:
+                yield from ([line] for line in run)
 
     def last(self, channel: str) -> int:
         """Return the last printed number of a channel."""
@@ -100,6 +124,7 @@ class Announcer:
         Messages that are left out count as printed.
         """
         change, channel = done.change, done.change.channel
+        replies = self._new_replies(change)
         newest, last = done.log.last_seq, self._last.get(channel)
         said, changes = self._refused(done), self._changes(done)
         self.answered += sum(_is_answered(line, done) for line in change.upserts)
@@ -112,8 +137,38 @@ class Announcer:
         if only_for is None:
             said += changes
         new = [line for line in change.upserts if _is_new(line, done, last)]
-        printed = [line for line in new if _is_printed(line, only_for)]
-        return said + _new_lines(printable_line(self._title(channel)), printed)
+        self.replies += replies
+        printed = [line for line in (*new, *replies) if _is_printed(line, only_for)]
+        if only_for is not None:
+            printed = [line for line in printed if not self._is_folded(line)]
+        return said + self._new_lines(channel, printed)
+
+    def _new_replies(self, change: TimelineChanged) -> list[Message]:
+        """Return the replies to print: unread ones in followed threads, each once."""
+        last = self._last_reply.get(change.channel, 0)
+        seqs = [line.seq or 0 for line in change.replies]
+        self._last_reply[change.channel] = max([last, *seqs])
+        return [
+            line
+            for line in change.replies
+            if line.seq in change.waiting and (line.seq or 0) > last and not change.reset
+        ]
+
+    def _new_lines(self, channel: str, new: list[Message]) -> list[str]:
+        """Return the text of new lines; many are abridged to their number and the last ones."""
+        place = printable_line(self._title(channel))
+        said = _passages(place, [line for line in new if _is_passage(line)])
+        lines = [line for line in new if not _is_passage(line)]
+        if len(lines) > _AT_ONCE:
+            said.append(f"{len(lines) - _AT_ONCE} lines in {place} are not shown.")
+        for run in self._runs(lines[-_AT_ONCE:]):
+            if not self._is_folded(run[0]):
+                self._folding.discard(channel)
+                said.append(_numbered(place, run[0]))
+            elif channel not in self._folding:
+                self._folding.add(channel)
+                said.append(f"{_folded(run)} in {place}. Use /show {run[0].seq} to read it.")
+        return said
 
     def _refused(self, done: Splices) -> list[str]:
         """Return the lines for messages that the server refused in this change."""
@@ -139,7 +194,7 @@ class Announcer:
                 continue
             key = (line.channel, line.seq)
             old = self._changing.pop(key, None) or done.former(line)
-            if old is None or old.seq is None:
+            if old is None or old.seq is None or self._is_folded(line):
                 continue
             if line.delivery is Delivery.PENDING:
                 self._changing[key] = old  # printed when the server confirms it
@@ -180,13 +235,13 @@ def _is_printed(line: Message, only_for: str | None) -> bool:
     return only_for is None or is_for(line, only_for)
 
 
-def _new_lines(place: str, new: list[Message]) -> list[str]:
-    """Return the text of new lines; many are abridged to their number and the last ones."""
-    said = _passages(place, [line for line in new if line.kind in ("join", "leave")])
-    lines = [line for line in new if line.kind not in ("join", "leave")]
-    if len(lines) > _AT_ONCE:
-        said.append(f"{len(lines) - _AT_ONCE} lines in {place} are not shown.")
-    return said + [_numbered(place, line) for line in lines[-_AT_ONCE:]]
+def _is_passage(line: Message) -> bool:
+    """Whether a line is a join, or a leave of one's own accord."""
+    return line.kind in ("join", "leave") and line.moderation is None
+
+
+def _folded(run: list[Message]) -> str:
+    return f"{run[0].seq}. {folded_ignored(run)}"
 
 
 def _entry(line: Message) -> str:
@@ -242,6 +297,18 @@ def _changed(place: str, line: Message, old: Message) -> list[str]:
     return []
 
 
+def _notes(info: ChannelInfo | None) -> list[str]:
+    """Return what is particular about a channel."""
+    if info is None:
+        return []
+    settings = info.settings
+    return [
+        *(["private"] if settings.private else []),
+        *(["archived"] if settings.archived else []),
+        *(["announcements"] if settings.posting == "moderators" else []),
+    ]
+
+
 class PlainView:
     """The `View` of one server's conversation in plain mode.
 
@@ -270,12 +337,15 @@ class PlainView:
         self._lines = lines
         self._beside = beside
         self._end = end
-        self._announcer = Announcer(self._title)
+        self._announcer = Announcer(self._title, lambda line: self._state.is_folded(line))
         self._opened: set[str] = set()
         self._printed_link: tuple[Link, str] | None = None
         self._aside: str | None = ""
         self._is_peeking = False
         self._printed_aim: tuple[Aim, int | None] = (Aim.MESSAGE, None)
+        self._printed_silence: dict[str, str] = {}
+        """The printed reason why the user may not write, by channel."""
+        self._printed_invitations: set[str] = set()
         self._thread_draft = ""
         """The open thread's draft, left unchanged: plain mode replies with `/reply`."""
         self._thread_head = 0
@@ -294,11 +364,33 @@ class PlainView:
                 self._follow(update.info)
             case ChannelRemoved():
                 self._opened.discard(update.channel)
+            case InvitationsChanged():
+                self._say(self._invitations(update))
 
     def mark_printed_as_read(self) -> None:
         """Mark the printed messages of the current channel as read."""
         if current := self._state.current:
             self._conversation.reading.seen(current, self._announcer.last(current))
+            replies, self._announcer.replies = self._announcer.replies, []
+            for line in replies:
+                if line.channel != current:
+                    self._announcer.replies.append(line)
+                elif line.thread is not None and line.seq is not None:
+                    self._core.mark_thread(current, line.thread, line.seq)
+
+    def _invitations(self, update: InvitationsChanged) -> list[str]:
+        """Return the lines for open invitations that were not printed yet."""
+        unknown = [
+            each
+            for each in update.invitations
+            if each != update.new and each.channel not in self._printed_invitations
+        ]
+        self._printed_invitations = {each.channel for each in update.invitations}
+        return [
+            f"{printable_line(each.by)} invited you to {printable_line(each.channel)}. Use /accept "
+            f"{each.channel} or /decline {each.channel}."
+            for each in unknown
+        ]
 
     @property
     def _conversation(self) -> Conversation:
@@ -408,7 +500,9 @@ class PlainView:
         server = printable_line(self._workspace.title_beside(self._server_key))
         there = f"{printable_line(name)} on {server}" if server else printable_line(name)
         newest = self._announcer.newest(log, info.unread if info else 0)
-        self._say([f"You are in {there}.{unread}{topic}", *newest])
+        notes = "".join(f" {note}." for note in _notes(info))
+        self._say([f"You are in {there}.{notes}{unread}{topic}", *newest])
+        self._tell_silence()
 
     def update(self, key: PaneKey, done: Splices) -> bool:
         """Print a change; no log stays on the screen."""
@@ -521,13 +615,22 @@ class PlainView:
         self._say([f"{len(finding.hits)} found{where}.{more}"])
 
     def redraw(self) -> None:
-        """Print changes of peeking and of the draft's aim."""
+        """Print changes of peeking, of the draft's aim, and of whether the user may write."""
         if self._aside is None:
             self._tell_aim()
+            self._tell_silence()
         is_peeking = self._conversation.reading.is_peeking
         if is_peeking != self._is_peeking:
             self._is_peeking = is_peeking
             self._say(["Peek is on: messages here stay unread." if is_peeking else "Peek is off."])
+
+    def _tell_silence(self) -> None:
+        channel, reason = self._state.current, self._conversation.why_silent
+        before = self._printed_silence.get(channel or "", "")
+        if channel is None or reason == before:
+            return
+        self._printed_silence[channel] = reason
+        self._say([reason or f"You can write in {printable_line(self._title(channel))} again."])
 
     def _tell_aim(self) -> None:
         draft = self._conversation.drafts.here
@@ -567,12 +670,30 @@ class PlainView:
         state = self._state
         if pane == "sidebar":
             self._say(
-                f"{printable_line(self._workspace.name_of(location))}, {info.unread} unread"
+                ", ".join(
+                    (
+                        printable_line(self._workspace.name_of(location)),
+                        f"{info.unread} unread",
+                        *([f"{info.unread_replies} in threads"] if info.unread_replies else []),
+                        *_notes(info),
+                    )
+                )
                 for location, info in self._workspace.entries()
             )
         elif state.current in state.members:
-            members = state.members[state.current].members
-            self._say(f"{printable_line(name)}, {presence}" for name, _, presence in members)
+            members, info = state.members[state.current], state.info
+            has_roles = info is not None and not info.direct and state.connection.has_rooms
+            self._say(
+                ", ".join(
+                    (
+                        printable_line(name),
+                        presence,
+                        *([role] if has_roles and role != "member" else []),
+                        *(["muted"] if name in members.muted else []),
+                    )
+                )
+                for name, role, presence in members.members
+            )
 
     def show_bare(self) -> None:
         """Print the latest messages of the current channel, the user's own included."""
@@ -601,7 +722,7 @@ class PlainView:
     def show_help(self) -> None:
         """Print how to name a message, and all commands."""
         self._say(_HELP)
-        commands = available(is_admin=self._state.is_admin)
+        commands = available(is_admin=self._state.is_admin, rights=self._state.rights)
         self._say(
             f"{command.usage}: {_MEANINGS.get(command.name, command.help)}"
             for command in commands
@@ -643,6 +764,20 @@ class PlainView:
         line = f"{self._lead}{question} {printable_line(what)} (y or n)"
         if not self._lines.ask(line, answered, is_hidden=False):
             then()
+
+    def ask(self, question: Question, then: Callable[[str, str], None]) -> None:
+        """Ask in a terminal, with the reason and duration that were typed."""
+        self.confirm(
+            f"{question.title} {question.effect}",
+            f"{question.details}.",
+            lambda: then(question.reason, question.duration or ""),
+        )
+
+    def sent_to_thread(self, channel: str, seq: int) -> None:
+        """Print where the reply is, because it is not in the channel."""
+        self._say(
+            [f"Replied to message {seq} in its thread only. /reply --channel also sends it here."]
+        )
 
     def begin_command(self, text: str) -> None:
         """Do nothing: rows of printed lists cannot be chosen."""

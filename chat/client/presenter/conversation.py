@@ -5,6 +5,7 @@ It decides which channel is shown and when a message counts as read. Its `View` 
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
@@ -12,6 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+from chat.client.model.membership import Invitation
 from chat.client.model.sign_in import Credential, SignInWay
 from chat.client.model.slash import parser
 from chat.client.model.slash.parser import Invocation
@@ -23,12 +25,15 @@ from chat.client.model.state import (
     ChannelsChanged,
     ConnectionChanged,
     DeviceAdded,
+    InvitationsChanged,
+    MembershipEnded,
     Notice,
     NotificationDue,
     ThreadChanged,
     TimelineChanged,
     Update,
 )
+from chat.client.presenter.acts import ending, why_silent
 from chat.client.presenter.composer.draft import Aim, DraftStore, check_length
 from chat.client.presenter.composer.drafts import Drafts
 from chat.client.presenter.composer.name_lookup import NameLookup
@@ -43,7 +48,7 @@ from chat.errors import ChatError
 from chat.text import GENERAL, channel_names, is_blank
 
 if TYPE_CHECKING:
-    from chat.protocol.commands import AnsweredBy
+    from chat.protocol.commands import AnsweredBy, Create
     from chat.protocol.values import Status
 
 __all__ = [
@@ -62,7 +67,7 @@ __all__ = [
 
 
 class ReadTracker:
-    """Moves the read marker of the shown channel."""
+    """Moves the read markers of the shown channel and of the open thread."""
 
     def __init__(self, core: Core) -> None:
         self.is_watched = True
@@ -72,10 +77,11 @@ class ReadTracker:
         self._core = core
         self._held: Counter[str] = Counter()
         self._seen: tuple[str, int] | None = None
+        self._thread_seen: tuple[PaneKey, int] | None = None
 
     def opened(self) -> None:
         """Reset: another channel was opened."""
-        self._seen, self.is_peeking = None, False
+        self._seen, self._thread_seen, self.is_peeking = None, None, False
 
     def seen(self, channel: str, seq: int) -> None:
         """Mark the shown messages as read, up to `seq`, if the terminal has the focus."""
@@ -83,15 +89,22 @@ class ReadTracker:
             self._seen = (channel, seq)
             self._mark()
 
+    def thread_seen(self, key: PaneKey, seq: int) -> None:
+        """Mark the shown replies of the open thread as read, up to `seq`, with the focus."""
+        self._thread_seen = (key, seq)
+        self._mark_thread()
+
     def watched(self, is_watched: bool) -> None:
         """Set whether the terminal has the focus; gaining it marks the shown messages."""
         self.is_watched = is_watched
         self._mark()
+        self._mark_thread()
 
     def peek(self, is_peeking: bool) -> None:
         """Start or stop peeking; stopping marks the shown messages."""
         self.is_peeking = is_peeking
         self._mark()
+        self._mark_thread()
 
     @contextmanager
     def held(self, channel: str) -> Iterator[None]:
@@ -104,6 +117,12 @@ class ReadTracker:
             yield
         finally:
             self._held[channel] -= 1
+
+    def _mark_thread(self) -> None:
+        if self._thread_seen and self.is_watched and not self.is_peeking:
+            key, seq = self._thread_seen
+            if key.thread is not None:
+                self._core.mark_thread(key.channel, key.thread, seq)
 
     def _mark(self) -> None:
         if self._seen and self.is_watched and not self.is_peeking:
@@ -120,7 +139,11 @@ async def _jump(here: Conversation, channel: str, seq: int) -> None:
         here.open_channel(channel)
         is_loaded = await answer(here.core.reach(channel, seq))
         here.take_in()
-        if channel == here.state.current and not (is_loaded and here.view.choose(seq)):
+        if channel != here.state.current or (is_loaded and here.view.choose(seq)):
+            pass
+        elif await answer(here.core.thread_with(channel, seq)) is not None:
+            here.threads.show(channel, seq)
+        else:
             here.view.say(
                 "This message is not on this computer and cannot be loaded now.", "warning"
             )
@@ -208,6 +231,8 @@ def peek(conversation: Conversation, channel: str) -> None:
     conversation.view.redraw()
 
 
+_MOMENT = 0.05
+"""Seconds after the end of a mute at which the view is redrawn."""
 Typing = Literal["both", "show", "tell", "off"]
 """The uses of typing indicators: show those of others, send one's own."""
 
@@ -271,6 +296,9 @@ class Conversation:
         """A joined channel that is not listed yet."""
         self._left_elsewhere = ""
         """The shown channel that was left on another device while text was typed in it."""
+        self._mute_ends: int | None = None
+        """When the mute in the current channel ends, in milliseconds since 1970."""
+        self._mute_timer: asyncio.TimerHandle | None = None
 
     @property
     def server(self) -> str:
@@ -298,18 +326,37 @@ class Conversation:
             self.threads.apply(update)
         elif isinstance(update, ChannelsChanged | ChannelChanged | ChannelRemoved):
             self._settle()
+            self._redraw_after_mute()
             if self.state.info is not None and self.state.info.read < read:
                 self._show_channel()  # a marker falls only if the log was replaced
         elif isinstance(update, ConnectionChanged):
             if self.state.user != user:
                 self._show_channel()  # the user's own messages are those of the new name
             self._ask_sign_in()
-        elif isinstance(update, NotificationDue) and self.status != "busy":
-            self.notifier.take(update, partial(self._is_seen, update))
+        else:
+            self._apply_to_person(update)
+
+    def _apply_to_person(self, update: Update) -> None:
+        if isinstance(update, NotificationDue):
+            if self.status != "busy":
+                self.notifier.take(update, partial(self._is_seen, update))
+        elif isinstance(update, InvitationsChanged) and update.new is not None:
+            self._tell_invitation(update.new)
+        elif isinstance(update, MembershipEnded):
+            self.view.say(ending(update), "warning")
         elif isinstance(update, DeviceAdded):
             self.close_link()
         elif isinstance(update, Notice):
             self.view.say(update.text, severity_of(update.severity))
+
+    def _tell_invitation(self, invitation: Invitation) -> None:
+        if not self.state.ignores(invitation.by):
+            kind = "the private channel " if invitation.private else ""
+            channel = invitation.channel
+            self.view.say(
+                f"{invitation.by} invited you to {kind}{channel}. Use /accept {channel} or "
+                f"/decline {channel}."
+            )
 
     def _apply_lines(self, change: TimelineChanged) -> None:
         log = self.state.log(change.channel)
@@ -374,11 +421,25 @@ class Conversation:
 
     def _is_seen(self, due: NotificationDue) -> bool:
         """Whether the message is visible in the timeline or the open thread, with the focus."""
-        places = [PaneKey(due.channel)] if due.channel == self.state.current else []
+        is_shown = due.channel == self.state.current and not due.thread_only
+        places = [PaneKey(due.channel)] if is_shown else []
         thread = self.state.thread
         if thread and (thread.channel, thread.root) == (due.channel, due.thread):
             places.append(PaneKey(due.channel, due.thread))
         return self.reading.is_watched and any(map(self.view.shows_newest, places))
+
+    def _redraw_after_mute(self) -> None:
+        """Redraw when the user's mute in the current channel ends by itself."""
+        mute = self.state.info.mute if self.state.info is not None else None
+        until = mute.until if mute is not None else None
+        if until == self._mute_ends:
+            return
+        self._mute_ends = until
+        if self._mute_timer is not None:
+            self._mute_timer.cancel()
+        if until is not None and (left := until - self.state.now) > 0:
+            loop = asyncio.get_running_loop()
+            self._mute_timer = loop.call_later(left / 1000 + _MOMENT, self.view.redraw)
 
     def _settle(self) -> None:
         """Open a listed channel if the shown one is no longer listed."""
@@ -411,6 +472,9 @@ class Conversation:
         if channel != self._left_elsewhere:
             self._left_elsewhere = channel
             self.core.open_channel(channel)
+            if channel in self.state.ended:  # the view has said why
+                self.view.say(f"Your text for {channel} is kept.", "warning")
+                return
             self.view.say(
                 f"You are no longer in {channel}. Your text is kept; join again to send it.",
                 "warning",
@@ -478,6 +542,8 @@ class Conversation:
         for channel in list(self._asked):
             self._turn_back(channel)
         self._put_away()
+        if self._mute_timer is not None:
+            self._mute_timer.cancel()
 
     def _put_away(self) -> None:
         self.threads.close()
@@ -509,8 +575,10 @@ class Conversation:
         with self.telling():
             self.run(parser.parse(text))
 
-    def join(self, channel: str, first_words: str = "") -> None:
+    def join(self, channel: str, first_words: str = "", *, create: Create | None = None) -> None:
         """Join a channel, show it, and send `first_words`; the composer moves there at once.
+
+        With `create`, the channel is created instead.
 
         Raises:
             ChatError: `first_words` is too long.
@@ -528,13 +596,13 @@ class Conversation:
         self.drafts.load(channel)
         self.drafts.open_channel(channel)
         self.view.redraw()
-        self.view.run_in_background(self._join(channel, first_words))
+        self.view.run_in_background(self._join(channel, first_words, create))
 
-    async def _join(self, channel: str, first_words: str) -> None:
+    async def _join(self, channel: str, first_words: str, create: Create | None) -> None:
         from chat.protocol.commands import Join
 
         try:
-            joined = await answer(self.core.ask(Join(channel=channel)))
+            joined = await answer(self.core.ask(create or Join(channel=channel)))
         except ChatError as exc:
             self._turn_back(channel)
             self._settle()
@@ -589,6 +657,11 @@ class Conversation:
         except ChatError as exc:
             self.view.say(sentence(str(exc)), "warning")
             self.drafts.give_back(text, PaneKey(written_in))
+
+    @property
+    def why_silent(self) -> str:
+        """Why the user may not write in the current channel, as a sentence; empty if they may."""
+        return why_silent(self.state, self.state.current or "")
 
     def set_status(self, status: Status) -> None:
         """Set the user's presence: online, away or busy."""

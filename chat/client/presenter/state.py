@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from time import monotonic
 
+from chat.client.model.membership import Invitation, now_ms
 from chat.client.model.sign_in import SignInWay
 from chat.client.model.state import (
     ChannelChanged,
@@ -14,14 +15,18 @@ from chat.client.model.state import (
     ChannelRemoved,
     ChannelsChanged,
     ConnectionChanged,
+    IgnoredChanged,
+    InvitationsChanged,
     Link,
     MembersChanged,
+    MembershipEnded,
     Message,
     TypingChanged,
     Update,
     listing_order,
 )
 from chat.client.presenter.log import Log
+from chat.rights import Right
 from chat.text import fold, is_direct
 
 __all__ = ["ConversationState", "OpenThread", "title_of", "why_refused"]
@@ -78,6 +83,7 @@ class ConversationState:
         *,
         shows_typing: bool = True,
         clock: Callable[[], float] = monotonic,
+        now: Callable[[], int] = now_ms,
     ) -> None:
         self.connection = ConnectionChanged(Link.CONNECTING)
         self.connection_problem: ConnectionChanged | None = None
@@ -94,6 +100,15 @@ class ConversationState:
         self._shows_typing = shows_typing
         self._typing: dict[str, tuple[str, ...]] = {}
         self._logs: dict[str, Log] = {}
+        self.invitations: dict[str, Invitation] = {}
+        """The open invitations to channels, newest first."""
+        self.ended: dict[str, MembershipEnded] = {}
+        """Why the user is no longer in channels that somebody removed them from."""
+        self.ignored: tuple[str, ...] = ()
+        """The users whom the user ignores."""
+        self._ignored: frozenset[str] = frozenset()
+        self._revealed: set[tuple[str, int]] = set()
+        self._now = now
         self._looked_up: dict[str, None] = {}
 
     @property
@@ -123,16 +138,34 @@ class ConversationState:
             self.channels.pop(update.channel, None)
         elif isinstance(update, MembersChanged):
             self.members[update.channel] = update
-        elif isinstance(update, TypingChanged) and self._shows_typing:
-            self._typing[update.channel] = update.names
+        elif isinstance(update, TypingChanged):
+            if self._shows_typing:
+                self._typing[update.channel] = update.names
+        else:
+            self._apply_to_person(update)
+
+    def _apply_to_person(self, update: Update) -> None:
+        if isinstance(update, InvitationsChanged):
+            self.invitations = {each.channel: each for each in update.invitations}
+        elif isinstance(update, IgnoredChanged):
+            self.ignored = update.names
+            self._ignored = frozenset(map(fold, update.names))
+        elif isinstance(update, MembershipEnded):
+            self.ended[update.channel] = update
 
     def _list(self, infos: Iterable[ChannelInfo]) -> None:
+        infos = list(infos)
+        for info in infos:
+            if info.is_member:
+                self.ended.pop(info.name, None)
         ordered = sorted(infos, key=lambda info: listing_order(info.name, info.pinned))
         self.channels = {info.name: info for info in ordered}
 
     def _list_one(self, info: ChannelInfo) -> None:
         before = self.channels.get(info.name)
         self.channels[info.name] = info
+        if info.is_member:
+            self.ended.pop(info.name, None)
         if before is None or before.pinned != info.pinned:
             self._list(self.channels.values())
 
@@ -178,10 +211,50 @@ class ConversationState:
         return self.channels.get(self.current) if self.current else None
 
     def may_delete(self, message: Message) -> bool:
-        """Whether the server lets the user delete a message: their own, or any as an owner."""
-        channel = self.channels.get(message.channel)
-        is_owner = channel is not None and channel.role == "owner"
-        return is_owner or fold(message.author) == fold(self.user)
+        """Whether the server lets the user delete a message: their own, or any as a moderator."""
+        rights = self.rights_in(message.channel)
+        return ("moderate" if fold(message.author) != fold(self.user) else "leave") in rights
+
+    def rights_in(self, channel: str) -> frozenset[Right]:
+        """Return what the user may do in a channel now; a server without rooms knows no mutes."""
+        info = self.channels.get(channel)
+        if info is None or not info.is_member:
+            return frozenset()
+        return info.rights(self.now)
+
+    @property
+    def rights(self) -> frozenset[Right]:
+        """What the user may do in the current channel, if the server knows such rights."""
+        return self.rights_in(self.current or "") if self.connection.has_rooms else frozenset()
+
+    @property
+    def now(self) -> int:
+        """The time of day in milliseconds since 1970."""
+        return self._now()
+
+    # Ignored users
+
+    def is_folded(self, message: Message) -> bool:
+        """Whether a message is by an ignored user, and the user has not asked to see it."""
+        return (
+            message.kind == "message"
+            and fold(message.author) in self._ignored
+            and (message.channel, message.seq) not in self._revealed
+        )
+
+    def reveal(self, channel: str, seq: int) -> None:
+        """Show a message of an ignored user."""
+        self._revealed.add((channel, seq))
+
+    def ignores(self, name: str) -> bool:
+        """Whether the user ignores somebody."""
+        return fold(name) in self._ignored
+
+    def role_of(self, name: str, channel: str) -> str | None:
+        """Return the role of a member of a channel; None if they are no member as far as known."""
+        members = self.members.get(channel)
+        rows = members.members if members is not None else ()
+        return next((role for each, role, _ in rows if fold(each) == fold(name)), None)
 
     @property
     def typing(self) -> tuple[str, ...]:

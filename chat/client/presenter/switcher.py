@@ -142,7 +142,8 @@ class Switcher:
                 yield _Offer(choice, partial(conversation.write_to, name), (name,))
 
     def _commands(self, begin: Callable[[str], None], keys: Mapping[str, str]) -> Iterator[_Offer]:
-        for command in available(is_admin=self._conversation.state.is_admin):
+        state = self._conversation.state
+        for command in available(is_admin=state.is_admin, rights=state.rights):
             text = f"/{command.name}"
             note = "  ".join(filter(None, (keys.get(command.name), command.help)))
             names = (command.name, *command.aliases)

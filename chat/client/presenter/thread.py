@@ -1,7 +1,7 @@
 """Open and close the thread beside the channel.
 
-Messages shown in the thread are not marked as read: the read marker is one number per channel, and
-a reply read here says nothing about older messages elsewhere. The channel's timeline moves it.
+Messages shown in the thread move only the thread's own marker. The channel's marker is one number,
+and a reply read here says nothing about older messages elsewhere: the channel's timeline moves it.
 """
 
 from __future__ import annotations

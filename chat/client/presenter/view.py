@@ -13,12 +13,15 @@ from chat.client.presenter.navigation import Location, PaneKey
 from chat.client.presenter.search import SearchSession
 from chat.client.presenter.state import ConversationState
 from chat.client.sync.inbox import Unread
+from chat.durations import duration_text, parse_duration
 from chat.errors import ChatError
 
 __all__ = [
+    "DURATIONS",
     "AddRows",
     "Choice",
     "Pane",
+    "Question",
     "Refused",
     "Severity",
     "View",
@@ -37,6 +40,34 @@ class Choice:
     note: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question before an act of moderation; the user may still change reason and duration.
+
+    Args:
+        title: the act: `Ban mallory from #tea?`
+        effect: what it means, in a sentence.
+        reason: the reason given so far.
+        duration: as typed, such as `7d`, empty for no end; None: the act has no duration.
+    """
+
+    title: str
+    effect: str
+    reason: str = ""
+    duration: str | None = None
+
+    @property
+    def details(self) -> str:
+        """The reason and the duration, as text."""
+        reason = f"Reason: {self.reason}" if self.reason else "No reason"
+        if self.duration is None:
+            return reason
+        length = duration_text(parse_duration(self.duration)) if self.duration else "until lifted"
+        return f"Duration: {length}. {reason}"
+
+
+DURATIONS = ("10m", "1h", "1d", "7d", "30d", "")
+"""Durations to offer for a ban or a mute; the empty one has no end."""
 AddRows = Callable[[Iterable[Choice]], None]
 """Adds rows to an open list."""
 
@@ -98,6 +129,12 @@ class View(Protocol):
 
     def confirm(self, question: str, what: str, then: Callable[[], None]) -> None:
         """Ask before something that cannot be undone; `then` is called if the user agrees."""
+
+    def ask(self, question: Question, then: Callable[[str, str], None]) -> None:
+        """Ask before an act of moderation; `then` receives the reason and the duration."""
+
+    def sent_to_thread(self, channel: str, seq: int) -> None:
+        """Show a reply to `seq` that was written in the channel's composer and is in its thread."""
 
     def begin_command(self, text: str) -> None:
         """Put the beginning of a command into the composer, for the user to complete."""

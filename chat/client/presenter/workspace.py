@@ -374,6 +374,7 @@ class Workspace:
             messages=said,
             servers=self.titles(),
             is_admin=state.is_admin,
+            rights=state.rights,
         )
 
     def look_up(self, line: str, then: Callable[[], None]) -> bool:

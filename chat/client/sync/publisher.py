@@ -494,6 +494,7 @@ class Publisher:
             complete=None if edges == known else edges[1],
             missed=bool(changes.lines) and changes.is_missed,
             replies=tuple(changes.replies.values()),
+            waiting=frozenset(filter(channel.view.is_waiting, changes.replies)),
             expired=changes.expired,
         )
         self._edges[channel.name] = edges

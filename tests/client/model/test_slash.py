@@ -29,6 +29,24 @@ from chat.client.model.slash.parser import SlashError
         ("/edit last 42", "edit", {"number": "last", "text": "42"}),
         ("/reply 42 yes", "reply", {"number": "42", "text": "yes"}),
         ("/reply 42", "reply", {"text": "42"}),
+        ("/reply --channel 42 yes", "reply", {"also": "--channel", "number": "42", "text": "yes"}),
+        ("/create #tea", "create", {"channel": "#tea"}),
+        (
+            "/create --PRIVATE #tea All about tea",
+            "create",
+            {"private": "--PRIVATE", "channel": "#tea", "topic": "All about tea"},
+        ),
+        (
+            "/mute @bob 10m spam",
+            "mute",
+            {"channel|@name": "@bob", "duration": "10m", "reason": "spam"},
+        ),
+        ("/ban mallory", "ban", {"name|address": "mallory"}),
+        (
+            "/ban --server mallory 7d spam",
+            "ban",
+            {"where": "--server", "name|address": "mallory", "duration": "7d", "reason": "spam"},
+        ),
         ("/react :tea: 7", "react", {"emoji": ":tea:", "number": "7"}),
         ("/?", "help", {}),
         ("/topic -", "topic", {"text": "-"}),
@@ -49,15 +67,15 @@ def test_parse_reads_a_command_and_its_arguments(
         ("/disconect", "Did you mean /disconnect?"),
         ("/tpoic tea", "Did you mean /topic?"),
         ("/nick bob", "To sign in with another name as well, use /connect URL NAME."),
-        ("/kick bob", "Admins can use /ban."),
-        ("/invite bob", "Admins invite new people with /invitations."),
+        ("/kick", "Usage: /kick NAME [REASON]"),
+        ("/create --private", "Usage: /create [--private] CHANNEL [TOPIC]"),
         ("/WHOISS bob", "Did you mean /whois?"),
         ("/usr/bin/env is missing", "Start with //"),
         ("/", "/help"),
         ("/join", "Usage: /join CHANNEL"),
         ("/me", "Usage: /me TEXT"),
         ("/move", "Usage: /move up|down"),
-        ("/role bob", "Usage: /role NAME admin|member|bot"),
+        ("/role bob", "Usage: /role [--channel|--server] NAME owner|moderator|member|admin|bot"),
         ("/dnd 30 40", "“40” is not expected. Usage: /dnd [on|off|MINUTES]"),
         ("/join #tea #coffee", "“#coffee” is not expected. Usage: /join CHANNEL"),
         ("/delete the last one", "“the” is not expected. Usage: /delete [NUMBER]"),
@@ -69,7 +87,7 @@ def test_an_invalid_command_says_what_to_write_instead(text: str, says: str) -> 
     assert says in str(refused.value)
 
 
-@pytest.mark.parametrize("word", ["kick", "clear", "invite", "jo", "x"])
+@pytest.mark.parametrize("word", ["clear", "jo", "x"])
 def test_no_command_is_suggested_for_a_word_that_is_not_a_typo(word: str) -> None:
     with pytest.raises(SlashError) as refused:
         parser.parse(f"/{word} bob")

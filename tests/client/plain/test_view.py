@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chat.client.model.state import Delivery, Message, TimelineChanged
+from chat.client.model.state import Delivery, Message, Moderation, TimelineChanged
 from chat.client.plain.view import Announcer, is_waiting
 from chat.client.presenter.log import Log, Splices
 from chat.text import channel_title
@@ -24,7 +24,7 @@ class Listener:
 
     def __init__(self) -> None:
         self.log = Log()
-        self.announcer = Announcer()
+        self.announcer = Announcer(is_folded=lambda line: line.author == "mallory")
         self.kept = False
         """Whether the latest change added a message that waits to be sent."""
 
@@ -140,3 +140,42 @@ def test_a_direct_channel_is_named_by_the_other_person() -> None:
     assert announcer.announce(told_directly(line(2, "tea?"))) == ["2. alice in @alice: tea?"]
     phone = line(3, "from my phone", author="me")
     assert announcer.announce(told_directly(phone)) == ["3. me in @alice: from my phone"]
+
+
+def test_messages_of_ignored_users_are_counted_and_printed_once_in_a_row() -> None:
+    listener = listening()
+    told_by = [line(seq, "noise", author="mallory") for seq in (2, 3, 4)]
+    assert listener.announce(told(*told_by[:2])) == [
+        "2. 2 messages from mallory (ignored) in #ops. Use /show 2 to read it."
+    ]
+    assert listener.announce(told(told_by[2])) == []
+    assert listener.announce(told(line(5, "quiet"))) == ["5. alice in #ops: quiet"]
+    assert listener.announcer.newest(listener.log) == [
+        "1. alice: before",
+        "2. 3 messages from mallory (ignored)",
+        "5. alice: quiet",
+    ]
+
+
+def test_an_ignored_mention_is_not_printed_in_a_muted_channel() -> None:
+    mention = line(2, "@me", author="mallory", mentions=("me",))
+    assert listening().announce(told(mention), "me") == []
+
+
+def test_replies_in_followed_threads_are_printed_once() -> None:
+    listener = listening()
+    reply = line(2, "yes", author="bob", reply_to=1, thread=1, thread_only=True)
+    other = replace(reply, seq=3, text="elsewhere")
+    change = TimelineChanged("#ops", replies=(reply, other), waiting=frozenset({2}))
+    assert listener.announce(change) == [
+        "2. bob in #ops: yes  (reply to message 1, only in its thread)"
+    ]
+    assert [each.seq for each in listener.announcer.replies] == [2]
+    assert listener.announce(change) == []
+
+
+def test_a_kick_is_no_ordinary_departure() -> None:
+    kick = Moderation("kick", "olga", reason="spam")
+    assert listening().announce(told(line(2, author="bob", kind="leave", moderation=kick))) == [
+        "2. In #ops, bob was kicked by olga: spam"
+    ]

@@ -27,7 +27,7 @@ from chat.client.presenter.log import Log, Splices
 from chat.client.presenter.navigation import Location, PaneKey
 from chat.client.presenter.search import SearchSession
 from chat.client.presenter.state import ConversationState
-from chat.client.presenter.view import AddRows, Choice, Pane, Severity
+from chat.client.presenter.view import AddRows, Choice, Pane, Question, Severity
 from chat.client.sync.core import Core
 from chat.client.sync.inbox import Unread
 from chat.protocol.commands import AnsweredBy, BaseCommand, Search
@@ -413,6 +413,14 @@ class FakeView:
         self.done.append(("confirm", question, what))
         if self.agrees:
             then()
+
+    def ask(self, question: Question, then: Callable[[str, str], None]) -> None:
+        self.done.append(("ask", question))
+        if self.agrees:
+            then(question.reason, question.duration or "")
+
+    def sent_to_thread(self, channel: str, seq: int) -> None:
+        self.done.append(("sent_to_thread", channel, seq))
 
     def begin_command(self, text: str) -> None:
         self.done.append(("begin_command", text))

@@ -175,3 +175,28 @@ def test_a_change_holds_the_former_lines() -> None:
         3: pending("a"),
     }
     assert log.apply(changed(say(1), say(9), reset=True)).before == {1: say(1)}
+
+
+def test_replies_in_threads_have_no_line_but_count_on_their_root() -> None:
+    log = Log()
+    log.apply(changed(say(1, "root"), say(2, "reply", thread=1)))
+    only = say(3, "aside", thread=1, thread_only=True)
+    done = log.apply(replace(changed(), replies=(only,)))
+    assert texts(log) == ["root", "reply"]
+    assert (log.replies(1), done.touched) == (2, {1})
+    log.apply(replace(changed(), replies=(replace(only, deleted=True),)))
+    assert log.replies(1) == 1
+
+
+def test_expired_messages_lose_their_text_and_their_replies() -> None:
+    log = Log()
+    log.apply(changed(say(1, "old"), event(2, "join"), say(3, "reply", thread=1), say(4, "new")))
+    done = log.apply(replace(changed(), expired=3))
+    assert [(line.text, line.deleted) for line in log if line.kind == "message"] == [
+        ("", True),
+        ("", True),
+        ("new", False),
+    ]
+    assert done.touched == {1, 3}
+    assert log.replies(1) == 0
+    assert [step for step, _, _ in done.steps] == ["replace", "replace"]

@@ -6,8 +6,11 @@ the handler with its name in `presenter/commands/`.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
+
+from chat.rights import Right
 
 __all__ = ["COMMANDS", "Argument", "Command", "Kind", "available", "find", "near"]
 
@@ -24,6 +27,7 @@ class Kind(StrEnum):
     WORD = "word"
     SERVER = "server"  # a server of this window; the rest of the line, because titles have spaces
     CHOICE = "choice"  # one of the argument's `choices`
+    FLAG = "flag"  # one of the argument's `choices`; may be left out before any other argument
     THEME = "theme"
     COMMAND = "command"
 
@@ -63,7 +67,9 @@ class Command:
     is_risky: bool = False
     """Whether it removes something: choosing it from a list only fills the composer."""
     is_for_admins: bool = False
-    """Whether only admins of the server see it in lists."""
+    """Whether admins of the server see it in lists; others only see it by its `right`."""
+    right: Right | None = None
+    """The right in the current channel that somebody needs to see it in lists."""
 
     @property
     def runs_at_once(self) -> bool:
@@ -84,9 +90,27 @@ _SERVER = Argument("SERVER", Kind.SERVER, optional=True)
 _EMOJI = Argument("EMOJI", Kind.EMOJI)
 _NAME = Argument("NAME", Kind.NAMES)
 _NAME_OR_ADDRESS = Argument("NAME|ADDRESS", Kind.NAMES)
+_WHERE = Argument("WHERE", Kind.FLAG, optional=True, choices=("--channel", "--server"))
+_CHANNEL_OR_NAME = Argument("CHANNEL|@NAME", Kind.CHANNEL, optional=True)
+_DURATION = Argument("DURATION", Kind.DURATION, optional=True)
+_REASON = Argument("REASON", Kind.TEXT, optional=True)
 
 COMMANDS: tuple[Command, ...] = (
     Command("join", (_CHANNEL,), "join or create a channel", "/join #tea", ("j",)),
+    Command(
+        "create",
+        (
+            Argument("PRIVATE", Kind.FLAG, optional=True, choices=("--private",)),
+            _CHANNEL,
+            Argument("TOPIC", Kind.TEXT, optional=True),
+        ),
+        "create a channel that you own; only invited people see a private one",
+        "/create --private #plans What we do next",
+    ),
+    Command("accept", (_CHANNEL_OR_HERE,), "accept an invitation to a channel", "/accept #plans"),
+    Command(
+        "decline", (_CHANNEL_OR_HERE,), "decline an invitation to a channel", "/decline #plans"
+    ),
     Command(
         "leave",
         (_CHANNEL_OR_HERE,),
@@ -134,8 +158,13 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "reply",
-        (_NUMBER, _TEXT),
-        "reply to a message (default: the latest)",
+        (
+            Argument("ALSO", Kind.FLAG, optional=True, choices=("--channel",)),
+            _NUMBER,
+            _TEXT,
+        ),
+        "reply to a message (default: the latest) in its thread; --channel also sends it to the "
+        "channel",
         "/reply 42 agreed",
         ("r",),
     ),
@@ -146,6 +175,8 @@ COMMANDS: tuple[Command, ...] = (
         "/thread 42",
         ("t",),
     ),
+    Command("follow", (_NUMBER,), "follow the thread of a message", "/follow 42"),
+    Command("unfollow", (_NUMBER,), "stop following the thread of a message", "/unfollow 42"),
     Command(
         "react",
         (_EMOJI, _NUMBER),
@@ -183,9 +214,19 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "whois",
         (_NAME,),
-        "show an account: role, creation date, last sign-in",
+        "show an account: roles, creation date, last sign-in",
         "/whois bob",
     ),
+    Command(
+        "ignore",
+        (_NAME,),
+        "ignore somebody: their messages are folded and do not notify you",
+        "/ignore mallory",
+        keywords=("block",),
+    ),
+    Command("unignore", (_NAME,), "stop ignoring somebody", "/unignore mallory"),
+    Command("ignored", (), "list the people whom you ignore", "/ignored"),
+    Command("show", (_NUMBER,), "show a message of somebody whom you ignore", "/show 42"),
     Command("channels", (), "browse all channels and join one", "/channels", ("list",)),
     Command(
         "mark",
@@ -219,11 +260,16 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "mute",
-        (_CHANNEL_OR_HERE,),
-        "mute this channel (mentions still notify you)",
+        (_CHANNEL_OR_NAME, _DURATION, _REASON),
+        "mute this channel for yourself (mentions still notify you); or, as a moderator, a member",
         "/mute #random",
     ),
-    Command("unmute", (_CHANNEL_OR_HERE,), "unmute this channel", "/unmute"),
+    Command(
+        "unmute",
+        (_CHANNEL_OR_NAME,),
+        "unmute this channel for yourself; or, as a moderator, a member",
+        "/unmute",
+    ),
     Command(
         "notify",
         (Argument("LEVEL", Kind.CHOICE, optional=True, choices=("all", "mentions", "none")),),
@@ -304,6 +350,66 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("server", (_SERVER,), "switch to another server, or list the servers", "/server work"),
     Command(
+        "invite",
+        (_NAME, _CHANNEL_OR_HERE),
+        "invite somebody to this or another channel",
+        "/invite bob #plans",
+        right="invite",
+    ),
+    Command(
+        "uninvite",
+        (_NAME, _CHANNEL_OR_HERE),
+        "withdraw an invitation to a channel",
+        "/uninvite bob #plans",
+        right="invite",
+    ),
+    Command(
+        "kick",
+        (_NAME, _REASON),
+        "remove a member from this channel; they may join again",
+        "/kick mallory spam",
+        is_risky=True,
+        right="moderate",
+    ),
+    Command(
+        "channel",
+        (
+            Argument(
+                "SETTING",
+                Kind.CHOICE,
+                optional=True,
+                choices=("posting", "invites", "topic", "pins", "private", "retention"),
+            ),
+            Argument("VALUE", Kind.WORD, optional=True),
+        ),
+        "show or change the settings of this channel",
+        "/channel posting moderators",
+        keywords=("settings", "mode"),
+    ),
+    Command(
+        "archive",
+        (_CHANNEL_OR_HERE,),
+        "make a channel read-only",
+        "/archive #old",
+        is_risky=True,
+        right="settings",
+    ),
+    Command(
+        "unarchive",
+        (_CHANNEL_OR_HERE,),
+        "let people write in an archived channel again",
+        "/unarchive #old",
+        right="settings",
+    ),
+    Command(
+        "delete-channel",
+        (_CHANNEL_OR_HERE,),
+        "delete a channel with all its messages, for everyone",
+        "/delete-channel #old",
+        is_risky=True,
+        right="settings",
+    ),
+    Command(
         "users",
         (),
         "list all accounts of this server",
@@ -323,30 +429,42 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "ban",
-        (
-            _NAME_OR_ADDRESS,
-            Argument("DURATION", Kind.DURATION, optional=True),
-            Argument("REASON", Kind.TEXT, optional=True),
-        ),
-        "ban an account, an address or a network from this server",
+        (_WHERE, _NAME_OR_ADDRESS, _DURATION, _REASON),
+        "ban somebody from this channel; or, as an admin, an account, an address or a network from "
+        "this server",
         "/ban mallory 7d spam",
         is_risky=True,
         is_for_admins=True,
+        right="moderate",
     ),
     Command(
         "unban",
-        (_NAME_OR_ADDRESS,),
+        (_WHERE, _NAME_OR_ADDRESS),
         "lift a ban",
         "/unban mallory",
         is_for_admins=True,
+        right="moderate",
     ),
-    Command("bans", (), "list the current bans", "/bans", is_for_admins=True),
+    Command(
+        "bans",
+        (_WHERE,),
+        "list the current bans",
+        "/bans",
+        is_for_admins=True,
+        right="moderate",
+    ),
     Command(
         "role",
-        (_NAME, Argument("ROLE", Kind.CHOICE, choices=("admin", "member", "bot"))),
-        "set the role of an account on this server",
-        "/role bob admin",
+        (
+            _WHERE,
+            _NAME,
+            Argument("ROLE", Kind.CHOICE, choices=("owner", "moderator", "member", "admin", "bot")),
+        ),
+        "set a role: owner, moderator or member of this channel; admin, member or bot of this "
+        "server",
+        "/role bob moderator",
         is_for_admins=True,
+        right="roles",
     ),
     Command(
         "disable",
@@ -389,9 +507,15 @@ _BY_NAME = {name: row for row in COMMANDS for name in (row.name, *row.aliases)}
 _BY_KEYWORD = {word: row.name for row in COMMANDS for word in row.keywords}
 
 
-def available(*, is_admin: bool) -> list[Command]:
-    """Return the commands to list for the user."""
-    return [row for row in COMMANDS if is_admin or not row.is_for_admins]
+def available(*, is_admin: bool, rights: Collection[Right] = ()) -> list[Command]:
+    """Return the commands to list for a user with these rights in the current channel."""
+    return [
+        row
+        for row in COMMANDS
+        if (row.right in rights)
+        or (row.is_for_admins and is_admin)
+        or (row.right is None and not row.is_for_admins)
+    ]
 
 
 def find(name: str) -> Command | None:

@@ -48,11 +48,17 @@ _OPTIONAL_WORDS = {
 }
 """The words of kinds that may be left out before a text."""
 _RESTS = (Kind.TEXT, Kind.SERVER)
+
+
+def _optional_words(argument: Argument) -> re.Pattern[str] | None:
+    """Return the words of an argument that may be left out before others; None: it may not."""
+    if argument.kind is Kind.FLAG:
+        return re.compile("|".join(map(re.escape, argument.choices)), re.IGNORECASE)
+    return _OPTIONAL_WORDS.get(argument.kind)
+
+
 _WORD = re.compile(r"\S+")
 _ELSEWHERE = {
-    "invite": "Everyone can join a channel: send the person its name with /msg. Admins invite new "
-    "people with /invitations.",
-    "kick": "Admins can use /ban.",
     "nick": "A name belongs to an account and cannot be changed. To sign in with another name as "
     "well, use /connect URL NAME. If your name is taken on this server, use /name NAME.",
 }
@@ -108,7 +114,14 @@ def argument_at(line: str) -> tuple[Argument, int] | None:
         return None
     given = [match for match in words[1:] if match.end() < len(line)]
     start = words[-1].start() if words[-1].end() == len(line) else len(line)
-    return _argument_after(command.arguments, [match[0] for match in given], start)
+    arguments = command.arguments
+    if not line[start:].startswith("-"):  # flags are offered once their first character is typed
+        arguments = tuple(
+            each
+            for each in arguments
+            if each.kind is not Kind.FLAG or any(match[0] in each.choices for match in given)
+        )
+    return _argument_after(arguments, [match[0] for match in given], start)
 
 
 def _argument_after(
@@ -117,7 +130,7 @@ def _argument_after(
     for argument in arguments:
         if argument.kind in _RESTS:
             return argument, start
-        words = _OPTIONAL_WORDS.get(argument.kind)
+        words = _optional_words(argument)
         if given and (words is None or words.fullmatch(given[0])):
             given = given[1:]
         elif not given:
@@ -136,10 +149,10 @@ def _take(argument: Argument, rest: str, later: tuple[Argument, ...]) -> tuple[s
     if argument.kind in _RESTS:
         return rest.rstrip(), ""
     word, _, after = _split_word(rest)
-    words = _OPTIONAL_WORDS.get(argument.kind)
+    words = _optional_words(argument)
     if words is not None:
         # A lone number is the text where a text is required: `/reply 42` replies "42".
-        text_is_due = any(not each.optional for each in later)
+        text_is_due = argument.kind is not Kind.FLAG and any(not each.optional for each in later)
         if not words.fullmatch(word) or (text_is_due and not after.strip()):
             return "", rest
     return word, after

@@ -1,22 +1,23 @@
-"""Bans of accounts and networks from the whole server.
+"""Bans of users from a channel; bans of accounts, addresses and networks from the server.
 
-These commands need a server with accounts; `Online.ask` refuses them on others.
+These commands need a server with accounts, bans from channels one with rooms; `Online.ask` refuses
+them on others.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ipaddress import ip_network
-from time import time
 from typing import TYPE_CHECKING
 
 from chat.client.model.slash.parser import Invocation
+from chat.client.presenter.commands.moderation import check_is_other, choose_scope, until_of
 from chat.client.presenter.commands.requests import minute, read_pages, request, run_reported
 from chat.client.presenter.conversation import Conversation, Handler
-from chat.client.presenter.view import Choice, Refused
+from chat.client.presenter.view import Choice, Question, Refused
 from chat.client.sync.core import answer
-from chat.durations import parse_duration
 from chat.errors import CommandError, ErrorCode
-from chat.text import check_name, fold
+from chat.text import check_name
 
 if TYPE_CHECKING:
     from chat.protocol.commands import Ban
@@ -45,18 +46,59 @@ def _named(asked: Invocation) -> tuple[str | None, str | None]:
         raise Refused(f"“{word}” {exc}") from None
 
 
+def _scope(
+    conversation: Conversation, asked: Invocation, title: str, then: Callable[[str | None], None]
+) -> None:
+    """Choose the channel or the server; only a server bans addresses."""
+    address = _named(asked)[1] if asked.get("name|address") else None
+    if address is None:
+        choose_scope(conversation, asked, title, "moderate", then)
+    elif asked.get("where").lower() == "--channel":
+        raise Refused("Only names can be banned from a channel.")
+    else:
+        then(None)
+
+
 def _ban(conversation: Conversation, asked: Invocation) -> None:
+    name, address = _named(asked)
+    if name is not None:
+        check_is_other(conversation, name, "ban")
+    until_of(asked.get("duration"))  # refuse an invalid one before the question
+
+    def ban(channel: str | None) -> None:
+        if channel is None or name is None:
+            _ban_from_server(conversation, asked, name, address)
+        else:
+            _ban_from_channel(conversation, asked, name, channel)
+
+    _scope(conversation, asked, f"Ban {name} from …", ban)
+
+
+def _ban_from_channel(
+    conversation: Conversation, asked: Invocation, name: str, channel: str
+) -> None:
     from chat.protocol.commands import Ban
 
-    name, address = _named(asked)
-    if name is not None and fold(name) == fold(conversation.state.user):
-        raise Refused("You cannot ban yourself.")
-    until: int | None = None
-    if word := asked.get("duration"):
-        try:
-            until = int((time() + parse_duration(word)) * 1000)
-        except ValueError as exc:
-            raise Refused(f"“{word}” {exc}") from None
+    question = Question(
+        f"Ban {name} from {channel}?",
+        "They are removed, and cannot join until the ban ends.",
+        " ".join(asked.get("reason").split()),
+        asked.get("duration"),
+    )
+
+    def ban(reason: str, duration: str) -> None:
+        command = Ban(channel=channel, name=name, until=until_of(duration), reason=reason)
+        request(conversation, command, f"Banned {name} from {channel}.")
+
+    conversation.view.ask(question, ban)
+
+
+def _ban_from_server(
+    conversation: Conversation, asked: Invocation, name: str | None, address: str | None
+) -> None:
+    from chat.protocol.commands import Ban
+
+    until = until_of(asked.get("duration"))
     reason = " ".join(asked.get("reason").split())
     command = Ban(name=name, address=address, until=until, reason=reason)
     end = f"until {minute(until)}" if until is not None else "until you lift the ban"
@@ -88,12 +130,20 @@ def _unban(conversation: Conversation, asked: Invocation) -> None:
     from chat.protocol.commands import Unban
 
     name, address = _named(asked)
-    request(
-        conversation, Unban(name=name, address=address), f"Lifted the ban on {name or address}."
-    )
+
+    def unban(channel: str | None) -> None:
+        place = f" from {channel}" if channel is not None else ""
+        command = Unban(channel=channel, name=name, address=address)
+        request(conversation, command, f"Lifted the ban on {name or address}{place}.")
+
+    _scope(conversation, asked, f"Lift the ban on {name} from …", unban)
 
 
 def _bans(conversation: Conversation, asked: Invocation) -> None:
+    _scope(conversation, asked, "Bans from …", lambda channel: _list_bans(conversation, channel))
+
+
+def _list_bans(conversation: Conversation, channel: str | None) -> None:
     from chat.protocol.commands import ListBans, Unban
 
     known: dict[str, BanInfo] = {}
@@ -101,16 +151,20 @@ def _bans(conversation: Conversation, asked: Invocation) -> None:
     def chosen(key: str) -> None:
         ban = known[key]
         banned = ban.name or ban.address
-        command = Unban(name=ban.name, address=None if ban.name else ban.address)
+        address = None if ban.name else ban.address
+        command = Unban(channel=channel, name=ban.name, address=address)
         conversation.view.confirm(
             f"Lift the ban on {banned}?",
             f"Reason: {ban.reason}" if ban.reason else "No reason",
             lambda: request(conversation, command, f"Lifted the ban on {banned}."),
         )
 
+    def page_after(cursor: int | None) -> ListBans:
+        return ListBans(channel=channel, cursor=cursor)
+
     async def work() -> None:
         add = conversation.view.list_rows(
-            "Bans",
+            "Bans" if channel is None else f"Bans from {channel}",
             chosen,
             "Use /unban NAME or /unban ADDRESS to lift one",
             "choose one to lift it",
@@ -123,7 +177,7 @@ def _bans(conversation: Conversation, asked: Invocation) -> None:
                 add([Choice("", "No bans")])
             return page.cursor
 
-        await read_pages(conversation, add, lambda cursor: ListBans(cursor=cursor), take)
+        await read_pages(conversation, add, page_after, take)
 
     run_reported(conversation, work())
 

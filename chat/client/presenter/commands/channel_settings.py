@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from chat.client.model.preferences import PreferenceChange
 from chat.client.model.slash.parser import Invocation
 from chat.client.model.state import ChannelInfo
 from chat.client.presenter.commands import targets
+from chat.client.presenter.commands.moderation import mute_member
 from chat.client.presenter.conversation import Conversation, Handler
 from chat.client.presenter.state import title_of
 from chat.client.presenter.view import Refused
@@ -56,7 +59,17 @@ def move(conversation: Conversation, info: ChannelInfo, step: int) -> None:
 
 
 def _mute(conversation: Conversation, asked: Invocation) -> None:
-    """Mute or unmute a channel; a muted channel notifies only of mentions."""
+    """Mute or unmute a channel for the user, or as a moderator a member: `@NAME`.
+
+    A muted channel notifies only of mentions.
+    """
+    word = asked.get("channel|@name")
+    if word.startswith("@") and "," not in word:
+        mute_member(conversation, asked, word)
+        return
+    if asked.get("duration") or asked.get("reason"):
+        raise Refused("A duration and a reason are for members: /mute @NAME 10m spam.")
+    asked = replace(asked, values={"channel": word})
     info, is_muted = targets.mine(conversation, asked), asked.command.name == "mute"
     _check(info)
     conversation.core.prefer(info.name, PreferenceChange(muted=is_muted))

@@ -9,7 +9,7 @@ from chat.client.model.emoji import resolve
 from chat.client.model.slash.parser import Invocation
 from chat.client.platform.local_time import local_time
 from chat.client.presenter.commands import targets
-from chat.client.presenter.commands.requests import run_reported
+from chat.client.presenter.commands.requests import request, run_reported
 from chat.client.presenter.composer.draft import check_length
 from chat.client.presenter.conversation import Conversation, Handler, jump
 from chat.client.presenter.markdown import gist, links_of
@@ -58,11 +58,34 @@ def _delete(conversation: Conversation, asked: Invocation) -> None:
 
 def _reply(conversation: Conversation, asked: Invocation) -> None:
     key, number = targets.written_in(conversation, asked), targets.target(conversation, asked)
-    conversation.drafts.send(asked.get("text"), key, reply_to=number)
+    conversation.drafts.send(
+        asked.get("text"), key, reply_to=number, in_channel=bool(asked.get("also"))
+    )
 
 
 def _thread(conversation: Conversation, asked: Invocation) -> None:
     conversation.threads.show(targets.here(conversation).name, targets.target(conversation, asked))
+
+
+def _follow(conversation: Conversation, asked: Invocation) -> None:
+    """Follow the thread of a message, or no longer."""
+    from chat.protocol.commands import Follow
+
+    channel, number = targets.here(conversation).name, targets.target(conversation, asked)
+    line, remove = conversation.state.find(channel, number), asked.command.name == "unfollow"
+    root = (line and line.thread) or number
+    command = Follow(channel=channel, thread=root, remove=remove)
+    done = "no longer follow" if remove else "follow"
+    request(conversation, command, f"You {done} the thread of message {root}.")
+
+
+def _show(conversation: Conversation, asked: Invocation) -> None:
+    """Show a message of an ignored user."""
+    message = targets.message(conversation, asked)
+    if conversation.state.is_folded(message):
+        conversation.state.reveal(message.channel, targets.seq_of(message))
+        conversation.view.redraw()
+    conversation.view.choose(targets.seq_of(message))
 
 
 def _react(conversation: Conversation, asked: Invocation) -> None:
@@ -155,6 +178,9 @@ HANDLERS: dict[str, Handler] = {
     "delete": _delete,
     "reply": _reply,
     "thread": _thread,
+    "follow": _follow,
+    "unfollow": _follow,
+    "show": _show,
     "react": _react,
     "unreact": _react,
     "pin": _pin,

@@ -14,6 +14,8 @@ from chat.client.presenter.commands import (
     channels,
     invitations,
     messages,
+    moderation,
+    own_channel,
     users,
     window,
 )
@@ -25,6 +27,8 @@ __all__ = ["HANDLERS"]
 HANDLERS: dict[str, Handler] = {
     **channels.HANDLERS,
     **channel_settings.HANDLERS,
+    **own_channel.HANDLERS,
+    **moderation.HANDLERS,
     **messages.HANDLERS,
     **window.HANDLERS,
     **account.HANDLERS,

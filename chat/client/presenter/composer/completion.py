@@ -15,6 +15,7 @@ from chat.client.model.emoji import all_names
 from chat.client.model.fuzzy import rank
 from chat.client.model.slash import parser
 from chat.client.model.slash.commands import Argument, Kind, available, find
+from chat.rights import Right
 
 __all__ = ["Candidate", "Completion", "Sources", "complete", "lookup_for"]
 
@@ -39,6 +40,8 @@ class Sources:
     """Languages of code blocks."""
     is_admin: bool = False
     """Whether to offer the commands of admins."""
+    rights: frozenset[Right] = frozenset()
+    """Rights in the current channel, whose commands are offered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ def lookup_for(line: str) -> tuple[str, str] | None:
     where = parser.argument_at(line) if parser.is_command(line) else None
     if where is not None and where[0].kind is Kind.NAMES:
         return "/", line[where[1] :].rpartition(",")[2].removeprefix("@")
-    if where is not None and where[0].kind is Kind.CHANNEL:
+    if where is not None and where[0].kind is Kind.CHANNEL and line[where[1] :][:1] != "@":
         return "#", line[where[1] :].removeprefix("#")
     match = _TOKEN.search(line)
     return None if match is None or match[0][0] == ":" else (match[0][0], match[0][1:])
@@ -144,6 +147,8 @@ def _in_command(line: str, sources: Sources) -> tuple[int, tuple[Candidate, ...]
 
 def _argument(argument: Argument, word: str, sources: Sources) -> tuple[Candidate, ...]:
     kind = argument.kind
+    if kind is Kind.CHANNEL and word[:1] == "@":
+        return _token(word, sources)
     if kind is Kind.CHANNEL:
         return _channels(word, sources)
     if kind is Kind.EMOJI:
@@ -184,7 +189,7 @@ def _languages(word: str, sources: Sources) -> tuple[Candidate, ...]:
 
 
 def _commands(word: str, sources: Sources, *, lead: str) -> tuple[Candidate, ...]:
-    rows = {row.name: row for row in available(is_admin=sources.is_admin)}
+    rows = {row.name: row for row in available(is_admin=sources.is_admin, rights=sources.rights)}
 
     def show(name: str) -> tuple[str, str, str]:
         row = rows[name]

@@ -41,12 +41,14 @@ class Draft:
     Attributes:
         message: the message that is replied to or edited.
         aside: the text that an edit has replaced; it returns after the edit.
+        in_channel: whether a reply also appears in the channel's timeline; not saved.
     """
 
     text: str = ""
     aim: Aim = Aim.MESSAGE
     message: Message | None = None
     aside: str = ""
+    in_channel: bool = False
 
     def replying(self, message: Message) -> Draft:
         """Return the draft as a reply to `message`."""

@@ -13,6 +13,7 @@ from dataclasses import replace
 from chat.client.model.slash import parser
 from chat.client.model.slash.parser import Invocation
 from chat.client.model.state import Link, Message
+from chat.client.presenter.acts import why_silent
 from chat.client.presenter.composer import substitution
 from chat.client.presenter.composer.draft import Aim, Draft, DraftStore, check_length, join_texts
 from chat.client.presenter.navigation import PaneKey
@@ -236,25 +237,46 @@ class Drafts:
             self._core.edit(message.channel, message.seq, text)
 
     def send(
-        self, text: str, key: PaneKey, *, me: bool = False, reply_to: int | None = None
+        self,
+        text: str,
+        key: PaneKey,
+        *,
+        me: bool = False,
+        reply_to: int | None = None,
+        in_channel: bool = False,
     ) -> None:
         """Send a message to a channel or thread, as a reply if the draft is one, and show it.
 
+        A reply appears only in its thread, unless `in_channel` or the draft says otherwise, or the
+        server is too old.
+
         Raises:
-            ChatError: there is no channel, or the text is too long.
+            ChatError: there is no channel, the user may not write, or the text is too long.
         """
         if not key.channel:
             raise Refused("You have not joined a channel. Use /join #general to join one.")
+        if reason := why_silent(self._state, key.channel):
+            raise Refused(reason)
         check_length(text, self._state.text_limit)
         draft = self._of(key)
         if reply_to is None:
             replied = draft.message if draft.aim is Aim.REPLY else None
             reply_to = replied.seq if replied is not None else key.thread
-        self._core.send(key.channel, text, me=me, reply_to=reply_to)
-        if key in self.open:
+        in_channel = in_channel or draft.in_channel or not self._state.connection.has_rooms
+        thread_only = reply_to is not None and not in_channel
+        self._core.send(key.channel, text, me=me, reply_to=reply_to, thread_only=thread_only)
+        if thread_only and key.thread is None and reply_to is not None:
+            self._view.sent_to_thread(key.channel, reply_to)
+        elif key in self.open:
             self._view.show_newest(key)
-        if draft.aim is Aim.REPLY:
+        if draft.aim is Aim.REPLY or draft.in_channel:
             self._replace(self.at(key).cancelled(), key)
+
+    def toggle_in_channel(self, key: PaneKey) -> bool:
+        """Switch whether the next reply also appears in the channel; return the new state."""
+        draft = self.at(key)
+        self._replace(replace(draft, in_channel=not draft.in_channel), key)
+        return not draft.in_channel
 
     def begin_reply(self, message: Message, thread: int | None = None) -> None:
         """Make the draft of the message's channel, or of a thread, a reply to `message`."""

@@ -361,11 +361,14 @@ class MainScreen(Screen[None]):
 
     @on(Seen)
     def _seen(self, event: Seen) -> None:
-        """Mark visible messages of the channel as read; for threads see `ThreadController`."""
+        """Mark visible messages of the channel, or of the open thread, as read."""
         # Use the current seq: the event may stem from another channel.
         seq, channel = self.channel.timeline.seen, self.conversation.state.current
         if event.thread is None and seq is not None and channel is not None:
             self.conversation.reading.seen(channel, seq)
+        elif event.thread is not None and channel is not None:
+            key = PaneKey(channel, event.thread)
+            self.conversation.reading.thread_seen(key, event.seq)
 
     @on(LinkClicked)
     def _link(self, event: LinkClicked) -> None:

@@ -22,7 +22,7 @@ from chat.client.presenter.log import Log, Splices
 from chat.client.presenter.navigation import Location, PaneKey
 from chat.client.presenter.search import SearchSession
 from chat.client.presenter.state import ConversationState, title_of
-from chat.client.presenter.view import AddRows, Choice, Pane, Refused, Severity
+from chat.client.presenter.view import AddRows, Choice, Pane, Question, Refused, Severity
 from chat.client.presenter.workspace import Workspace
 from chat.client.sync.inbox import Unread
 from chat.client.tui.composer.messages import Subject
@@ -385,6 +385,18 @@ class ScreenView:
     def confirm(self, question: str, what: str, then: Callable[[], None]) -> None:
         """Ask in a dialog."""
         ask(self._screen, question, what, then)
+
+    def ask(self, question: Question, then: Callable[[str, str], None]) -> None:
+        """Ask in a dialog."""
+        title = f"{question.title} {question.effect}"
+        self.confirm(
+            title, question.details, lambda: then(question.reason, question.duration or "")
+        )
+
+    def sent_to_thread(self, channel: str, seq: int) -> None:
+        """Open the thread of a reply that the channel does not show."""
+        if server := self._workspace.at(self._server_key):
+            server.conversation.threads.show(channel, seq)
 
     def begin_command(self, text: str) -> None:
         """Put the beginning of a command into the channel's composer, and focus it."""

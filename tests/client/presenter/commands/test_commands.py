@@ -180,7 +180,7 @@ def test_commands_reject_numbers_that_are_not_messages(
     line = said(4, "bob", "", kind="join")
     bench.core.tell(TimelineChanged("#general", upserts=(line,)))
     bench.take_in()
-    values = {"NUMBER": number, "EMOJI": ":+1:", "TEXT": "x"}
+    values = {"NUMBER": number, "EMOJI": ":+1:", "TEXT": "x", "ALSO": "--channel"}
     text = " ".join((f"/{command.name}", *(values[each.label] for each in command.arguments)))
     bench.run(text)
     ((shown, _),) = bench.view.said

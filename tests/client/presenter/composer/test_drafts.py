@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from chat.client.model.state import ThreadChanged, TimelineChanged
+from chat.client.model.membership import Mute
+from chat.client.model.state import (
+    ChannelChanged,
+    ConnectionChanged,
+    Link,
+    ThreadChanged,
+    TimelineChanged,
+)
 from chat.client.presenter.commands.table import HANDLERS
 from chat.client.presenter.composer.draft import Aim
 from chat.client.presenter.conversation import Conversation
@@ -120,3 +129,46 @@ def test_escape_cancels_first_then_closes_a_thread_without_text(
     writer.view.thread_text = ""
     writer.conversation.dismiss(THREAD)
     assert writer.conversation.state.thread is None
+
+
+def with_rooms(writer: Writer, **fields: Any) -> None:
+    """Connect to a server with rooms, with these fields of `#general`."""
+    writer.core.tell(
+        ConnectionChanged(Link.ONLINE, user="me", text_limit=8_000, has_rooms=True),
+        ChannelChanged(info("#general", head=6, **fields)),
+    )
+    writer.take_in()
+
+
+def test_replies_are_only_in_their_thread_unless_the_user_says_otherwise(writer: Writer) -> None:
+    with_rooms(writer)
+    writer.drafts.begin_reply(LINES[0])
+    writer.drafts.submit("one", GENERAL)
+    assert writer.view.done[-1] == ("sent_to_thread", "#general", 3)
+    writer.drafts.submit("two", THREAD)
+    assert writer.drafts.toggle_in_channel(THREAD)
+    writer.drafts.submit("three", THREAD)
+    writer.drafts.submit("four", THREAD)
+    writer.drafts.submit("/reply --channel 3 five", GENERAL)
+    writer.drafts.submit("six", GENERAL)
+    assert writer.core.asked("send") == [
+        ("#general", "one", False, 3, "thread_only"),
+        ("#general", "two", False, 3, "thread_only"),
+        ("#general", "three", False, 3),
+        ("#general", "four", False, 3, "thread_only"),
+        ("#general", "five", False, 3),
+        ("#general", "six", False, None),
+    ]
+
+
+def test_replies_to_an_old_server_are_in_the_channel(writer: Writer) -> None:
+    writer.drafts.submit("two", THREAD)
+    assert writer.core.asked("send") == [("#general", "two", False, 3)]
+
+
+def test_nothing_is_sent_while_the_user_may_not_write(writer: Writer) -> None:
+    with_rooms(writer, mute=Mute("olga", reason="spam"))
+    writer.drafts.submit("hello", GENERAL)
+    assert writer.view.said[-1] == ("olga muted you in #general: spam.", "warning")
+    assert writer.view.text == "hello"
+    assert writer.core.asked("send") == []
