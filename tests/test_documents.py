@@ -149,7 +149,7 @@ FLAGS_OF_JQ = {"unbuffered"}
 
 
 def known_flags() -> set[str]:
-    """Return the flags of both programs, and those of `jq` in an example."""
+    """Return the flags of both programs and of slash commands, and of `jq` in an example."""
     names = {*flags_of(ClientSettings), *ServerSettings.model_fields}
     for kind in SERVER_COMMANDS.values():
         names |= {name.rstrip("_") for name in kind.model_fields}
@@ -157,6 +157,9 @@ def known_flags() -> set[str]:
     for make, _work in SCRIPT_COMMANDS.values():
         for action in make().arguments:
             names |= {flag.removeprefix("--") for flag in action.option_strings}
+    for command in commands.COMMANDS:
+        for argument in command.arguments:
+            names |= {word[2:] for word in argument.choices if word.startswith("--")}
     return {name.replace("_", "-") for name in names} | {"help", "version"} | FLAGS_OF_JQ
 
 
@@ -181,11 +184,11 @@ def test_every_slash_command_in_the_pages_for_users_is_valid() -> None:
     named = [
         (path, line)
         for path in PAGES_FOR_USERS
-        for line in re.findall(r"`(/[a-z]+(?: [^`]*)?)`", (ROOT / path).read_text("utf-8"))
+        for line in re.findall(r"`(/[a-z-]+(?: [^`]*)?)`", (ROOT / path).read_text("utf-8"))
     ]
     assert named
     for path, line in named:
         word = line[1:].partition(" ")[0]
         assert commands.find(word) is not None, (path, line)
-        if not re.search("[A-Z]{3}", line):  # a usage, such as `/name NAME`
+        if not re.search(r"[A-Z]{3}|\[", line):  # a usage, such as `/name NAME`
             parser.parse(line)

@@ -134,26 +134,25 @@ def message_acts(state: ConversationState, message: Message) -> list[Act]:
     if state.is_folded(message):
         return [Act("show", "Show message", f"/show {seq}")]
     rights = state.rights_in(message.channel)
-    acts = []
-    if "send" in rights:
-        acts.append(Act("reply", "Reply", f"/reply {seq} ", is_begun=True))
-    acts.append(Act("thread", "Open thread", f"/thread {seq}"))
-    if "send" in rights:
-        acts.append(Act("react", "React", "/react ", is_begun=True))
-    if "pin" in rights:
-        verb = "unpin" if message.pinned else "pin"
-        acts.append(Act("pin", verb.capitalize(), f"/{verb} {seq}"))
-    acts.append(Act("copy", "Copy text", f"/copy {seq}"))
-    if state.connection.has_rooms:
-        info, root = state.channels.get(message.channel), message.thread or seq
-        follows = info is not None and root in info.followed
-        verb = "unfollow" if follows else "follow"
-        acts.append(Act(verb, f"{verb.capitalize()} thread", f"/{verb} {seq}"))
-    if "send" in rights and fold(message.author) == fold(state.user):
-        acts.append(Act("edit", "Edit", f"/edit {seq}"))
-    if state.may_delete(message):
-        acts.append(Act("delete", "Delete…", f"/delete {seq}"))
-    return acts
+    is_own = fold(message.author) == fold(state.user)
+    pin = "unpin" if message.pinned else "pin"
+    acts = [
+        ("send" in rights, Act("reply", "Reply", f"/reply {seq} ", is_begun=True)),
+        (True, Act("thread", "Open thread", f"/thread {seq}")),
+        ("send" in rights, Act("react", "React", "/react ", is_begun=True)),
+        ("pin" in rights, Act(pin, pin.capitalize(), f"/{pin} {seq}")),
+        (True, Act("copy", "Copy text", f"/copy {seq}")),
+        (state.connection.has_rooms, _following(state, message, seq)),
+        ("send" in rights and is_own, Act("edit", "Edit", f"/edit {seq}")),
+        (state.may_delete(message), Act("delete", "Delete…", f"/delete {seq}")),
+    ]
+    return [act for is_allowed, act in acts if is_allowed]
+
+
+def _following(state: ConversationState, message: Message, seq: int) -> Act:
+    info, root = state.channels.get(message.channel), message.thread or seq
+    verb = "unfollow" if info is not None and root in info.followed else "follow"
+    return Act(verb, f"{verb.capitalize()} thread", f"/{verb} {seq}")
 
 
 # Invitations
