@@ -13,6 +13,7 @@ from chat.rights import DEFAULT, ChannelSettings, Right
 from chat.text import GENERAL, fold, is_direct
 
 __all__ = [
+    "FEATURES",
     "LAST_CHANNEL",
     "SERVER_NAME",
     "ChannelChanged",
@@ -46,6 +47,8 @@ LAST_CHANNEL = "last-channel"
 """The preference that stores the channel shown last; the client starts with it."""
 
 
+FEATURES = "features"
+"""The preference that stores the features of the server, separated by spaces."""
 SERVER_NAME = "server"
 """The preference that stores the server's display name after the first connection."""
 

@@ -20,7 +20,7 @@ from chat.client.model.log_view import LogView
 from chat.client.model.membership import Invitation
 from chat.client.model.preferences import PreferenceChange
 from chat.client.model.records import ChannelRecord, DamagedFile, DiskError, OutboxRow
-from chat.client.model.state import LAST_CHANNEL, SERVER_NAME, Message
+from chat.client.model.state import FEATURES, LAST_CHANNEL, SERVER_NAME, Message
 from chat.client.storage.cache_db import CacheDb
 from chat.client.storage.database import delete_database
 from chat.client.storage.json_values import list_of, text
@@ -146,11 +146,12 @@ class Account:
                 known.view.advance_marker(view.marker_epoch, view.read, view.unread, view.mentions)
                 self.touch(known)
 
-    def signed_in(self, server: str) -> None:
-        """Note a successful connection and the server's display name."""
+    def signed_in(self, server: str, features: Iterable[str] = ()) -> None:
+        """Note a successful connection, and the server's display name and features."""
         self.has_signed_in = True
-        if self.outbox.prefs.get(SERVER_NAME) != server:
-            self.set_pref(SERVER_NAME, server)
+        for key, value in ((SERVER_NAME, server), (FEATURES, " ".join(features))):
+            if self.outbox.prefs.get(key) != value:
+                self.set_pref(key, value)
 
     def renamed(self, me: str) -> None:
         """Set the user's name as the server spells it."""

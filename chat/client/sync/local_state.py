@@ -15,7 +15,7 @@ from chat.client.config.paths import ClientPaths
 from chat.client.config.settings import ClientSettings
 from chat.client.model.membership import ROOMS
 from chat.client.model.sign_in import ACCOUNTS, Refusal
-from chat.client.model.state import ConnectionChanged, Link, Notice, SavedChanged, Update
+from chat.client.model.state import FEATURES, ConnectionChanged, Link, Notice, SavedChanged, Update
 from chat.client.storage.account import Account
 from chat.client.sync.publisher import Publisher
 from chat.errors import StartupError
@@ -75,6 +75,8 @@ class LocalState:
             report=lambda text: self.put(Notice(text, "error")),
         )
         self.publisher = Publisher(self.account, self.put, asyncio.get_running_loop().call_soon)
+        known = self.account.outbox.prefs.get(FEATURES).split()  # those of the last connection
+        self.connection = replace(self.connection, has_rooms=ROOMS in known)
         self.publish_saved()
         if self.account.is_unwritable:
             self._changed()  # to try again
@@ -164,7 +166,7 @@ class LocalState:
             has_accounts=ACCOUNTS in welcome.features,
             has_rooms=ROOMS in welcome.features,
         )
-        self.account.signed_in(server)
+        self.account.signed_in(server, welcome.features)
         self.publish_saved()
         self.link_changed(Link.ONLINE)
 

@@ -105,6 +105,7 @@ def test_settings_role_and_mute_are_published_and_stored(
     fake.stop()
     again = open_client(fake.url)
     again.wait(lambda: known(again.channels.get("#general")))
+    assert again.connection.has_rooms, "as at the last connection"
     assert "send" in again.channels["#general"].rights(now=10)
     assert "send" not in again.channels["#general"].rights(now=8)
 
