@@ -6,10 +6,24 @@ import asyncio
 from contextlib import suppress
 
 from chat.client.config.settings import ClientSettings
-from chat.client.demo.script import BOT_NAMES, Step, answer_to
+from chat.client.demo.script import BOT_NAMES, GARDEN, OPENING, Step, answer_to
 from chat.client.scripting.client import ScriptClient
 from chat.errors import CommandError
-from chat.protocol.commands import AnsweredBy, Delete, Edit, Join, React, Send, SetTopic, Typing
+from chat.protocol.commands import (
+    AnsweredBy,
+    Create,
+    Delete,
+    Edit,
+    Invite,
+    Join,
+    Kick,
+    MuteUser,
+    React,
+    Send,
+    SetRole,
+    SetTopic,
+    Typing,
+)
 from chat.protocol.frames import Joined, Ok, ServerFrame
 from chat.protocol.items import Event, Item
 from chat.text import GENERAL, fold, is_direct
@@ -48,7 +62,7 @@ class Bot:
             await asyncio.gather(self._perform_all(client), self._answer_all(client))
 
     def _take(self, frame: ServerFrame) -> None:
-        if isinstance(frame, Event) and frame.kind == "message":
+        if isinstance(frame, Event) and frame.kind in ("message", "join"):
             self._messages.put_nowait((frame.channel, frame))
         elif isinstance(frame, Joined) and is_direct(frame.channel):
             # The first message of a direct channel comes with the channel.
@@ -61,12 +75,16 @@ class Bot:
             step, seq, done = await self._steps.get()
             answer = await client.ask(_command(step, seq))
             client.suspend_timeout()
-            done.set_result(answer.seq or 0)
+            done.set_result(answer.seq or 0 if isinstance(answer, Ok) else 0)
 
     async def _answer_all(self, client: ScriptClient) -> None:
         while True:
             channel, message = await self._messages.get()
-            if fold(message.author) in BOT_NAMES or message.text is None:
+            if fold(message.author) in BOT_NAMES:
+                continue
+            if message.kind == "join" and channel == GENERAL:
+                await self._invite(client, message.author)
+            if message.text is None:
                 continue
             answer = answer_to(
                 self._settings.name, message.text, self._turns, is_direct=is_direct(channel)
@@ -79,18 +97,43 @@ class Bot:
                     await client.ask(Send(channel=channel, text=answer))
                 client.suspend_timeout()
 
+    async def _invite(self, client: ScriptClient, user: str) -> None:
+        """Invite a newcomer to the private channel, as its owner."""
+        if self._settings.name == OPENING[0].bot:
+            with suppress(CommandError):
+                await client.ask(Invite(channel=GARDEN, name=user))
+            client.suspend_timeout()
 
-def _command(step: Step, seq: int) -> AnsweredBy[Ok]:
+
+def _command(step: Step, seq: int) -> AnsweredBy[Ok | Joined]:
+    channel = step.channel
     match step.kind:
         case "say":
-            return Send(channel=GENERAL, text=step.text)
+            return Send(channel=channel, text=step.text)
         case "reply":
-            return Send(channel=GENERAL, text=step.text, reply_to=seq)
+            return Send(channel=channel, text=step.text, reply_to=seq)
         case "react":
-            return React(channel=GENERAL, seq=seq, emoji=step.text)
+            return React(channel=channel, seq=seq, emoji=step.text)
         case "edit":
-            return Edit(channel=GENERAL, seq=seq, text=step.text)
+            return Edit(channel=channel, seq=seq, text=step.text)
         case "delete":
-            return Delete(channel=GENERAL, seq=seq)
+            return Delete(channel=channel, seq=seq)
         case "topic":
-            return SetTopic(channel=GENERAL, topic=step.text)
+            return SetTopic(channel=channel, topic=step.text)
+    return _moderation(step)
+
+
+def _moderation(step: Step) -> AnsweredBy[Ok | Joined]:
+    channel, user = step.channel, step.user
+    match step.kind:
+        case "create":
+            return Create(channel=channel, private=True, topic=step.text)
+        case "invite":
+            return Invite(channel=channel, name=user)
+        case "promote":
+            return SetRole(channel=channel, name=user, role="moderator")
+        case "mute":
+            return MuteUser(channel=channel, name=user, reason=step.text)
+        case "kick":
+            return Kick(channel=channel, name=user, reason=step.text)
+    return Join(channel=channel)

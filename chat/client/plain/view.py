@@ -500,8 +500,9 @@ class PlainView:
         server = printable_line(self._workspace.title_beside(self._server_key))
         there = f"{printable_line(name)} on {server}" if server else printable_line(name)
         newest = self._announcer.newest(log, info.unread if info else 0)
-        notes = "".join(f" {note}." for note in _notes(info))
-        self._say([f"You are in {there}.{notes}{unread}{topic}", *newest])
+        notes = ", ".join(_notes(info))
+        there += f" ({notes})" if notes else ""
+        self._say([f"You are in {there}.{unread}{topic}", *newest])
         self._tell_silence()
 
     def update(self, key: PaneKey, done: Splices) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chat.client.demo.script import BOT_NAMES, OPENING, answer_to
+from chat.client.demo.script import BOT_NAMES, HOSTS, OPENING, answer_to
 from tests.client.piped import Client, Piped
 from tests.serving import PATIENCE, eventually
 
@@ -66,6 +66,19 @@ def test_the_demo_has_bots_that_answer(demo: tuple[Piped, Path]) -> None:
     assert_nothing_is_left(folder)
 
 
+def test_the_user_is_invited_to_a_private_channel_with_a_moderator_at_work(
+    demo: tuple[Piped, Path],
+) -> None:
+    running, _ = demo
+    running.wait_for("ada invited you to the private channel #garden.")
+    assert running.process.stdin is not None
+    running.process.stdin.write("/accept #garden\n/search tomatoes\n")
+    running.process.stdin.flush()
+    running.wait_for("You are in #garden (private). Topic: For invited people only")
+    running.wait_for("ada: Thank you, grace.")
+    running.wait_for("1 found.")
+
+
 def test_a_bot_answers_each_direct_message_once_from_the_first_on(
     demo: tuple[Piped, Path],
 ) -> None:
@@ -96,10 +109,11 @@ def test_the_script_only_refers_to_earlier_steps() -> None:
         if step.kind in ("reply", "react", "edit", "delete"):
             assert 0 < step.about < place
             assert OPENING[step.about].kind in ("say", "reply")
+            assert OPENING[step.about].channel == step.channel
 
 
 def test_exactly_one_bot_answers_unless_named() -> None:
     for turn in range(20):
         answers = [answer_to(name, "hello", turn, is_direct=False) for name in BOT_NAMES]
         assert sum(map(bool, answers)) == 1
-    assert all(answer_to(name, "ADA and grace!", 0, is_direct=False) for name in BOT_NAMES)
+    assert all(answer_to(name, "ADA and grace!", 0, is_direct=False) for name in HOSTS)
