@@ -181,14 +181,14 @@ def why_silent(state: ConversationState, channel: str) -> str:
 
 def ending(ended: MembershipEnded) -> str:
     """Return how somebody ended the user's membership of a channel, in a sentence."""
-    by = ended.by or "A moderator"
+    by = ended.by or "a moderator"
     reason = f": {ended.reason}" if ended.reason else ""
     if ended.act == "deleted":
-        return f"{by} deleted {ended.channel}{reason}."
+        return f"{ended.channel} was deleted by {by}{reason}."
     if ended.act == "kick":
-        return f"{by} removed you from {ended.channel}{reason}."
+        return f"You were removed from {ended.channel} by {by}{reason}."
     until = f" until {moment(ended.until)}" if ended.until is not None else ""
-    return f"{by} banned you from {ended.channel}{until}{reason}."
+    return f"You were banned from {ended.channel} by {by}{until}{reason}."
 
 
 def _silence(info: ChannelInfo, now: int) -> str:
@@ -199,4 +199,4 @@ def _silence(info: ChannelInfo, now: int) -> str:
         return f"Only moderators can write in {title_of(info)}."
     until = f" until {moment(mute.until)}" if mute.until is not None else ""
     reason = f": {mute.reason}" if mute.reason else ""
-    return f"{mute.by or 'A moderator'} muted you in {title_of(info)}{until}{reason}."
+    return f"You were muted in {title_of(info)} by {mute.by or 'a moderator'}{until}{reason}."

@@ -565,10 +565,20 @@ class Conversation:
         Raises:
             ChatError: the command failed; the message is for the user.
         """
-        is_known = self.state.is_online and self.state.connection.has_accounts
-        if asked.command.is_for_admins and is_known and not self.state.is_admin:
-            raise Refused(f"Only admins of this server can use /{asked.command.name}.")
+        if asked.command.is_for_admins and not self._may_be_for_channel(asked):
+            self.check_admin(asked)
         self._commands[asked.command.name](self, asked)
+
+    def check_admin(self, asked: Invocation) -> None:
+        """Refuse a command for the server, if the user is known to be no admin of it."""
+        is_known = self.state.is_online and self.state.connection.has_accounts
+        if is_known and not self.state.is_admin:
+            flag = " --server" if self._may_be_for_channel(asked) else ""
+            name = f"/{asked.command.name}{flag}"
+            raise Refused(f"Only admins of this server can use {name}.")
+
+    def _may_be_for_channel(self, asked: Invocation) -> bool:
+        return asked.command.right is not None and self.state.connection.has_rooms
 
     def run_command(self, text: str) -> None:
         """Run a slash command chosen from a list or by a key; show an error if it fails."""

@@ -349,7 +349,7 @@ class ChannelSync:
         self._publisher.ignored_changed()
 
     def role_changed(self, role: str) -> None:
-        """Apply the user's role on the server: its administrators own `#general`."""
+        """Apply the user's role on the server: its admins own `#general`."""
         channel = self._account.channels.get(GENERAL)
         if channel is not None and self._has_rooms:
             channel.role = OWNER if role == "admin" else MEMBER

@@ -128,7 +128,7 @@ async def test_a_printed_number_selects_the_message_of_a_command(
         await alice.say("second")
         plain.wait(lambda: b": second" in plain.output, "both messages are printed")
         (number,) = [line.split(".")[0] for line in lines(plain) if line.endswith(": first")]
-        plain.send(f"/reply {number} agreed\n".encode())
+        plain.send(f"/reply --channel {number} agreed\n".encode())
         assert (await alice.next_event("#general", "message")).text == "first"
         assert (await alice.next_event("#general", "message")).text == "second"
         reply = await alice.next_event("#general", "message")

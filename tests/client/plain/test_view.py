@@ -145,11 +145,11 @@ def test_a_direct_channel_is_named_by_the_other_person() -> None:
 def test_messages_of_ignored_users_are_counted_and_printed_once_in_a_row() -> None:
     listener = listening()
     told_by = [line(seq, "noise", author="mallory") for seq in (2, 3, 4)]
-    assert listener.announce(told(*told_by[:2])) == [
+    assert listener.announce(changed(*told_by[:2])) == [
         "2. 2 messages from mallory (ignored) in #ops. Use /show 2 to read it."
     ]
-    assert listener.announce(told(told_by[2])) == []
-    assert listener.announce(told(line(5, "quiet"))) == ["5. alice in #ops: quiet"]
+    assert listener.announce(changed(told_by[2])) == []
+    assert listener.announce(changed(line(5, "quiet"))) == ["5. alice in #ops: quiet"]
     assert listener.announcer.newest(listener.log) == [
         "1. alice: before",
         "2. 3 messages from mallory (ignored)",
@@ -159,7 +159,7 @@ def test_messages_of_ignored_users_are_counted_and_printed_once_in_a_row() -> No
 
 def test_an_ignored_mention_is_not_printed_in_a_muted_channel() -> None:
     mention = line(2, "@me", author="mallory", mentions=("me",))
-    assert listening().announce(told(mention), "me") == []
+    assert listening().announce(changed(mention), "me") == []
 
 
 def test_replies_in_followed_threads_are_printed_once() -> None:
@@ -176,6 +176,6 @@ def test_replies_in_followed_threads_are_printed_once() -> None:
 
 def test_a_kick_is_no_ordinary_departure() -> None:
     kick = Moderation("kick", "olga", reason="spam")
-    assert listening().announce(told(line(2, author="bob", kind="leave", moderation=kick))) == [
+    assert listening().announce(changed(line(2, author="bob", kind="leave", moderation=kick))) == [
         "2. In #ops, bob was kicked by olga: spam"
     ]

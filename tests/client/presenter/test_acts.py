@@ -38,8 +38,8 @@ def state_in(*, has_rooms: bool = True, **fields: Any) -> ConversationState:
     [
         ({}, ""),
         ({"mute": Mute("olga", NOW)}, ""),
-        ({"mute": Mute("olga", None, "spam")}, "olga muted you in #tea: spam."),
-        ({"mute": Mute("olga")}, "olga muted you in #tea."),
+        ({"mute": Mute("olga", None, "spam")}, "You were muted in #tea by olga: spam."),
+        ({"mute": Mute("olga")}, "You were muted in #tea by olga."),
         ({"mute": Mute("olga"), "role": "owner"}, ""),
         ({"settings": ARCHIVED, "role": "owner"}, "#tea is archived: it is read-only."),
         ({"settings": ANNOUNCEMENTS}, "Only moderators can write in #tea."),
@@ -57,10 +57,10 @@ def test_the_reason_why_the_user_may_not_write(fields: dict[str, Any], reason: s
     [
         (
             MembershipEnded("#tea", "kick", "olga", reason="spam"),
-            "olga removed you from #tea: spam.",
+            "You were removed from #tea by olga: spam.",
         ),
-        (MembershipEnded("#tea", "ban", "olga"), "olga banned you from #tea."),
-        (MembershipEnded("#tea", "deleted", "olga"), "olga deleted #tea."),
+        (MembershipEnded("#tea", "ban", "olga"), "You were banned from #tea by olga."),
+        (MembershipEnded("#tea", "deleted", "olga"), "#tea was deleted by olga."),
     ],
 )
 def test_the_end_of_a_membership_stays_the_reason_until_the_user_joins_again(
@@ -77,7 +77,7 @@ def test_the_end_of_a_membership_stays_the_reason_until_the_user_joins_again(
 def test_a_ban_says_until_when() -> None:
     day = 86_400_000
     sentence = ending(MembershipEnded("#tea", "ban", "olga", NOW + 40 * day, "spam"))
-    assert sentence.startswith("olga banned you from #tea until ")
+    assert sentence.startswith("You were banned from #tea by olga until ")
     assert sentence.endswith(": spam.")
 
 

@@ -56,6 +56,7 @@ def _scope(
     elif asked.get("where").lower() == "--channel":
         raise Refused("Only names can be banned from a channel.")
     else:
+        conversation.check_admin(asked)
         then(None)
 
 

@@ -97,6 +97,7 @@ def choose_scope(
     """
     state, flag = conversation.state, asked.get("where").lower()
     if flag == "--server" or (not flag and not state.connection.has_rooms):
+        conversation.check_admin(asked)
         then(None)
     elif flag or not state.is_admin:
         then(_channel_here(conversation))

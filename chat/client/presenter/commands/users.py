@@ -151,8 +151,11 @@ def _role(conversation: Conversation, asked: Invocation) -> None:
     then = partial(_set_role, conversation, name, role)
     if where or (role in ROLES and role in RANKS):
         choose_scope(conversation, asked, f"Make {name} a {role} of …", "roles", then)
+    elif role in ROLES:
+        conversation.check_admin(asked)
+        then(None)
     else:
-        then(None if role in ROLES else targets.here(conversation).name)
+        then(targets.here(conversation).name)
 
 
 def _set_role(conversation: Conversation, name: str, role: str, channel: str | None) -> None:

@@ -143,8 +143,10 @@ async def test_a_channel_is_muted_for_oneself_as_before(
         ("/ban --channel 192.0.2.1", "Only names can be banned from a channel."),
         ("/role bob wizard", "“wizard” is not a role."),
         ("/role --channel bob bot", "“bot” is not a role in a channel."),
-        ("/role --server bob owner", "“owner” is not a role on the server."),
         ("/ignore me", "You cannot ignore yourself."),
+        ("/ban --server bob", "Only admins of this server can use /ban --server."),
+        ("/ban 192.0.2.1", "Only admins of this server can use /ban --server."),
+        ("/role bob admin", "Only admins of this server can use /role --server."),
     ],
 )
 async def test_invalid_acts_are_explained(bench: Bench, text: str, says: str) -> None:

@@ -169,6 +169,6 @@ def test_replies_to_an_old_server_are_in_the_channel(writer: Writer) -> None:
 def test_nothing_is_sent_while_the_user_may_not_write(writer: Writer) -> None:
     with_rooms(writer, mute=Mute("olga", reason="spam"))
     writer.drafts.submit("hello", GENERAL)
-    assert writer.view.said[-1] == ("olga muted you in #general: spam.", "warning")
+    assert writer.view.said[-1] == ("You were muted in #general by olga: spam.", "warning")
     assert writer.view.text == "hello"
     assert writer.core.asked("send") == []
