@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, delete, insert
 
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.items import EventFields
-from chat.rights import GENERAL, MODERATOR, OWNER, RETENTION_MIN, Right
+from chat.rights import GENERAL, MODERATOR, OWNER, RETENTION_MIN, ChannelSettings, Right
 from chat.store.channels import (
     BanFromChannel,
     ChangeSettings,
@@ -181,7 +181,10 @@ def change_settings(transaction: Transaction, operation: ChangeSettings) -> Appe
         )
     if after == before:
         return _UNCHANGED
-    event = transaction.append(channel, user, "settings", details=Details(settings=after))
+    pairs = zip(ChannelSettings._fields, before, after, strict=True)
+    changed = tuple(name for name, old, new in pairs if old != new)
+    details = Details(settings=after, changed=changed)
+    event = transaction.append(channel, user, "settings", details=details)
     retention_from = None
     if after.retention != before.retention:
         retention_from = event["ts"] + RETENTION_AFTER

@@ -435,6 +435,7 @@ class TestSettings:
         assert item.kind == "settings"
         assert item.settings is not None
         assert item.settings.model_dump() == {"posting": "moderators", "topic": "moderators"}
+        assert item.changed == ("topic",)
         settings = room.store.membership(room.member, room.name).channel.settings
         assert settings == DEFAULT._replace(posting="moderators", topic="moderators")
         same = ChangeSettings(room.owner, room.name, posting="moderators")

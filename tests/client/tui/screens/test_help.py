@@ -48,7 +48,7 @@ async def test_slash_filters_the_help(desktop: Desktop) -> None:
     page = desktop.screen()
     assert "next mention" in page
     assert "previous mention" in page
-    assert "/mute [CHANNEL]" in page
+    assert "/mute [CHANNEL|@NAME]" in page
     assert "next channel" not in page
     await desktop.press(*"xyz")
     await desktop.until(lambda: "No matches" in desktop.screen())
