@@ -30,7 +30,8 @@ from chat.server.subscriptions import Subscriptions
 from chat.store.operations import Batch, Commit
 from chat.store.read import standing
 from chat.store.store import Store
-from chat.store.write import accounts, transaction
+from chat.store.write import transaction
+from chat.store.write.accounts import sign_in
 from chat.store.write.writer import Writer
 
 __all__ = ["AFTER_COMMIT", "BEFORE_COMMIT", "CONTROL", "SABOTAGE", "SABOTAGES"]
@@ -160,13 +161,13 @@ def _let_the_stopped_act() -> None:
 
 
 def _use_invitations_again() -> None:
-    find = accounts.find_invitation  # type: ignore[attr-defined]
+    find = sign_in.find_invitation  # type: ignore[attr-defined]
 
     def unused(*arguments: Any, **options: Any) -> Any:
         found = find(*arguments, **options)
         return found and replace(found, used=0)
 
-    accounts.find_invitation = unused  # type: ignore[attr-defined]
+    sign_in.find_invitation = unused  # type: ignore[attr-defined]
 
 
 def _drop_audit_entries() -> None:

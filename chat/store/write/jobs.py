@@ -17,13 +17,15 @@ from sqlalchemy import BindParameter, bindparam, select, update
 from chat.store.operations import JobStep, RunNextJob
 from chat.store.schema import jobs
 from chat.store.sql import Prepared
-from chat.store.write import account_erasure, channel_deletion, expiry, membership, ownership
+from chat.store.write.accounts import erasure
+from chat.store.write.channels import membership, ownership
+from chat.store.write.messages import channel_deletion, expiry
 from chat.store.write.transaction import JobProgress, Transaction
 
 __all__ = ["run_next_job"]
 
 _STEPS: Mapping[str, Callable[[Transaction, dict[str, Any]], JobProgress]] = {
-    account_erasure.JOB: account_erasure.erase_step,
+    erasure.JOB: erasure.erase_step,
     ownership.JOB: ownership.pass_on_step,
     membership.DELETION: channel_deletion.erase_channel_step,
     expiry.JOB: expiry.expire_step,

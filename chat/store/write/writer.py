@@ -75,15 +75,7 @@ from chat.store.operations import (
 from chat.store.schema import meta
 from chat.store.sqlite import engine as sqlite
 from chat.store.sqlite.housekeeping import Housekeeping
-from chat.store.write.account_erasure import erase_account
-from chat.store.write.accounts import (
-    add_device,
-    create_link,
-    revoke_device,
-    set_password,
-    sign_in,
-)
-from chat.store.write.administration import (
+from chat.store.write.accounts.administration import (
     add_account,
     add_ban,
     change_account,
@@ -92,15 +84,23 @@ from chat.store.write.administration import (
     record_settings,
     revoke_invitation,
 )
-from chat.store.write.expiry import expire, force_expiry
-from chat.store.write.invitations import decline, invite, withdraw
+from chat.store.write.accounts.erasure import erase_account
+from chat.store.write.accounts.sign_in import (
+    add_device,
+    create_link,
+    revoke_device,
+    set_password,
+    sign_in,
+)
+from chat.store.write.channels.invitations import decline, invite, withdraw
+from chat.store.write.channels.member_settings import ignore, mark_read, prefer
+from chat.store.write.channels.membership import create, delete_channel, join, leave
+from chat.store.write.channels.moderation import ban, change_settings, kick, mute, set_role, unmute
+from chat.store.write.channels.moderation import lift_ban as lift_channel_ban
 from chat.store.write.jobs import run_next_job
-from chat.store.write.member_settings import ignore, mark_read, prefer
-from chat.store.write.membership import create, delete_channel, join, leave
-from chat.store.write.messages import append
-from chat.store.write.moderation import ban, change_settings, kick, mute, set_role, unmute
-from chat.store.write.moderation import lift_ban as lift_channel_ban
-from chat.store.write.threads import follow_thread, mark_thread
+from chat.store.write.messages.append import append
+from chat.store.write.messages.expiry import expire, force_expiry
+from chat.store.write.messages.threads import follow_thread, mark_thread
 from chat.store.write.transaction import Transaction
 from chat.store.write.upkeep import Upkeep
 

@@ -28,7 +28,7 @@ from chat.store.details import Details, decode_settings
 from chat.store.operations import User
 from chat.store.schema import channels, events, is_line, users
 from chat.store.sql import Prepared
-from chat.store.write.erasure import TEXTS, erase_line, has_text
+from chat.store.write.messages.erasure import TEXTS, erase_line, has_text
 from chat.store.write.transaction import JobProgress, Sweep, Transaction
 
 __all__ = ["JOB", "expire", "expire_step", "force_expiry"]

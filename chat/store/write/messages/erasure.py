@@ -26,7 +26,7 @@ from chat.store.schema import (
 )
 from chat.store.sql import Prepared
 from chat.store.write.lookups import Channel
-from chat.store.write.target import Target, find_target
+from chat.store.write.messages.target import Target, find_target
 from chat.store.write.transaction import Transaction
 
 __all__ = ["TEXTS", "blank", "erase_line", "erase_message", "erase_text", "has_text"]

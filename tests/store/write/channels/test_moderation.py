@@ -31,7 +31,7 @@ from chat.store.operations import (
     User,
 )
 from tests.store.opened import OpenStore, delete, edit, message, pin, react, topic
-from tests.store.write.conftest import Room
+from tests.store.write.channels.conftest import Room
 
 Act = Callable[[User, str, str], Operation[Any]]
 ACTS: dict[str, Act] = {

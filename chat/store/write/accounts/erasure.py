@@ -47,11 +47,11 @@ from chat.store.schema import (
 )
 from chat.store.sql import Prepared
 from chat.store.write.access import find_user
-from chat.store.write.administration import check_is_not_last_admin, revoke_invitations_of
-from chat.store.write.erasure import TEXTS, blank, erase_line, has_text
+from chat.store.write.accounts.administration import check_is_not_last_admin, revoke_invitations_of
+from chat.store.write.channels.membership import end_membership
+from chat.store.write.channels.ownership import pass_on_later
 from chat.store.write.lookups import Channel
-from chat.store.write.membership import end_membership
-from chat.store.write.ownership import pass_on_later
+from chat.store.write.messages.erasure import TEXTS, blank, erase_line, has_text
 from chat.store.write.transaction import JobProgress, Transaction
 from chat.text import channel_names, direct_channel, fold, is_direct
 

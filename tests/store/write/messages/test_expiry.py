@@ -16,7 +16,7 @@ from chat.store.maintenance.backup import back_up, restore
 from chat.store.operations import RunNextJob, SendMessage, User
 from chat.store.search.search import Wanted
 from chat.store.store import expire
-from chat.store.write.erasure import TEXTS
+from chat.store.write.messages.erasure import TEXTS
 from chat.tokenizer import terms_of
 from tests.serving import PATIENCE, eventually
 from tests.store.opened import OpenStore, delete, edit, message, pin, react, topic

@@ -15,7 +15,7 @@ from chat.store.schema import events, is_change, pins, reaction_counts, reaction
 from chat.store.sql import Prepared
 from chat.store.write.access import role_in
 from chat.store.write.lookups import Channel
-from chat.store.write.target import find_target, fold_into_target
+from chat.store.write.messages.target import find_target, fold_into_target
 from chat.store.write.transaction import Transaction
 
 __all__ = ["pin", "react"]

@@ -27,9 +27,9 @@ from chat.store.rights import (
 from chat.store.schema import members
 from chat.store.sql import Prepared
 from chat.store.write.access import ban_in_force, check_right, find_channel
-from chat.store.write.invitations import end_invitation, end_invitations, is_invited
+from chat.store.write.channels.invitations import end_invitation, end_invitations, is_invited
+from chat.store.write.channels.ownership import pass_on
 from chat.store.write.lookups import Channel
-from chat.store.write.ownership import pass_on
 from chat.store.write.transaction import Transaction
 from chat.text import channel_names, direct_channel, fold, is_direct
 

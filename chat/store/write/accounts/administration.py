@@ -43,9 +43,9 @@ from chat.store.rights import name_unavailable
 from chat.store.schema import bans, invitation_uses, invitations, meta, users
 from chat.store.sql import Prepared
 from chat.store.write.access import find_user
-from chat.store.write.accounts import check_name_is_available, remove_password
-from chat.store.write.membership import check_may_create, enter
-from chat.store.write.ownership import pass_on_later
+from chat.store.write.accounts.sign_in import check_name_is_available, remove_password
+from chat.store.write.channels.membership import check_may_create, enter
+from chat.store.write.channels.ownership import pass_on_later
 from chat.store.write.transaction import Transaction
 from chat.text import check_name, fold, is_direct
 

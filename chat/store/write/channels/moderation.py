@@ -36,10 +36,10 @@ from chat.store.write.access import (
     mute_in_force,
     role_in,
 )
-from chat.store.write.invitations import end_invitation
+from chat.store.write.channels.invitations import end_invitation
+from chat.store.write.channels.membership import end_membership
+from chat.store.write.channels.ownership import can_own
 from chat.store.write.lookups import Channel
-from chat.store.write.membership import end_membership
-from chat.store.write.ownership import can_own
 from chat.store.write.transaction import Transaction
 
 __all__ = ["ban", "change_settings", "kick", "lift_ban", "mute", "set_role", "unmute"]

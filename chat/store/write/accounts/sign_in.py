@@ -37,8 +37,8 @@ from chat.store.read.accounts import find_invitation
 from chat.store.schema import devices, invitation_uses, links, passwords, users
 from chat.store.sql import Prepared
 from chat.store.write.access import find_user, role_in
+from chat.store.write.channels.membership import enter
 from chat.store.write.lookups import Channel, KnownAccount, KnownDevice
-from chat.store.write.membership import enter
 from chat.store.write.transaction import Transaction
 from chat.text import GENERAL, fold, is_invitation_code, is_link_code
 

@@ -24,7 +24,7 @@ from chat.store.operations import JoinChannel, Operation, RunNextJob, User
 from chat.store.store import execute
 from tests.serving import eventually
 from tests.store.opened import OpenStore
-from tests.store.write.conftest import Room
+from tests.store.write.channels.conftest import Room
 
 STOPS: dict[str, Operation[object]] = {
     "disabled": ChangeAccount(None, "owner", disabled=True),

@@ -32,7 +32,7 @@ from chat.store.schema import (
     reactions,
 )
 from chat.store.sql import Prepared
-from chat.store.write.erasure import TEXTS, blank
+from chat.store.write.messages.erasure import TEXTS, blank
 from chat.store.write.transaction import JobProgress, Transaction
 
 __all__ = ["erase_channel_step"]

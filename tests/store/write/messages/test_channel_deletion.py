@@ -25,7 +25,7 @@ from chat.store.channels import (
 from chat.store.maintenance.export import export_account
 from chat.store.operations import JobStep, RunNextJob, SendMessage, User
 from chat.store.search.search import Wanted
-from chat.store.write.erasure import TEXTS
+from chat.store.write.messages.erasure import TEXTS
 from chat.tokenizer import terms_of
 from tests.serving import eventually
 from tests.store.opened import OpenStore, edit, message, pin, react, topic

@@ -31,12 +31,12 @@ from chat.store.rights import (
     not_a_member,
 )
 from chat.store.write.access import check_outranks, check_right
-from chat.store.write.annotations import pin, react
-from chat.store.write.erasure import erase_message, erase_text
+from chat.store.write.channels.membership import open_direct
 from chat.store.write.lookups import Channel, ReplyTarget
-from chat.store.write.membership import open_direct
-from chat.store.write.target import find_target, fold_into_target
-from chat.store.write.threads import followed_by
+from chat.store.write.messages.annotations import pin, react
+from chat.store.write.messages.erasure import erase_message, erase_text
+from chat.store.write.messages.target import find_target, fold_into_target
+from chat.store.write.messages.threads import followed_by
 from chat.store.write.transaction import Transaction
 from chat.text import is_direct, mentioned_names
 

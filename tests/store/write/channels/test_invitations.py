@@ -40,7 +40,7 @@ from chat.store.operations import (
     User,
 )
 from tests.store.opened import OpenStore, delete, edit, message, pin, react, topic
-from tests.store.write.conftest import Room
+from tests.store.write.channels.conftest import Room
 
 
 def invitations(store: OpenStore, user: User) -> tuple[OpenInvitation, ...]:

@@ -1,0 +1,1 @@
+"""Rules of accounts: sign-ins, devices, administration, and the erasure of an account."""

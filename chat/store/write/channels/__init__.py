@@ -1,0 +1,1 @@
+"""Rules of channels: members, ownership, moderation, settings, and invitations."""

@@ -1,0 +1,1 @@
+"""Rules of messages: append, edit, react, pin, follow threads, and erase texts."""
