@@ -93,12 +93,13 @@ class TestLeaving:
         room.store.do(JoinChannel(room.owner, room.name))
         assert room.roles()["owner"] == "member"
 
-    def test_public_channel_without_members_stays(
+    def test_first_user_who_joins_an_empty_public_channel_owns_it(
         self, store: OpenStore, alice: User, bob: User
     ) -> None:
         store.join(alice, "#dev")
         store.leave(alice, "#dev")
-        assert store.join(bob, "#dev").role == "member"
+        assert store.join(bob, "#dev").role == "owner"
+        assert store.join(alice, "#dev").role == "member"
 
     def test_general_passes_to_nobody(self, store: OpenStore, alice: User, bob: User) -> None:
         admin = store.admin("carol")
