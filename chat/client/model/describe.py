@@ -10,7 +10,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from chat.client.model.fold import SHOWN_KINDS, message_of
-from chat.client.model.state import Message, Moderation, counted_reactions
+from chat.client.model.state import (
+    MembershipEnded,
+    Message,
+    Moderation,
+    counted_reactions,
+)
 from chat.durations import duration_text
 from chat.text import printable, printable_line
 
@@ -21,6 +26,7 @@ __all__ = [
     "Moment",
     "describe",
     "describe_entry",
+    "ending",
     "folded_ignored",
     "happening",
     "people",
@@ -160,6 +166,18 @@ def describe_entry(channel: str, entry: Item | Event, moment: Moment) -> str:
         case "deleted":
             return f"{author} deleted the channel"
     return f"{author}: {printable_line(entry.kind)}"
+
+
+def ending(ended: MembershipEnded, moment: Moment) -> str:
+    """Return how somebody ended the user's membership of a channel, in a sentence."""
+    by = ended.by or "a moderator"
+    reason = f": {ended.reason}" if ended.reason else ""
+    if ended.act == "deleted":
+        return f"{ended.channel} was deleted by {by}{reason}."
+    if ended.act == "kick":
+        return f"You were removed from {ended.channel} by {by}{reason}."
+    until = f" until {moment(ended.until)}" if ended.until is not None else ""
+    return f"You were banned from {ended.channel} by {by}{until}{reason}."
 
 
 def folded_ignored(messages: Sequence[Message]) -> str:

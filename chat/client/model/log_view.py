@@ -413,13 +413,14 @@ class LogView:
         if line.thread is None or line.deleted:
             return
         me = fold_name(self.me)
+        seq = line.seq or 0
         if fold_name(line.author) == me:
-            self.threads.follow(line.thread)
+            self.threads.follow(line.thread, seq)
         elif not self.threads.is_known(line.thread) and not self._is_ignored(line.author):
             root = self.line(line.thread)
             is_mine = root is not None and fold_name(root.author) == me
             if is_mine or any(fold_name(name) == me for name in line.mentions):
-                self.threads.follow(line.thread)
+                self.threads.follow(line.thread, seq - 1)
 
     def _put(self, seq: int, old: Message | None, new: Message, *, since: int) -> None:
         """Store a line that the event `since` added or changed, and count it."""

@@ -177,10 +177,12 @@ class FollowedThreads:
         else:
             self._put(replace(known, following=frame.following, marked=frame.seq))
 
-    def follow(self, root: int, *, following: bool = True) -> None:
-        """Follow a thread, or no longer."""
-        known = self.get(root)
-        if known.following != following or root not in self._known:
+    def follow(self, root: int, read: int = 0, *, following: bool = True) -> None:
+        """Follow a thread, or no longer; a new one is read up to `read`."""
+        known = self._known.get(root)
+        if known is None:
+            self._put(FollowedThread(root, read, following=following, marked=read))
+        elif known.following != following:
             self._put(replace(known, following=following))
 
     def count(self, root: int, seq: int, unread: int, mentions: int) -> None:

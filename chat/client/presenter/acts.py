@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chat.client.model.state import ChannelInfo, Delivery, MembershipEnded, Message
+from chat.client.model.describe import ending
+from chat.client.model.state import ChannelInfo, Delivery, Message
 from chat.client.platform.local_time import moment
 from chat.client.presenter.state import ConversationState, title_of
 from chat.rights import MEMBER, MODERATOR, OWNER, outranks
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Act",
     "account_acts",
-    "ending",
     "invitation_acts",
     "member_acts",
     "message_acts",
@@ -172,23 +172,11 @@ def invitation_acts(channel: str) -> list[Act]:
 def why_silent(state: ConversationState, channel: str) -> str:
     """Return why the user may not write in a channel, as a sentence; empty if they may."""
     if ended := state.ended.get(channel):
-        return ending(ended)
+        return ending(ended, moment)
     info = state.channels.get(channel)
     if info is None or not info.is_member or not state.connection.has_rooms:
         return ""
     return "" if "send" in info.rights(state.now) else _silence(info, state.now)
-
-
-def ending(ended: MembershipEnded) -> str:
-    """Return how somebody ended the user's membership of a channel, in a sentence."""
-    by = ended.by or "a moderator"
-    reason = f": {ended.reason}" if ended.reason else ""
-    if ended.act == "deleted":
-        return f"{ended.channel} was deleted by {by}{reason}."
-    if ended.act == "kick":
-        return f"You were removed from {ended.channel} by {by}{reason}."
-    until = f" until {moment(ended.until)}" if ended.until is not None else ""
-    return f"You were banned from {ended.channel} by {by}{until}{reason}."
 
 
 def _silence(info: ChannelInfo, now: int) -> str:

@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+from chat.client.model.describe import ending
 from chat.client.model.membership import Invitation
 from chat.client.model.sign_in import Credential, SignInWay
 from chat.client.model.slash import parser
@@ -33,7 +34,8 @@ from chat.client.model.state import (
     TimelineChanged,
     Update,
 )
-from chat.client.presenter.acts import ending, why_silent
+from chat.client.platform.local_time import moment
+from chat.client.presenter.acts import why_silent
 from chat.client.presenter.composer.draft import Aim, DraftStore, check_length
 from chat.client.presenter.composer.drafts import Drafts
 from chat.client.presenter.composer.name_lookup import NameLookup
@@ -343,7 +345,7 @@ class Conversation:
         elif isinstance(update, InvitationsChanged) and update.new is not None:
             self._tell_invitation(update.new)
         elif isinstance(update, MembershipEnded):
-            self.view.say(ending(update), "warning")
+            self.view.say(ending(update, moment), "warning")
         elif isinstance(update, DeviceAdded):
             self.close_link()
         elif isinstance(update, Notice):

@@ -260,7 +260,7 @@ class ConversationState:
     def typing(self) -> tuple[str, ...]:
         """Other users typing in the current channel."""
         names = self._typing.get(self.current or "", ())
-        return tuple(name for name in names if name != self.user)
+        return tuple(name for name in names if name != self.user and not self.ignores(name))
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from chat.client.platform.local_time import local_zone
 from chat.client.platform.stdio import accept_any_text, read_lines, read_text
 from chat.client.scripting.client import ScriptClient, join_existing
 from chat.client.scripting.output import as_json, as_text, write
-from chat.client.scripting.read import LogReader, LogReplaced
+from chat.client.scripting.read import LogReader, LogReplaced, NoLongerMember
 from chat.client.scripting.send import Outgoing, deliver
 from chat.client.scripting.settings import HIDDEN_FLAGS, PipeSettings, pipe_flags
 from chat.client.storage.account import put_into_outbox
@@ -45,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
         return _run(name, rest)
     except StartupError as exc:
         return _report(exc, ExitCode.USAGE)
-    except (CommandError, Refused, LogReplaced) as exc:
+    except (CommandError, Refused, LogReplaced, NoLongerMember) as exc:
         return _report(exc, ExitCode.REFUSED)
     except NotConfirmed as exc:
         return _report(exc, ExitCode.NOT_CONFIRMED)

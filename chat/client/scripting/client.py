@@ -49,7 +49,7 @@ class ScriptClient:
         self.user = settings.name
         self.limits = Limits()
         self.channels: set[str] = set()
-        """The user's channels at the start of the connection."""
+        """The channels that the user is in, or invited to, at the start of the connection."""
         self._timeout = timeout
         self._limit: asyncio.Timeout | None = None
         self._take_frame = take
@@ -171,6 +171,7 @@ class ScriptClient:
         self._identity.signed_in()
         self.user, self.limits = welcome.user, welcome.limits
         self.channels = {membership.channel for membership in welcome.channels}
+        self.channels |= {invitation.channel for invitation in welcome.invited}
         self._session, self._detail = session, ""
         self._changed.set()
         return self._take

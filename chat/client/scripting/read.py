@@ -10,19 +10,26 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 from chat.client.model.coverage import Coverage
+from chat.client.model.describe import ending
 from chat.client.model.log_view import EMPTY_PAGE_PAUSE, PAGE_PAUSE, BrokenLog, Change, LogView
 from chat.client.model.search_query import Since
+from chat.client.model.state import MembershipEnded
 from chat.client.scripting.client import ScriptClient
+from chat.client.scripting.output import full_moment
 from chat.errors import ChatError
 from chat.protocol.commands import History, Join
-from chat.protocol.frames import Heads, Joined, ServerFrame
+from chat.protocol.frames import Heads, Joined, Removed, ServerFrame
 from chat.protocol.items import Event, Item
 
-__all__ = ["LogReader", "LogReplaced"]
+__all__ = ["LogReader", "LogReplaced", "NoLongerMember"]
 
 
 class LogReplaced(ChatError):
     """The channel's log was replaced since it was read: a backup was restored."""
+
+
+class NoLongerMember(ChatError):
+    """Somebody else ended the user's membership of the channel, or deleted it."""
 
 
 class LogReader:
@@ -47,6 +54,15 @@ class LogReader:
             self._apply_joined(frame)
         elif isinstance(frame, Event) and frame.channel == view.channel and view.epoch:
             self._show_change(view.apply_event(frame))
+        elif isinstance(frame, Removed) and frame.channel == view.channel and frame.act:
+            raise NoLongerMember(
+                ending(
+                    MembershipEnded(
+                        frame.channel, frame.act, frame.by or "", frame.until, frame.reason or ""
+                    ),
+                    full_moment,
+                )
+            )
         elif isinstance(frame, Heads) and view.epoch:
             view.apply_head(frame.heads.get(view.channel, 0))
         if self._visit is not None and view.needs_repair:

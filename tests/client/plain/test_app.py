@@ -19,8 +19,8 @@ from chat.client.model.state import ThreadChanged, TimelineChanged
 from chat.client.plain.app import LineNotifier, Plain
 from chat.client.plain.terminal import Lines
 from chat.client.presenter.workspace import Cores
-from chat.protocol.commands import Send
-from chat.protocol.frames import Joined
+from chat.protocol.commands import Create, Invite, Kick, MuteUser, Send, Unmute
+from chat.protocol.frames import Joined, Removed
 from tests.client.fake_server import FakeServer
 from tests.client.piped import Client
 from tests.client.presenter.fakes import FakeCore, info
@@ -637,3 +637,65 @@ async def test_lines_of_the_server_behind_bear_its_name(
             )
     finally:
         terminal.close()
+
+
+async def test_an_invitation_is_accepted_and_moderation_is_printed(
+    plain: RawTerminal, server: ChatServer
+) -> None:
+    async with Peer.signed_in(server.url, "olga") as olga:
+        await olga.call(Create(channel="#plans", private=True, topic="what we do"), Joined)
+        await olga.say("welcome", "#plans")
+        plain.wait(lambda: b"Connected to chat" in plain.output, "the connection")
+        await olga.call(Invite(channel="#plans", name="me"))
+        plain.wait(
+            lambda: b"olga invited you to the private channel #plans. Use /accept" in plain.output,
+            "the invitation",
+        )
+        plain.send(b"/accept\n")
+        plain.wait(
+            lambda: b"You are in #plans (private). Topic: what we do" in plain.output, "the channel"
+        )
+        await olga.call(MuteUser(channel="#plans", name="me", reason="loud"))
+        muted = b"You were muted in #plans by olga: loud."
+        plain.wait(lambda: muted in plain.output, "why the user cannot write")
+        plain.send(b"let me speak\n")
+        plain.wait(lambda: plain.output.count(muted) == 2, "the refusal")
+        await olga.call(Unmute(channel="#plans", name="me"))
+        plain.wait(lambda: b"You can write in #plans again." in plain.output, "the end")
+        await olga.call(Kick(channel="#plans", name="me", reason="spam"))
+        plain.wait(
+            lambda: b"You were removed from #plans by olga: spam." in plain.output, "the kick"
+        )
+
+
+async def test_a_kick_asks_once_in_a_terminal(plain: RawTerminal, server: ChatServer) -> None:
+    async with Peer.signed_in(server.url, "bob") as bob:
+        plain.send(b"/create #tea\n")
+        plain.wait(lambda: b"You are in #tea." in plain.output, "the channel")
+        await bob.join("#tea")
+        plain.wait(lambda: b"bob joined #tea." in plain.output, "a member")
+        plain.send(b"/kick bob spam\n")
+        question = b"Remove bob from #tea? They may join again; use /ban to keep them out. Reason: "
+        plain.wait(lambda: question in plain.output, "the question")
+        plain.send(b"y\n")
+        plain.wait(lambda: b"Removed bob from #tea." in plain.output, "the kick")
+        removed = await bob.next(Removed)
+        assert (removed.act, removed.by, removed.reason) == ("kick", "me", "spam")
+
+
+async def test_a_followed_thread_is_printed_and_an_ignored_person_is_not(
+    plain: RawTerminal, server: ChatServer
+) -> None:
+    async with Peer.signed_in(server.url, "bob") as bob:
+        await bob.join("#general")
+        plain.send(b"root\n")
+        root = await bob.next_event("#general", "message")
+        reply = Send(channel="#general", text="a reply", reply_to=root.seq, thread_only=True)
+        await bob.call(reply)
+        text = f"bob in #general: a reply  (reply to message {root.seq}, only in its thread)"
+        plain.wait(lambda: text.encode() in plain.output, "the reply")
+        plain.send(b"/ignore bob\n")
+        plain.wait(lambda: b"You ignore bob now" in plain.output, "ignoring")
+        await bob.say("noise")
+        plain.wait(lambda: b"1 message from bob (ignored) in #general." in plain.output, "the fold")
+        assert b"noise" not in plain.output

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from chat.client.model.describe import ending
 from chat.client.model.membership import Mute
 from chat.client.model.state import (
     ChannelsChanged,
@@ -15,7 +16,7 @@ from chat.client.model.state import (
     MembershipEnded,
     Message,
 )
-from chat.client.presenter.acts import ending, invitation_acts, message_acts, why_silent
+from chat.client.presenter.acts import invitation_acts, message_acts, why_silent
 from chat.client.presenter.state import ConversationState
 from chat.rights import ChannelSettings
 from tests.client.presenter.fakes import info, said
@@ -66,7 +67,7 @@ def test_the_reason_why_the_user_may_not_write(fields: dict[str, Any], reason: s
 def test_the_end_of_a_membership_stays_the_reason_until_the_user_joins_again(
     ended: MembershipEnded, sentence: str
 ) -> None:
-    assert ending(ended) == sentence
+    assert ending(ended, str) == sentence
     state = state_in(is_member=False)
     state.apply(ended)
     assert why_silent(state, "#tea") == sentence
@@ -75,10 +76,8 @@ def test_the_end_of_a_membership_stays_the_reason_until_the_user_joins_again(
 
 
 def test_a_ban_says_until_when() -> None:
-    day = 86_400_000
-    sentence = ending(MembershipEnded("#tea", "ban", "olga", NOW + 40 * day, "spam"))
-    assert sentence.startswith("You were banned from #tea by olga until ")
-    assert sentence.endswith(": spam.")
+    sentence = ending(MembershipEnded("#tea", "ban", "olga", NOW, "spam"), lambda ts: f"<{ts}>")
+    assert sentence == f"You were banned from #tea by olga until <{NOW}>: spam."
 
 
 def keys(state: ConversationState, message: Message) -> list[str]:

@@ -15,7 +15,15 @@ import pytest
 from chat.client.exit_codes import ExitCode
 from chat.client.model.search_query import Since
 from chat.client.scripting.read import LogReader
-from chat.protocol.commands import Delete, Edit, React
+from chat.protocol.commands import (
+    ChangeChannel,
+    Create,
+    Delete,
+    Edit,
+    Kick,
+    MuteUser,
+    React,
+)
 from chat.protocol.frames import Joined, ServerFrame
 from chat.protocol.items import Event
 from chat.protocol.values import Limits
@@ -55,6 +63,28 @@ async def test_tail_prints_the_newest_entries(server: ChatServer, make_client: M
     ]
     assert lines[0].startswith("[15 20")
     assert len(client.run("tail", "#ops").stdout.splitlines()) == 10
+
+
+async def test_moderation_is_printed_and_a_kick_ends_follow(
+    server: ChatServer, make_client: MakeClient
+) -> None:
+    client = make_client(server.url)
+    async with Peer.signed_in(server.url, "olga") as olga:
+        await olga.call(Create(channel="#ops"), Joined)
+        await olga.say("before", "#ops")
+        tail = client.start("tail", "#ops", "-f")
+        tail.wait_for("bot joined")
+        await olga.call(ChangeChannel(channel="#ops", posting="moderators"))
+        await olga.call(MuteUser(channel="#ops", name="bot", reason="loud"))
+        await olga.call(Kick(channel="#ops", name="bot", reason="spam"))
+        tail.wait_for("bot was kicked by olga: spam")
+        assert await asyncio.to_thread(tail.process.wait, PATIENCE) == ExitCode.REFUSED
+    said = [line.split("] ")[-1] for line in tail.lines]
+    assert said[-3:] == [
+        "olga allowed only moderators to post",
+        "bot was muted by olga: loud",
+        "bot was kicked by olga: spam",
+    ]
 
 
 async def test_tail_starts_at_the_given_count_or_time(

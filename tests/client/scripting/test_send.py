@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from chat.client.config.paths import ClientPaths
+from chat.client.exit_codes import ExitCode
 from chat.client.storage.outbox_db import OutboxDb
-from chat.protocol.commands import Command, Send
+from chat.protocol.commands import Command, Create, Invite, Send
+from chat.protocol.frames import Joined
 from tests.client.fake_server import FakeServer
 from tests.client.piped import Client
 from tests.serving import PATIENCE, ChatServer, Peer, eventually, free_port
@@ -54,6 +56,18 @@ async def test_send_lines_sends_each_line_as_it_arrives(
                 assert (await alice.next_event("#ops", "message")).text == text
         sending.process.stdin.close()
         assert sending.process.wait(PATIENCE) == 0
+
+
+async def test_an_invitation_to_a_private_channel_is_accepted_by_sending(
+    server: ChatServer, make_client: MakeClient
+) -> None:
+    async with Peer.signed_in(server.url, "olga") as olga:
+        await olga.call(Create(channel="#plans", private=True), Joined)
+        client = make_client(server.url)
+        assert client.run("send", "#plans", "hello").returncode == ExitCode.REFUSED
+        await olga.call(Invite(channel="#plans", name="bot"))
+        assert client.run("send", "#plans", "hello").returncode == ExitCode.DONE
+        assert (await olga.next_event("#plans", "message")).text == "hello"
 
 
 @pytest.mark.promise(

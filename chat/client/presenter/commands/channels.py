@@ -121,7 +121,8 @@ def list_channels(conversation: Conversation) -> None:
 
 
 def _channel(listing: ChannelListing) -> Choice:
-    note = " · ".join(filter(None, (member_count(listing), listing.topic)))
+    archived = "archived" if listing.archived else ""
+    note = " · ".join(filter(None, (member_count(listing), archived, listing.topic)))
     return Choice(listing.channel, listing.channel, note)
 
 
@@ -152,7 +153,8 @@ def list_members(conversation: Conversation, channel: str, then: Callable[[str],
 
 def _member(member: Member) -> Choice:
     role = "" if member.role == "member" else f" · {member.role}"
-    return Choice(member.name, member.name, f"{member.presence}{role}")
+    muted = " · muted" if member.muted else ""
+    return Choice(member.name, member.name, f"{member.presence}{role}{muted}")
 
 
 HANDLERS: dict[str, Handler] = {

@@ -319,6 +319,7 @@ class Drafts:
     def typing(self, active: bool, key: PaneKey) -> None:
         """Tell the server that the user is typing; never while editing."""
         is_sent = self._tells_typing and self._of(key).aim is not Aim.EDIT
+        is_sent = is_sent and not why_silent(self._state, key.channel)
         if key.channel in self._state.channels and is_sent and self._state.is_online:
             from chat.protocol.commands import Typing
 
