@@ -38,10 +38,12 @@ from chat.store.channels import (
     CreateChannel,
     DeclineInvitation,
     DeleteChannel,
+    FollowThread,
     IgnoreUser,
     InviteToChannel,
     Kick,
     LiftChannelBan,
+    MarkThread,
     Moderate,
     MuteMember,
     SetChannelRole,
@@ -78,6 +80,8 @@ class Sketch:
     kind: str
     author: str
     target: int | None = None
+    reply_to: int | None = None
+    thread: int | None = None
     user: str | None = None
     role: str | None = None
     by: str | None = None
@@ -101,12 +105,28 @@ class Log:
     invitations: dict[str, tuple[str, bool]] = field(default_factory=dict)
     """The inviter, and whether the invitation is silent, by user."""
     markers: dict[str, int] = field(default_factory=dict)
+    joined: dict[str, int] = field(default_factory=dict)
+    """The seq of the join of each member."""
+    followers: dict[tuple[str, int], tuple[int, bool]] = field(default_factory=dict)
+    """The read marker, and whether the user follows the thread, by user and root."""
     preferences: dict[str, Preference] = field(default_factory=dict)
     reactions: set[tuple[int, str, str]] = field(default_factory=set)
 
     def add(self, kind: str, author: str, target: int | None = None, **details: Any) -> Prediction:
         self.events.append(Sketch(kind, author, target, **details))
         return "new", len(self.events)
+
+    def root(self, seq: int) -> int | None:
+        """Return the root of the thread of a message, which may be deleted."""
+        if not 0 < seq <= len(self.events) or self.events[seq - 1].kind != "message":
+            return None
+        return self.events[seq - 1].thread or seq
+
+    def mentioned(self, text: str, author: str, reply_to: int | None) -> tuple[str, ...]:
+        """Return the members whom a text mentions, and the author that it answers."""
+        named = mentioned(text, [*self.roles])
+        parent = self.events[reply_to - 1].author if reply_to is not None else author
+        return named if parent == author or parent not in self.roles else (*named, parent)
 
     def message(self, seq: int | None) -> Sketch | None:
         if seq is None or not 0 < seq <= len(self.events):
@@ -299,7 +319,7 @@ class Model:
         if isinstance(operation, LeaveChannel):
             self._end(log, operation.channel, name)
             return DONE
-        if isinstance(operation, MarkRead | Prefer):
+        if isinstance(operation, MarkRead | Prefer | MarkThread | FollowThread):
             return self._set(log, operation)
         return self._govern(log, operation)
 
@@ -325,8 +345,12 @@ class Model:
         self.ignores ^= {pair} if changed else set()
         return ("changed" if changed else "nothing"), None
 
-    def _set(self, log: Log, operation: MarkRead | Prefer) -> Prediction:
+    def _set(
+        self, log: Log, operation: MarkRead | Prefer | MarkThread | FollowThread
+    ) -> Prediction:
         name = operation.user.name
+        if isinstance(operation, MarkThread | FollowThread):
+            return self._set_thread(log, operation)
         if isinstance(operation, Prefer):
             before = log.preferences[name]
             log.preferences[name] = Preference(
@@ -339,6 +363,23 @@ class Model:
             return ErrorCode.INVALID
         log.markers[name] = max(log.markers[name], operation.seq)
         return "nothing", log.markers[name]
+
+    def _set_thread(self, log: Log, operation: MarkThread | FollowThread) -> Prediction:
+        root, name = log.root(operation.thread), operation.user.name
+        if isinstance(operation, MarkThread) and operation.seq > len(log.events):
+            return ErrorCode.INVALID
+        if root is None:
+            return ErrorCode.NO_SUCH_MESSAGE
+        marker, following = log.followers.get((name, root), (0, False))
+        if isinstance(operation, MarkThread):
+            moved = following and marker < operation.seq
+            marker = max(marker, operation.seq)
+        else:
+            moved = following == operation.remove
+            marker, following = len(log.events), not operation.remove
+        if moved or (isinstance(operation, FollowThread) and (name, root) not in log.followers):
+            log.followers[name, root] = marker, following
+        return ("following" if following else "not following"), int(moved)
 
     def _join(self, name: str, channel: str) -> Prediction:
         log = self.logs.get(channel)
@@ -365,7 +406,7 @@ class Model:
     def _enter(self, log: Log, name: str, role: str) -> None:
         log.roles[name] = role
         log.add("join", name)
-        log.markers[name] = len(log.events)
+        log.markers[name] = log.joined[name] = len(log.events)
         log.preferences[name] = Preference(0, False, "mentions")
 
     def _uninvite(self, log: Log, channel: str, name: str) -> None:
@@ -513,7 +554,7 @@ class Model:
                 return ErrorCode.NO_SUCH_MESSAGE
             if operation.thread_only and reply_to is None:
                 return ErrorCode.INVALID
-            return log.add("message", user)
+            return self._send(log, user, operation)
         if isinstance(operation, SetTopic):
             return log.add("topic", user)
         message = log.message(target)
@@ -522,6 +563,22 @@ class Model:
         if isinstance(operation, ReactToMessage):
             return self._react(log, operation)
         return self._change_message(log, message, operation)
+
+    def _send(self, log: Log, user: str, operation: SendMessage) -> Prediction:
+        reply_to, root = operation.reply_to, None
+        named = log.mentioned(operation.text, user, reply_to)
+        if reply_to is not None:
+            root = log.root(reply_to)
+        done = log.add("message", user, reply_to=reply_to, thread=root)
+        if root is not None:
+            marker, _following = log.followers.get((user, root), (len(log.events), True))
+            log.followers[user, root] = marker, True
+            self._follow(log, root, len(log.events), (log.events[root - 1].author, *named))
+        return done
+
+    def _follow(self, log: Log, root: int, seq: int, people: Collection[str]) -> None:
+        for name in people:
+            log.followers.setdefault((name, root), (seq - 1, True))
 
     def _change_message(self, log: Log, message: Sketch, operation: Append) -> Prediction:
         user, target = operation.user.name, operation.target
@@ -538,6 +595,9 @@ class Model:
                 return refused
             if not outranks(log.roles[user], log.roles.get(message.author)):
                 return ErrorCode.FORBIDDEN
+        if isinstance(operation, EditMessage) and message.thread is not None:
+            named = log.mentioned(operation.text, user, message.reply_to)
+            self._follow(log, message.thread, operation.seq, named)
         if not is_edit:
             message.is_erased = True
         return log.add(operation.kind, user, target)
@@ -622,6 +682,27 @@ def unread(items: list[Item], user: User, marker: int, ignored: Collection[str])
         and not item.thread_only
     ]
     return len(above), sum(user.name in item.mentions for item in above)
+
+
+def unread_threads(
+    items: list[Item], user: User, log: Log, ignored: Collection[str]
+) -> list[tuple[int, int, int, int]]:
+    """Return root, marker, unread replies and mentions of followed threads with such replies."""
+    found = []
+    for (name, root), (marker, following) in log.followers.items():
+        above = [
+            item
+            for item in items
+            if item.thread == root
+            and item.thread_only
+            and item.seq > max(marker, log.joined[user.name])
+            and item.author not in (user.name, *ignored)
+            and not item.erased
+        ]
+        if name == user.name and following and above:
+            mentions = sum(user.name in item.mentions for item in above)
+            found.append((root, marker, len(above), mentions))
+    return sorted(found, reverse=True)
 
 
 def mentioned(text: str, members: list[str]) -> tuple[str, ...]:

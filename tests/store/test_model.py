@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,12 +37,15 @@ from chat.store.channels import (
     CreateChannel,
     DeclineInvitation,
     DeleteChannel,
+    FollowThread,
     IgnoredUsers,
     IgnoreUser,
     Invited,
     InviteToChannel,
     Kick,
     LiftChannelBan,
+    MarkedThread,
+    MarkThread,
     MuteMember,
     SetChannelRole,
     UnmuteMember,
@@ -74,6 +77,7 @@ from tests.store.model import (
     fold,
     mentioned,
     unread,
+    unread_threads,
 )
 from tests.store.opened import OpenStore, delete, edit, message, pin, react, topic
 
@@ -119,14 +123,19 @@ operations: st.SearchStrategy[Operation[Any]] = st.one_of(
         st.builds(react, people, seqs, emoji, channels, remove=st.booleans(), cid=cids)
         for _ in range(2)
     ],
-    st.builds(
-        SendMessage,
-        people,
-        channels,
-        texts,
-        reply_to=st.none() | seqs,
-        thread_only=st.just(True),
-    ),
+    *[
+        st.builds(
+            SendMessage,
+            people,
+            channels,
+            texts,
+            reply_to=st.none() | seqs,
+            thread_only=st.just(True),
+        )
+        for _ in range(2)
+    ],
+    st.builds(MarkThread, people, channels, seqs, seqs),
+    st.builds(FollowThread, people, channels, seqs, st.booleans()),
     st.builds(delete, people, seqs, channels, cid=cids),
     st.builds(pin, people, seqs, channels, remove=st.booleans(), cid=cids),
     st.builds(topic, people, texts, channels, cid=cids),
@@ -256,7 +265,15 @@ def receive(live: list[tuple[str, list[Event]]], commits: Sequence[Commit]) -> N
 def sketch(event: Event) -> Sketch:
     """Return an event as the model has it."""
     return Sketch(
-        event.kind, event.author, event.target, event.user, event.role, event.by, event.remove
+        event.kind,
+        event.author,
+        event.target,
+        event.reply_to,
+        event.thread,
+        event.user,
+        event.role,
+        event.by,
+        event.remove,
     )
 
 
@@ -344,6 +361,8 @@ def check_channel(
             assert (membership.unread, membership.mentions) == unread(
                 folded, person, membership.read, ignored
             )
+            threads = [astuple(each) for each in membership.threads]
+            assert threads == unread_threads(folded, person, log, ignored)
         else:
             is_private = log.settings.private
             expected = ErrorCode.NO_SUCH_CHANNEL if is_private else ErrorCode.NOT_A_MEMBER
@@ -364,6 +383,8 @@ def prediction_of(outcome: object) -> Prediction | None:
         return outcome.code
     if isinstance(outcome, Marked):
         return "nothing", outcome.read
+    if isinstance(outcome, MarkedThread):
+        return ("following" if outcome.following else "not following"), int(outcome.moved)
     if isinstance(outcome, Preferred | SignedIn | Account):
         return DONE
     if isinstance(outcome, IgnoredUsers):

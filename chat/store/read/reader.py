@@ -27,7 +27,7 @@ from chat.protocol.commands import ResumeFrom
 from chat.protocol.items import ItemFields
 from chat.protocol.limits import LIST_MAX
 from chat.protocol.values import Limits
-from chat.rights import DEFAULT, GENERAL, rights_of, standing_of
+from chat.rights import DEFAULT, GENERAL, OWNER, rights_of, standing_of
 from chat.store import schema
 from chat.store.accounts import ADMIN
 from chat.store.channels import ChannelBan
@@ -310,15 +310,17 @@ class Reader:
         for row in rows:  # by place, as elsewhere: access by name takes as long as the rest
             place, name, epoch, head, topic, settings, is_private, role, *counts = row
             read, unread, mentions, pinned, muted, level = counts
+            if name == GENERAL:
+                role = self._effective_role(user, name, role)
             found.append(
                 Membership(
                     _state(place, name, epoch, head, topic, settings, is_private),
-                    role if name != GENERAL else self._effective_role(user, name, role),
+                    role,
                     read,
                     unread,
                     mentions,
                     Preference(pinned, muted, level),
-                    mute_of.get(place),
+                    mute_of.get(place) if role != OWNER else None,
                     tuple(threads_of.get(place, ())),
                 )
             )
@@ -341,7 +343,7 @@ class Reader:
             unread,
             mentions,
             Preference(*preference),
-            self._mutes(user).get(state.id) if has_mute else None,
+            self._mutes(user).get(state.id) if has_mute and role != OWNER else None,
             tuple(self._threads(user, state).get(state.id, ())) if has_threads else (),
         )
 
@@ -481,16 +483,14 @@ class Reader:
         key = state.id, cursor, limit
         if key not in self._members:
             rows, following = self._paged(_MEMBERS, cursor, limit, channel=state.id)
-            members = (
-                MemberRow(
-                    name,
-                    effective_role(state.name, role, is_admin=account_role == ADMIN),
-                    muted is not None and self._is_in_force(until),
-                )
-                for _fold, name, role, account_role, muted, until in rows
-            )
-            self._members[key] = tuple(members), following
+            self._members[key] = tuple(self._member(state.name, row) for row in rows), following
         return MemberPage(state.name, *self._members[key], total)
+
+    def _member(self, channel: str, row: Sequence[Any]) -> MemberRow:
+        _fold, name, role, account_role, muted, until = row
+        role = effective_role(channel, role, is_admin=account_role == ADMIN)
+        is_muted = muted is not None and role != OWNER and self._is_in_force(until)
+        return MemberRow(name, role, is_muted)
 
     def channel_bans(
         self, user: User, channel: str, *, cursor: int | None, limit: int

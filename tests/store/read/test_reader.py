@@ -353,6 +353,16 @@ class TestModeration:
         assert store.membership(bob, "#tea").mute == Muted("alice", None, "")
         assert store.membership(bob).mute is None
 
+    def test_mute_of_a_member_who_becomes_owner_is_not_in_force(
+        self, store: OpenStore, alice: User, bob: User, tea: str
+    ) -> None:
+        store.do(MuteMember(alice, tea, "bob"))
+        store.leave(alice, tea)
+        rows = store.read(lambda reader: reader.members(bob, tea, cursor=None, limit=9)).rows
+        listed = store.read(lambda reader: reader.memberships(bob))
+        assert rows == (MemberRow("Bob", "owner"),)
+        assert [each.mute for each in (*listed, store.membership(bob, tea))] == [None] * 3
+
     def test_moderators_page_through_the_bans_in_force(
         self, open_store: Callable[..., OpenStore]
     ) -> None:

@@ -36,7 +36,7 @@ from chat.store.write.lookups import Channel, ReplyTarget
 from chat.store.write.messages.annotations import pin, react
 from chat.store.write.messages.erasure import erase_message, erase_text
 from chat.store.write.messages.target import find_target, fold_into_target
-from chat.store.write.messages.threads import followed_by
+from chat.store.write.messages.threads import follow_answered, follow_mentioned
 from chat.store.write.transaction import Transaction
 from chat.text import is_direct, mentioned_names
 
@@ -123,7 +123,7 @@ def _send(transaction: Transaction, channel: Channel, operation: SendMessage) ->
         cid=operation.cid,
     )
     if answered is not None:
-        followed_by(transaction, channel, answered, event["seq"], user, mentioned)
+        follow_answered(transaction, channel, answered, event["seq"], user, mentioned)
     if hidden := lookups.hidden_from(channel):
         opened = [each for each in hidden if not lookups.ignores(each, user)]
         transaction.set_hidden(channel, opened, is_hidden=False)
@@ -143,7 +143,7 @@ def _edit(transaction: Transaction, channel: Channel, operation: EditMessage) ->
     event = transaction.append_about(operation, channel, body=text, mentioned=mentioned)
     transaction.add_mentions(channel, target.seq, mentioned)
     if answered is not None:
-        followed_by(transaction, channel, answered, target.seq, user, mentioned)
+        follow_mentioned(transaction, channel, answered.root, target.seq, mentioned)
     fold_into_target(transaction, target, event, transaction.last_event)
     return event
 

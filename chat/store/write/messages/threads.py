@@ -22,7 +22,7 @@ from chat.store.write.access import find_channel
 from chat.store.write.lookups import Channel, ReplyTarget
 from chat.store.write.transaction import Transaction
 
-__all__ = ["follow_thread", "followed_by", "mark_thread"]
+__all__ = ["follow_answered", "follow_mentioned", "follow_thread", "mark_thread"]
 
 _is_thread = (
     followed_threads.c.channel_id == bindparam("channel"),
@@ -41,7 +41,7 @@ _CHANGE = Prepared(
 )
 
 
-def followed_by(
+def follow_answered(
     transaction: Transaction,
     channel: Channel,
     answered: ReplyTarget,
@@ -49,12 +49,19 @@ def followed_by(
     author: User,
     mentioned: Sequence[User],
 ) -> None:
-    """Make the people concerned by the reply `seq` follow its thread."""
-    known, place, root = transaction.lookups.followers, channel.id, answered.root
-    if not known.get((author.id, place, root)):
-        transaction.follow_thread(channel, root, author, seq, is_writer=True)
-    for user in (answered.root_author, *mentioned):
-        if (user.id, place, root) not in known:
+    """Make the people whom the reply `seq` concerns follow its thread."""
+    if not transaction.lookups.followers.get((author.id, channel.id, answered.root)):
+        transaction.follow_thread(channel, answered.root, author, seq, is_writer=True)
+    people = (answered.root_author, *mentioned)
+    follow_mentioned(transaction, channel, answered.root, seq, people)
+
+
+def follow_mentioned(
+    transaction: Transaction, channel: Channel, root: int, seq: int, people: Sequence[User]
+) -> None:
+    """Make `people` follow a thread, with the reply `seq` as the first unread one."""
+    for user in people:
+        if (user.id, channel.id, root) not in transaction.lookups.followers:
             transaction.follow_thread(channel, root, user, seq - 1, is_writer=False)
 
 
