@@ -88,6 +88,11 @@ FEATURES: tuple[Feature, ...] = (
         "`t`, `/thread`, `Esc`",
     ),
     Feature(
+        "reading.follow",
+        "Replies that stay out of the channel; followed threads with their own unread replies",
+        "`/reply`, `/follow`, `/unfollow`",
+    ),
+    Feature(
         "reading.joins", "Joins and leaves of people who wrote something, in one line", "`joins`"
     ),
     Feature("reading.gaps", "Complete history after an absence", "`PgUp`, `Home`"),
@@ -191,6 +196,21 @@ FEATURES: tuple[Feature, ...] = (
     Feature("around.typing", "Typing indicators: show, send, both or neither", "`typing`"),
     Feature("around.links", "Open or copy links; a label never hides the target", "`o`, `/open`"),
     Feature("around.pins", "Pinned messages", "`p`, `/pin`, `/unpin`, `/pins`"),
+    Feature(
+        "around.channels",
+        "Private channels, invitations, moderators, announcements, archive",
+        "`/create`, `/invite`, `/accept`, `/role`, `/channel`, `/archive`",
+    ),
+    Feature(
+        "around.moderation",
+        "Kick, mute and ban with a reason and a duration, after one question",
+        "`/kick`, `/mute`, `/ban`, `/bans`",
+    ),
+    Feature(
+        "around.ignore",
+        "Ignore people: their messages are folded, and they cannot tell",
+        "`/ignore`, `/unignore`, `/ignored`, `/show`",
+    ),
     Feature("around.reactions", "Reactions and replies", "`+`, `r`, `/react`, `/reply`"),
     Feature(
         "around.turns",

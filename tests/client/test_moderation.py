@@ -76,6 +76,7 @@ def rights_agree(screen: Screen, channel: str = PLANS) -> bool:
     return set(joined.rights) == screen.channels[channel].rights(now_ms())
 
 
+@pytest.mark.feature("around.channels")
 def test_a_private_channel_is_created_and_entered_by_invitation(people: dict[str, Screen]) -> None:
     info = people["bob"].channels[PLANS]
     assert (info.role, info.topic, info.settings.private) == ("member", "what we do", True)
@@ -137,6 +138,7 @@ def test_a_mute_stops_messages_and_ends_by_itself(people: dict[str, Screen]) -> 
     people["olga"].wait(lambda: "let me speak" in people["olga"].texts(PLANS))
 
 
+@pytest.mark.feature("around.moderation")
 def test_a_kicked_member_is_told_and_forgets_the_lines(
     people: dict[str, Screen], tmp_path: Path
 ) -> None:
@@ -186,6 +188,7 @@ def test_a_deleted_channel_is_gone_for_everyone(people: dict[str, Screen]) -> No
     assert [(each.act, each.by) for each in people["bob"].ended] == [("deleted", "olga")]
 
 
+@pytest.mark.feature("around.ignore")
 def test_an_ignored_person_neither_counts_nor_notifies(
     server: ChatServer, open_client: Open
 ) -> None:
@@ -205,6 +208,7 @@ def test_an_ignored_person_neither_counts_nor_notifies(
     assert again.channels["#general"].unread == 0
 
 
+@pytest.mark.feature("reading.follow")
 def test_a_thread_stays_out_of_the_channel_and_is_followed(people: dict[str, Screen]) -> None:
     olga, bob, moderator = people["olga"], people["bob"], people["max"]
     olga.core.send(PLANS, "root")

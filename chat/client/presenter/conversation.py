@@ -208,16 +208,18 @@ async def _search(here: Conversation, typed: str) -> None:
 
 
 def mark(conversation: Conversation, channel: str) -> None:
-    """Mark everything in a channel as read."""
+    """Mark everything in a channel and its followed threads as read."""
     info = conversation.state.channels.get(channel)
     if info is not None and info.head:
         conversation.core.mark(channel, info.head)
+        for thread in info.threads:
+            conversation.core.mark_thread(channel, thread.root, info.head)
 
 
 def mark_all(conversation: Conversation) -> None:
     """Mark everything in all channels as read."""
     for info in conversation.state.channels.values():
-        if info.unread or info.mentions:
+        if info.unread or info.mentions or info.threads:
             mark(conversation, info.name)
 
 

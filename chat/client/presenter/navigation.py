@@ -93,15 +93,17 @@ def after(listed: Sequence[Entry], here: Location) -> list[Entry]:
 
 
 def waits(info: ChannelInfo) -> bool:
-    """Whether the channel needs attention: unread messages, or mentions if it is muted."""
-    return info.mentions > 0 or (info.unread > 0 and not info.muted)
+    """Whether the channel or a followed thread has unread messages; if it is muted, mentions."""
+    if info.muted:
+        return info.mentions > 0 or any(thread.mentions for thread in info.threads)
+    return info.unread > 0 or info.mentions > 0 or info.unread_replies > 0
 
 
 def weight(info: ChannelInfo) -> int:
-    """Return the urgency of a channel: 2 for a mention, 1 for a direct message, else 0."""
-    if info.mentions:
+    """Return the urgency: 2 for a mention, 1 for a direct message or a reply, else 0."""
+    if info.mentions or any(thread.mentions for thread in info.threads):
         return 2
-    return 1 if is_direct(info.name) else 0
+    return 1 if is_direct(info.name) or info.threads else 0
 
 
 class Tour:

@@ -294,8 +294,9 @@ class ConversationState:
             self.previous, self.current = self.current, channel
 
     def count_addressed(self) -> int:
-        """Return the number of unread mentions and direct messages."""
+        """Return the number of unread mentions and direct messages, also in followed threads."""
         return sum(
-            info.unread if is_direct(info.name) and not info.muted else info.mentions
+            (info.unread if is_direct(info.name) and not info.muted else info.mentions)
+            + sum(thread.mentions for thread in info.threads)
             for info in self.channels.values()
         )

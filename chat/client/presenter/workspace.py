@@ -502,8 +502,12 @@ class Workspace:
         finally:
             self._is_jumping = False
         info = self.front.conversation.state.info
-        if self.here == location and info is not None and info.unread:
+        if self.here != location or info is None:
+            return
+        if info.unread:
             show_unread_on_arrival(self.front.conversation, location.channel)
+        elif info.threads:
+            self.front.conversation.threads.show(location.channel, info.threads[0].root)
 
     def go_to_mention(self, step: int) -> None:
         """Show the nearest loaded mention in the channels after (1) or before (-1) this one."""

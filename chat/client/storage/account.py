@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from chat.client.model.channel import Channel
 from chat.client.model.log_view import LogView
-from chat.client.model.membership import Invitation
+from chat.client.model.membership import ROOMS, Invitation
 from chat.client.model.preferences import PreferenceChange
 from chat.client.model.records import ChannelRecord, DamagedFile, DiskError, OutboxRow
 from chat.client.model.state import FEATURES, LAST_CHANNEL, SERVER_NAME, Message
@@ -158,6 +158,18 @@ class Account:
         self.me = me
         for channel in self.channels.values():
             channel.view.me = me
+
+    def note_features(self, features: Iterable[str]) -> None:
+        """Prepare for a server with these features, before its positions are resumed.
+
+        The lines that were stored before the server or this client knew rooms lack details: which
+        replies are only in their threads, kicks, settings. They are loaded again.
+        """
+        if ROOMS in features and ROOMS not in self.outbox.prefs.get(FEATURES).split():
+            for channel in self.channels.values():
+                if channel.is_stored and channel.view.epoch:
+                    channel.view.forget()
+                    self.touch(channel)
 
     def close(self) -> None:
         """Flush, and close the files."""

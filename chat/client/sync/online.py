@@ -129,6 +129,7 @@ class Online:
         if is_stored:
             self._open_account()
         account = self._local.account
+        account.note_features(features)
         frame, count = account.hello_limits
         room = SHORT_HELLO if self._is_unanswered else frame
         self._is_unanswered = True

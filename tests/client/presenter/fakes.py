@@ -71,6 +71,8 @@ class FakeCore(Core):
         """The latest requests, by method or command type; a test sets their results."""
         self.answers: list[tuple[BaseCommand, Wire]] = []
         """Answers that the server gives at once."""
+        self.roots: dict[int, int] = {}
+        """The roots of replies that are only in their threads."""
         self.unread: tuple[Unread, ...] = ()
         self.is_slow = False
         """Whether an opened channel waits for its page."""
@@ -201,7 +203,7 @@ class FakeCore(Core):
 
     def thread_with(self, channel: str, seq: int) -> Future[int | None]:
         future = Future[int | None]()
-        future.set_result(None)
+        future.set_result(self.roots.get(seq))
         return future
 
     def prefer(self, channel: str, wish: PreferenceChange) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from chat.client.model.membership import FollowedThread
 from chat.client.model.state import ChannelInfo, Link
 from chat.client.presenter.navigation import (
     Entry,
@@ -13,6 +16,8 @@ from chat.client.presenter.navigation import (
     Trail,
     entries,
     neighbor,
+    waits,
+    weight,
 )
 from tests.client.presenter.fakes import info
 
@@ -62,3 +67,19 @@ def test_a_new_location_drops_the_forward_history() -> None:
     trail.came_to(d)
     assert trail.step(1, known) is None
     assert trail.step(-1, known - {b}) == a
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_waiting", "urgency"),
+    [
+        ({"threads": (FollowedThread(1, unread=1),)}, True, 1),
+        ({"threads": (FollowedThread(1, unread=1),), "muted": True}, False, 1),
+        ({"threads": (FollowedThread(1, unread=1, mentions=1),), "muted": True}, True, 2),
+        ({"threads": ()}, False, 0),
+    ],
+)
+def test_unread_replies_in_followed_threads_need_attention(
+    fields: dict[str, Any], is_waiting: bool, urgency: int
+) -> None:
+    channel = info("#a", **fields)
+    assert (waits(channel), weight(channel)) == (is_waiting, urgency)

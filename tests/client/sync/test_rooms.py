@@ -12,7 +12,17 @@ from chat.client.model.membership import Invitation, Mute
 from chat.client.model.state import MembershipEnded
 from chat.client.sync.inbox import Unread
 from chat.errors import CommandError, ErrorCode
-from chat.protocol.commands import Ban, BaseCommand, Create, Ignore, Kick, ListBans, Mark, Send
+from chat.protocol.commands import (
+    Ban,
+    BaseCommand,
+    Create,
+    Hello,
+    Ignore,
+    Kick,
+    ListBans,
+    Mark,
+    Send,
+)
 from chat.protocol.frames import (
     ChannelInvitation,
     ErrorFrame,
@@ -256,3 +266,18 @@ def test_expired_texts_are_erased_everywhere(
     again = open_client(fake.url)
     again.core.open_channel("#general")
     again.wait(lambda: again.texts() == ["", "new words"])
+
+
+def test_lines_stored_before_the_server_had_rooms_are_loaded_again(
+    open_client: Open, fake: FakeServer
+) -> None:
+    fake.features = ()
+    fake.say("bob", "hello")
+    opened(open_client, fake).stop()
+    for features, is_resumed in ((("rooms",), False), (("rooms",), True)):
+        fake.features = features
+        screen = opened(open_client, fake)
+        screen.wait_texts("hello")
+        hello = [each for each in fake.commands if isinstance(each, Hello)][-1]
+        assert (hello.resume is not None) is is_resumed
+        screen.stop()
