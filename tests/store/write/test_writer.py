@@ -35,11 +35,21 @@ def test_queued_operations_share_one_commit_in_order(store: OpenStore, alice: Us
 
 def test_operations_in_quick_succession_share_a_commit(backend: Backend, tmp_path: Path) -> None:
     with OpenStore(backend.fresh(tmp_path), gather=2.0) as store:
-        alice = store.sign_in("alice")
+        alice, bob = store.sign_in("alice"), store.sign_in("bob")
         store.together([message(alice)] * 8)
-        outcomes = [store.submit([message(alice)]) for _ in range(3)]
-        assert [seqs(wait()) for wait in outcomes] == [[10], [11], [12]]
+        outcomes = [store.submit([message(bob)]) for _ in range(3)]
+        assert [seqs(wait()) for wait in outcomes] == [[11], [12], [13]]
         assert len(store.commits[-1].operations) == 3
+
+
+def test_users_who_wait_for_their_answers_are_not_delayed(backend: Backend, tmp_path: Path) -> None:
+    with OpenStore(backend.fresh(tmp_path), gather=2 * PATIENCE) as store:
+        users = [store.sign_in(name) for name in ("alice", "bob", "carol")]
+        store.together([message(user) for user in users] * 3)
+        for _ in range(10):
+            outcomes = [store.submit([message(user)]) for user in users]
+            for wait in outcomes:
+                assert wait()
 
 
 def test_operations_that_wait_for_each_other_are_not_delayed(
