@@ -305,6 +305,7 @@ channel_bans = Table(
     Column("reason", String, nullable=False),
     Column("by_id", _Id, ForeignKey("users.id"), nullable=False),
     UniqueConstraint("channel_id", "user_id"),
+    Index(None, "channel_id"),  # sorts pages of bans
 )
 
 channel_invitations = Table(
@@ -316,7 +317,7 @@ channel_invitations = Table(
     Column("created", BigInteger, nullable=False),
     # It does not reach the user, who ignores the inviter or is banned from the channel.
     Column("is_silent", Boolean, nullable=False),
-    Index(None, "user_id"),
+    Index(None, "user_id", "created"),
     sqlite_with_rowid=False,
 )
 

@@ -523,6 +523,15 @@ class Model:
 
     # Messages
 
+    def expire(self, event: Event) -> None:
+        """Apply an `expire` event, whose place follows from the clock."""
+        log = self.logs[event.channel]
+        assert event.up_to is not None
+        log.reactions = {each for each in log.reactions if each[0] > event.up_to}
+        for old in log.events[: event.up_to]:
+            old.is_erased, old.is_pinned = True, False
+        log.add("expire", event.author)
+
     def _append(self, operation: Append) -> Prediction:
         log, user = self.logs.get(operation.channel), operation.user.name
         refused = self._entered(log, user)
@@ -628,6 +637,8 @@ def fold(events: list[Event]) -> list[Item]:
         items.append(
             {**fields, "rev": event.seq, "edited": False, "pinned": False, "reactions": {}}
         )
+        if event.kind == "expire":
+            _fold_expire(event, items)
         if event.kind in _FOLDS:
             assert event.target is not None
             target = items[event.target - 1]
@@ -665,6 +676,16 @@ def _fold_react(event: Event, target: dict[str, Any], _about: list[dict[str, Any
 
 def _fold_pin(event: Event, target: dict[str, Any], _about: list[dict[str, Any]]) -> None:
     target["pinned"] = not event.remove
+
+
+def _fold_expire(event: Event, items: list[dict[str, Any]]) -> None:
+    for item in items[: event.up_to]:
+        if item["kind"] == "message" and not item.get("erased"):
+            about = [each for each in items if each.get("target") == item["seq"]]
+            _fold_delete(event, item, about)
+        elif item["kind"] == "topic":
+            item.update(topic=None, erased=True)
+        item.update(reason=None)
 
 
 _FOLDS = {"edit": _fold_edit, "delete": _fold_delete, "react": _fold_react, "pin": _fold_pin}

@@ -26,6 +26,7 @@ from chat.store.accounts import (
     ChangeAccount,
     CreateInvitation,
     Device,
+    ForceExpiry,
     LiftBan,
     RevokeDevice,
     SignedIn,
@@ -200,7 +201,9 @@ commits = st.lists(
     min_size=1,
     max_size=20,
 )
-histories = st.lists(commits, min_size=1, max_size=4)
+retentions = st.sampled_from([None, None, 1, 10, 50])
+"""Seconds, of which each call of the store's clock takes one; None: nothing expires."""
+histories = st.lists(st.tuples(commits, retentions), min_size=1, max_size=4)
 
 
 @pytest.fixture
@@ -215,12 +218,13 @@ def new_store(backend: Backend, tmp_path: Path) -> Callable[[], OpenStore]:
 )
 @given(histories)
 def test_store_matches_the_model(
-    new_store: Callable[[], OpenStore], history: list[list[Operation[Any] | Accept]]
+    new_store: Callable[[], OpenStore],
+    history: list[tuple[list[Operation[Any] | Accept], int | None]],
 ) -> None:
     live: list[tuple[str, list[Event]]] = []  # by channel; a new one begins with seq 1
     with new_store() as store:
         model, codes = begin(store)
-        for planned in (beginnings, *history):
+        for planned, retention in ((beginnings, None), *history):
             commit = [each.sign_in(codes) if isinstance(each, Accept) else each for each in planned]
             predicted = [model.apply(operation) for operation in commit]
             outcomes = store.together(commit)
@@ -229,6 +233,8 @@ def test_store_matches_the_model(
                 assert isinstance(outcome, CommandError) == isinstance(prediction, ErrorCode)
             number = len(store.commits) - 1
             run_jobs(store, model)
+            if retention is not None:
+                expire(store, model, retention)
             receive(live, store.commits[number:])
             assert [(channel, [sketch(event) for event in log]) for channel, log in live] == [
                 (channel, list(map(without_state, log.events))) for channel, log in model.every
@@ -247,6 +253,17 @@ def run_jobs(store: OpenStore, model: Model) -> None:
     while not store.do(RunNextJob()).is_last:
         pass
     model.run_jobs()
+
+
+def expire(store: OpenStore, model: Model, retention: int) -> None:
+    """Erase old texts, and tell the model which."""
+    number = len(store.commits)
+    store.do(ForceExpiry(None, retention))
+    model.acts.append("expiry_forced")
+    run_jobs(store, model)
+    events = [validated(fields) for commit in store.commits[number:] for fields in commit.events]
+    for event in (event for event in events if event.channel in CHANNELS):
+        model.expire(event)
 
 
 def receive(live: list[tuple[str, list[Event]]], commits: Sequence[Commit]) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import Pool
 
 from chat.errors import StoreFault
+from chat.store.channels import FollowThread
 from chat.store.operations import User
 from chat.store.read.reader import Reader
 from chat.store.sqlite.engine import readers_engine
@@ -23,6 +24,7 @@ def test_no_query_scans_a_whole_table(store: OpenStore, alice: User) -> None:
     asked: list[str] = []
     store.join(alice, "#dev")
     store.together([message(alice, f"m{number}") for number in range(3, 13)])
+    store.do(FollowThread(alice, "#general", 3))
 
     def everything(reader: Reader) -> None:
         reader.memberships(alice)
@@ -38,6 +40,9 @@ def test_no_query_scans_a_whole_table(store: OpenStore, alice: User) -> None:
         reader.resume(alice, "#general", None, limit=5, window=5)
         reader.members(alice, "#general", cursor=None, limit=5)
         reader.directory(alice, cursor=None, limit=5)
+        reader.channel_bans(alice, "#dev", cursor=None, limit=5)
+        reader.channel_invitations(alice)
+        reader.ignored(alice)
 
     def trace(connection: sqlite3.Connection, _record: object, _proxy: object) -> None:
         connection.set_trace_callback(asked.append)

@@ -60,6 +60,7 @@ def _create_moderation() -> None:
         _user("by_id"),
         sa.UniqueConstraint("channel_id", "user_id", name="uq_channel_bans_channel_id_user_id"),
     )
+    op.create_index("ix_channel_bans_channel_id", "channel_bans", ["channel_id"])
 
 
 def _create_invitations() -> None:
@@ -72,7 +73,9 @@ def _create_invitations() -> None:
         sa.Column("is_silent", sa.Boolean, nullable=False),
         sqlite_with_rowid=False,
     )
-    op.create_index("ix_channel_invitations_user_id", "channel_invitations", ["user_id"])
+    op.create_index(
+        "ix_channel_invitations_user_id_created", "channel_invitations", ["user_id", "created"]
+    )
 
 
 def _create_ignores_and_threads() -> None:

@@ -22,6 +22,7 @@ from chat.store.channels import (
     InviteToChannel,
     MuteMember,
 )
+from chat.store.maintenance.backup import back_up, restore
 from chat.store.maintenance.export import export_account
 from chat.store.operations import JobStep, RunNextJob, SendMessage, User
 from chat.store.search.search import Wanted
@@ -158,6 +159,29 @@ def test_export_leaves_out_deleted_channels(store: OpenStore, alice: User, room:
     store.do(DeleteChannel(alice, room))
     exported = [*export_account(store.url, "alice")]
     assert not [each for each in exported if room in str(each) or "deleted-" in str(each)]
+
+
+def test_backup_taken_meanwhile_is_erased_after_its_restore(
+    open_store: Callable[..., OpenStore],
+) -> None:
+    store = open_store()
+    alice = store.sign_in("alice")
+    store.do(CreateChannel(alice, ROOM, private=True))
+    store.together([message(alice, f"secret-line-{n:04}", ROOM) for n in range(2 * TEXTS)])
+    store.do(DeleteChannel(alice, ROOM))
+    store.do(RunNextJob())
+    backup = store.folder.parent / "backup.db"
+    back_up(store.url, backup)
+    store.store.close()
+    former = restore(store.url, backup).former
+    assert former is not None
+    former.unlink()
+    assert on_disk(store, "secret-line-0199")
+    store = open_store()
+    assert store.read(lambda reader: reader.accounts.has_jobs())
+    finish(store)
+    eventually(lambda: not on_disk(store, "secret-line-"), "texts of the channel on the disk")
+    assert store.problems() == []
 
 
 KILLED = """
