@@ -178,20 +178,22 @@ def _expire_channel(
     Returns 0 if something was done, else the seconds until there is something to do; None if the
     step is refused.
     """
-    own = decode_settings(channel.settings, is_private=False).retention
-    seconds = min((each for each in (own, retention) if each), default=0)
     now, starts = transaction.now(), channel.retention_from
+    is_announced = starts is not None and starts > now
+    is_in_effect = starts is not None and not is_announced
+    own = 0 if is_announced else decode_settings(channel.settings, is_private=False).retention
+    seconds = min((each for each in (own, retention) if each), default=0)
+    wait = (starts - now) / 1_000 if is_announced else PAUSE_MAX
     if not seconds:
-        return PAUSE_MAX
-    if starts is not None and starts > now:
-        return float(starts - now) / 1_000
+        return wait
     clock = _Clock(now, seconds * 1_000)
     old, kept = _old_lines(transaction, channel, clock)
     if not old:
-        if starts is not None:
+        if is_in_effect:
             transaction.execute(_END_CHANGE, channel=channel.id)
-        return clock.wait(kept) if kept is not None else PAUSE_MAX
-    if not is_forced and starts is None and _is_suspicious(transaction, channel, clock, old):
+        return min(wait, clock.wait(kept)) if kept is not None else wait
+    is_allowed = is_forced or (is_in_effect and own)
+    if not is_allowed and _is_suspicious(transaction, channel, clock, old):
         return None
     _erase(transaction, channel, old)
     return 0.0

@@ -207,6 +207,18 @@ def test_channel_expires_at_its_own_shorter_retention_a_day_after_the_change(
     assert texts(store, alice, "#tea") == ["newer"]
 
 
+def test_retention_of_the_server_applies_while_another_one_is_announced(
+    store: OpenStore, alice: User, clocks: Clocks
+) -> None:
+    store.join(alice, "#tea")
+    store.send(alice, "old", "#tea")
+    sweep(store, 3 * DAY)
+    for retention in (30 * DAY, 31 * DAY, 32 * DAY, 33 * DAY):
+        store.do(ChangeSettings(alice, "#tea", retention=retention))
+        regularly(store, clocks, DAY - HOUR, 3 * DAY)
+    assert texts(store, alice, "#tea") == []
+
+
 class TestWrongClocks:
     def test_sweep_stops_while_the_clock_has_jumped(
         self, store: OpenStore, alice: User, clocks: Clocks
