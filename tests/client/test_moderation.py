@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -260,3 +262,36 @@ def test_the_marker_of_a_thread_is_shared_by_devices_and_survives_a_restart(
     third = open_client(server.url, "alice")
     third.open()
     assert third.channels["#general"].unread_replies == 0
+
+
+def test_expired_messages_are_erased_on_the_screen_and_on_disk(
+    start_server: Callable[..., ChatServer], open_client: Open, tmp_path: Path
+) -> None:
+    server = start_server("--retention", "1d")
+    alice, bob = (open_client(server.url, name) for name in ("alice", "bob"))
+    alice.open()
+    bob.open()
+    bob.core.send("#general", "old words")
+    alice.wait_texts("old words")
+    (old,) = [line.seq for line in alice.lines() if line.text == "old words"]
+    bob.core.pin("#general", old or 0)
+    alice.wait(lambda: alice.channels["#general"].pins == 1)
+    bob.stop()
+    server.stop()
+    with closing(sqlite3.connect(server.data / "chat.db")) as db, db:
+        db.execute("UPDATE events SET ts = ts - 172800000")
+    server.start()
+    alice.core.reconnect_now()
+    alice.wait_online()
+    alice.core.send("#general", "new words")
+    done = server.administer("expire", "--force")
+    assert done.returncode == 0, done.stderr
+    alice.wait_texts("", "new words")
+    alice.wait(lambda: alice.channels["#general"].pins == 0)
+    alice.stop()
+    for file in (tmp_path / "data-alice").rglob("cache.db*"):
+        assert b"old words" not in file.read_bytes()
+    carol = open_client(server.url, "carol")
+    carol.open()
+    carol.wait(lambda: [line.text for line in carol.lines() if not line.deleted][-1:] != [])
+    assert "old words" not in carol.texts()
