@@ -294,17 +294,17 @@ FEATURES: tuple[Feature, ...] = (
     Feature(
         "server.private",
         "Private channels: outsiders cannot tell that they exist; in by invitation",
-        "`channel_creation`, `reserved_channels`",
+        "`/create`, `/invite`, `channel_creation`, `reserved_channels`",
     ),
     Feature(
         "server.moderation",
         "An owner and moderators in each channel: kick, ban, mute, announcements, archive",
-        "`/ban`",
+        "`/role`, `/kick`, `/ban`, `/mute`, `/channel`, `/archive`",
     ),
     Feature(
         "server.retention",
         "Erasing old messages after a time, for all channels or for one",
-        "`retention`, `chat-server expire`",
+        "`retention`, `/channel`, `chat-server expire`",
     ),
     Feature(
         "server.audit",

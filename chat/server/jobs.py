@@ -33,6 +33,7 @@ class Steps(Generic[T]):
         done: called with its result; returns the seconds until the next step. None: no step is
             needed until `start`.
         name: the work, for the log.
+        retry_every: seconds between attempts while the database is not accepting writes.
     """
 
     def __init__(
@@ -42,12 +43,15 @@ class Steps(Generic[T]):
         operation: Operation[T],
         done: Callable[[T], float | None],
         name: str,
+        *,
+        retry_every: float = RETRY_EVERY,
     ) -> None:
         self._loop = loop
         self._writes = writes
         self._operation = operation
         self._after = done
         self._name = name
+        self._retry_every = retry_every
         self._is_running = False
         """Whether a step is submitted, or will be after a pause."""
         self._is_requested = False
@@ -91,7 +95,7 @@ class Steps(Generic[T]):
     def _failed(self, failure: Failure) -> None:
         if isinstance(failure, StoreUnavailable):
             if not self._is_stopped:
-                self._pause = self._loop.call_later(RETRY_EVERY, self._submit)
+                self._pause = self._loop.call_later(self._retry_every, self._submit)
         else:
             self._is_running = False
             log.error(
@@ -113,7 +117,11 @@ def jobs(loop: asyncio.AbstractEventLoop, writes: Writes, channels: LiveChannels
 
 
 def retention(
-    loop: asyncio.AbstractEventLoop, writes: Writes, server_wide: timedelta | None
+    loop: asyncio.AbstractEventLoop,
+    writes: Writes,
+    server_wide: timedelta | None,
+    *,
+    retry_every: float = RETRY_EVERY,
 ) -> Steps[Expired]:
     """Return the sweep that erases the texts of old messages.
 
@@ -121,6 +129,7 @@ def retention(
         loop: runs the pauses.
         writes: takes the steps.
         server_wide: the server's retention; None: only channels with one of their own.
+        retry_every: see `Steps`.
     """
     seconds = 0 if server_wide is None else int(server_wide.total_seconds())
     logged: set[int] = set()
@@ -144,4 +153,5 @@ def retention(
         logged.update(step.refused)
         return step.next_in
 
-    return Steps(loop, writes, Expire(seconds), done, "erasing old messages")
+    operation = Expire(seconds)
+    return Steps(loop, writes, operation, done, "erasing old messages", retry_every=retry_every)

@@ -15,6 +15,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from chat.protocol import FEATURES
 from chat.server.transport.connection import OPEN_TIMEOUT
 from tests.serving import PATIENCE, ChatServer, Peer
 
@@ -56,7 +57,7 @@ async def test_handshake_answer_has_the_server_id(shared: ChatServer) -> None:
 def test_every_answer_has_the_features(shared: ChatServer) -> None:
     for line in ("GET /healthz", "GET /", "GET /nothing", "HEAD /", "GET /[", "POST /"):
         head, _, _ = ask(shared, request(line)).partition(b"\r\n\r\n")
-        assert b"\r\nChat-Features: hidden, accounts\r\n" in head + b"\r\n", line
+        assert f"\r\nChat-Features: {', '.join(FEATURES)}\r\n".encode() in head + b"\r\n", line
 
 
 def ask(server: ChatServer, request: bytes) -> bytes:

@@ -7,15 +7,20 @@ import json
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
-from chat.errors import CloseCode
+from chat.errors import CloseCode, StoreUnavailable
 from chat.protocol.commands import Hello, History, Send
 from chat.protocol.frames import ErrorFrame, Joined, Page, Removed
 from chat.protocol.items import Event
-from tests.serving import ChatServer, Peer, eventually
+from chat.server.jobs import retention
+from chat.store.channels import Expire, Expired
+from chat.store.operations import Failure, Operation, Pending
+from tests.serving import PATIENCE, ChatServer, Peer, eventually
 
 ERASE = ("user", "erase", "mallory", "--yes")
 
@@ -219,3 +224,50 @@ async def test_a_wrong_clock_erases_nothing_until_the_operator_says_so(
         assert len(await texts(alice)) < 4
     assert server.administer("check").returncode == 0
     assert "expiry_forced" in server.administer("audit").stdout
+
+
+class Results:
+    """Takes steps as `Writes` does, and answers them with the next results."""
+
+    def __init__(self, *results: Any) -> None:
+        self.left = list(results)
+        self.steps: list[Operation[Any]] = []
+        self.answered = asyncio.Event()
+
+    def submit(self, pending: Pending[Any]) -> None:
+        self.steps.append(pending.operation)
+        result = self.left.pop(0)
+        if isinstance(result, Exception):
+            pending.failure = cast("Failure", result)
+        else:
+            pending.result = result
+        asyncio.get_running_loop().call_soon(pending.settle)
+        if not self.left:
+            asyncio.get_running_loop().call_soon(self.answered.set)
+
+
+async def test_sweep_logs_refusals_once_and_stops_after_a_jump_of_the_clock(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    results = Results(
+        Expired(0),
+        Expired(0.001, refused=(7,)),
+        StoreUnavailable("disk full"),
+        Expired(0.001, refused=(7, 8)),
+        Expired(3_600, jump=7_200.0),
+    )
+    loop = asyncio.get_running_loop()
+    sweep = retention(loop, cast("Any", results), timedelta(days=1), retry_every=0.001)
+    sweep.start()
+    await asyncio.wait_for(results.answered.wait(), PATIENCE)
+    await asyncio.sleep(0)
+    assert results.steps == [Expire(86_400)] * 5
+    logged = [record.getMessage() for record in caplog.records]
+    assert [each.split(":")[0] for each in logged] == [
+        "messages of channel 7 are not erased, because it would be more than a tenth of them at"
+        " once. Check the clock and the setting `retention`, then run `chat-server expire --force`",
+        "messages of channel 8 are not erased, because it would be more than a tenth of them at"
+        " once. Check the clock and the setting `retention`, then run `chat-server expire --force`",
+        "no more messages are erased",
+    ]
+    assert "2:00:00" in logged[-1]
