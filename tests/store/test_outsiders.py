@@ -98,11 +98,14 @@ def test_refusals_about_a_private_channel_cost_as_much_as_about_a_missing_one(
         owner, mallory = store.sign_in("owner"), store.sign_in("mallory")
         store.do(CreateChannel(owner, "#private", private=True))
         store.send(owner, "hello", "#private")
+        store.wait_until_indexed()  # the writer has nothing else to do now
 
         def cost(work: Callable[[], object]) -> list[str]:
             asked.clear()
             work()
-            return [re.sub(r"'#?[a-z]*'|\d+", "?", each) for each in asked]
+            # A connection that is opened meanwhile has settings of its own.
+            of_work = [each for each in asked if not each.startswith("PRAGMA")]
+            return [re.sub(r"'#?[a-z]*'|\d+", "?", each) for each in of_work]
 
         for read in READS:
 
