@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from chat.client.model.fold import SHOWN_KINDS, fold, message_of
+from chat.client.model.fold import SHOWN_KINDS, expired, fold, message_of
 from chat.client.model.state import Message
 from chat.protocol.commands import ResumeFrom
 from chat.protocol.frames import Joined, Page
 from chat.protocol.items import Event, Item
-from tests.consistency.history import Applied, History, Segment
+from tests.consistency.history import Applied, History, Segment, Sight
 
 __all__ = ["Follower"]
 
@@ -19,16 +19,26 @@ class Follower:
     """One client's view of one channel.
 
     Args:
+        user: the client's user.
         name: the client, for the history.
         channel: the channel.
         history: collects the evidence.
+        is_room: whether the user may be removed from the channel.
     """
 
-    def __init__(self, name: str, channel: str, history: History) -> None:
+    def __init__(
+        self, user: str, name: str, channel: str, history: History, *, is_room: bool
+    ) -> None:
         self.channel = channel
+        self.is_room = is_room
         self.lines: dict[int, Message] = {}
         self.is_attached = False
         """Whether live events arrive."""
+        self.is_removed = False
+        """Whether somebody has ended the membership."""
+        self.is_joining = False
+        """Whether the answer to a `join` is outstanding."""
+        self._user = user
         self._name = name
         self._history = history
         self._segment: Segment | None = None
@@ -52,11 +62,17 @@ class Follower:
 
     def lost(self) -> None:
         """Handle a lost connection."""
-        self.is_attached = False
+        self.is_attached = self.is_joining = False
+
+    def removed(self) -> None:
+        """Handle the end of the membership."""
+        self.is_attached, self.is_removed = False, True
 
     def joined(self, frame: Joined) -> None:
         """Apply the answer to a `resume` or a `join`."""
         before = self._segment
+        self.is_removed = self.is_joining = False
+        self._saw(frame.head)
         if frame.recovered:
             if before is None or before.epoch != frame.epoch:
                 self._violation("an unknown position was continued")
@@ -72,6 +88,7 @@ class Follower:
 
     def page(self, frame: Page) -> None:
         """Apply the answer to `history` after the position."""
+        self._saw(frame.head)
         for item in frame.items:
             self._take(item)
         self.is_attached = frame.complete
@@ -79,11 +96,16 @@ class Follower:
     def event(self, frame: Event) -> None:
         """Apply a live event."""
         if not self.is_attached:
-            self._violation(f"event {frame.seq} arrived while reading history")
+            self._violation(f"event {frame.seq} arrived while reading history, or after a removal")
+        self._saw(frame.seq, is_live=True)
         self._take(frame)
+        if frame.kind == "leave" and frame.author == self._user:
+            self.removed()
 
     def head(self, head: int) -> None:
         """Apply the heads of a heartbeat: events up to them were delivered before."""
+        if self.is_removed and not self.is_joining:
+            self._violation(f"the heartbeat reports head {head} after a removal")
         if self.is_attached and head != self.position:
             self._violation(f"the heartbeat reports head {head}, the last event is {self.position}")
 
@@ -100,7 +122,16 @@ class Follower:
         self._history.counts["delivered"] += 1
         self._show(entry)
 
+    def _saw(self, seq: int, *, is_live: bool = False) -> None:
+        if self.is_room:
+            sights = self._history.sights.setdefault((self._user, self.channel), set())
+            sights.add(Sight(seq, is_live))
+
     def _show(self, entry: Event | Item) -> None:
+        if entry.kind == "expire":
+            for seq, line in self.lines.items():
+                if seq <= (entry.up_to or 0):
+                    self.lines[seq] = expired(line, entry.seq)
         if entry.kind in SHOWN_KINDS:
             self.lines[entry.seq] = message_of(self.channel, entry)
         elif entry.target in self.lines:

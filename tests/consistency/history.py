@@ -8,7 +8,20 @@ from dataclasses import dataclass, field
 from chat.protocol.commands import Delete, Edit, React, Send
 from chat.protocol.items import Event, Item
 
-__all__ = ["Ack", "Append", "Applied", "Claim", "History", "Segment", "Stop", "Welcomed", "Writing"]
+__all__ = [
+    "Ack",
+    "Append",
+    "Applied",
+    "Claim",
+    "History",
+    "Restriction",
+    "RoomAct",
+    "Segment",
+    "Sight",
+    "Stop",
+    "Welcomed",
+    "Writing",
+]
 
 Writing = Send | Edit | Delete | React
 """A command that appends, with a `cid`."""
@@ -90,6 +103,38 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class Restriction:
+    """A mute, or a ban from a channel: from its answer until the start of its removal."""
+
+    channel: str
+    name: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class RoomAct:
+    """An acknowledged act of moderation: its event in the log, and the member concerned."""
+
+    channel: str
+    seq: int
+    kind: str
+    """`ban`: it is a `leave` event if it ended a membership."""
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a user received of a channel.
+
+    Without `is_live`, `seq` is the head as of which the server read something for them.
+    """
+
+    seq: int
+    is_live: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Welcomed:
     """A `hello` that was answered with `welcome`, in seconds of the event loop's clock."""
 
@@ -121,6 +166,12 @@ class History:
     stops: list[Stop] = field(default_factory=list)
     acts: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Number of acknowledgements of each act, by act and account."""
+    restrictions: list[Restriction] = field(default_factory=list)
+    expiries: list[int] = field(default_factory=list)
+    """The jobs that erase old texts."""
+    room_acts: list[RoomAct] = field(default_factory=list)
+    sights: dict[tuple[str, str], set[Sight]] = field(default_factory=dict)
+    """What each user received of each channel that they could be removed from."""
     welcomes: list[Welcomed] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)

@@ -1,4 +1,4 @@
-"""An operator beside the server: repeatedly bans, disables and invites users."""
+"""An operator beside the server: repeatedly bans, disables and invites users; erases old texts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from chat.protocol import PROTOCOL_VERSION
 from chat.protocol.codec import decode_frame, encode
 from chat.protocol.commands import Hello
 from chat.protocol.frames import ErrorFrame, Welcome
-from chat.store.accounts import AddBan, ChangeAccount, CreateInvitation, LiftBan
+from chat.store.accounts import AddBan, ChangeAccount, CreateInvitation, ForceExpiry, LiftBan
 from chat.store.operations import Operation
 from chat.store.store import execute
 from tests.consistency.history import Claim, History, Stop
@@ -26,6 +26,8 @@ __all__ = ["Operator"]
 
 Result = TypeVar("Result")
 ANSWER_TIMEOUT = 8.0
+KEPT = 10
+"""Seconds for which texts are kept."""
 
 
 class Operator:
@@ -64,6 +66,7 @@ class Operator:
             for name in self._outcasts:
                 group.create_task(self._stop_and_admit(name))
             group.create_task(self._invite())
+            group.create_task(self._expire())
 
     def finish(self) -> None:
         """Start no new acts."""
@@ -100,6 +103,12 @@ class Operator:
                     self._history.claims.append(claim)
                     group.create_task(self._claim(claim, made.code))
                 await self._pause(self._rest / 5, self._rest)
+
+    async def _expire(self) -> None:
+        """Let the server erase all texts that are older than some seconds."""
+        while not self._is_over:
+            await self._pause(2, 6)
+            self._history.expiries.append(await self._execute(ForceExpiry(None, KEPT)))
 
     async def _claim(self, claim: Claim, code: str) -> None:
         """Repeat a `hello` with a new name until it is answered; then sign in once more."""

@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -18,8 +19,9 @@ from websockets.exceptions import ConnectionClosed
 from chat.client.config.settings import ClientSettings
 from chat.client.model.fold import SHOWN_KINDS, message_of
 from chat.client.network.backoff import Backoff
+from chat.protocol.commands import Create, Invite
 from chat.protocol.commands import History as ReadHistory
-from chat.protocol.frames import Page
+from chat.protocol.frames import Joined, Page
 from chat.protocol.items import Item
 from chat.store.maintenance.check import check_database
 from chat.store.store import look
@@ -27,6 +29,7 @@ from tests.client.screen import Screen
 from tests.consistency.faults import ROOT, FailingServer, Injector
 from tests.consistency.history import Append, History
 from tests.consistency.operator import Operator
+from tests.consistency.rooms import CLUB, DEN, KEEPER, ROOMS, Keeper, Spy
 from tests.consistency.verdict import account_faults, verdict
 from tests.consistency.worker import Worker
 from tests.proxy import Proxy
@@ -91,6 +94,9 @@ async def run(folder: Path, plan: Plan) -> Report:
         async with Proxy(server.port) as proxy:
             injector = Injector(server, proxy, chance)
             workers = await _people(plan, server, proxy, history, chance)
+            people = sorted({worker.name for worker in workers})
+            keeper = Keeper(lambda: proxy.url, people, history, random.Random(chance.random()))
+            spy = Spy(lambda: proxy.url, history, random.Random(chance.random()))
             outcasts = [f"p{number}" for number in range(2, plan.people, 3)]
             operator = Operator(
                 f"sqlite:///{server.data}/chat.db",
@@ -102,7 +108,7 @@ async def run(folder: Path, plan: Plan) -> Report:
             )
             async with (
                 _running(workers),
-                _operating(operator),
+                _acting(operator, keeper, spy),
                 _typing(folder, server.url, typists, chance) as printed,
             ):
                 if plan.faults:
@@ -114,15 +120,22 @@ async def run(folder: Path, plan: Plan) -> Report:
                     "real clients type",
                     lambda: len(_typed(printed)),
                 )
-                operator.finish()
+                for each in (operator, keeper, spy):
+                    each.finish()
                 for worker in workers:
                     worker.stop_talking()
+                await _until(
+                    lambda: not _absent(workers),
+                    "everybody is in all channels again",
+                    lambda: _absent(workers),
+                )
                 await _until(
                     lambda: not _waiting(workers),
                     "all commands are answered",
                     lambda: _waiting(workers),
                 )
             owed = _typed(printed)
+            await _until(lambda: not _unfinished(server, history), "all old texts are erased")
             screens = await _last_words(folder, server.url, typists)
             storm = await _storm(plan, server, history) if plan.storm else 0.0
             logs = await _logs(server)
@@ -141,6 +154,12 @@ async def run(folder: Path, plan: Plan) -> Report:
         wrong += [line for line in checked if isinstance(line, str)]
     counts: dict[str, float] = dict(sorted(history.counts.items()))
     counts |= {"bans and disabled accounts": len(history.stops), "claims": len(history.claims)}
+    counts |= {"restrictions in channels": len(history.restrictions)}
+    counts |= {"acts in channels": len(history.room_acts), "expiries": len(history.expiries)}
+    counts |= {
+        f"events: {kind}": n
+        for kind, n in sorted(Counter(e.kind for log in logs.values() for e in log).items())
+    }
     counts |= {"appends": len(history.appends), "typed by real clients": len(owed)}
     counts |= {"events in the logs": sum(map(len, logs.values()))}
     counts |= {f"fault: {kind}": n for kind, n in sorted(injector.counts.items())}
@@ -159,6 +178,18 @@ def _waiting(workers: Sequence[Worker]) -> dict[str, list[str]]:
     return {worker.device: worker.unanswered for worker in workers if worker.unanswered}
 
 
+def _absent(workers: Sequence[Worker]) -> dict[str, list[str]]:
+    """Return the channels that each device does not follow."""
+    return {worker.device: worker.absent for worker in workers if worker.absent}
+
+
+def _unfinished(server: FailingServer, history: History) -> list[int]:
+    """Return the jobs that are not done."""
+    store = f"sqlite:///{server.data}/chat.db"
+    jobs = history.expiries
+    return look(store, lambda reader: [job for job in jobs if not reader.accounts.is_done(job)])
+
+
 async def _people(
     plan: Plan, server: FailingServer, proxy: Proxy, history: History, chance: random.Random
 ) -> list[Worker]:
@@ -173,9 +204,19 @@ async def _people(
             ways: Sequence[Callable[[], str]] = (lambda: server.url, lambda: proxy.url)
             way = ways[(number // 2 + device) % 2]
             own = random.Random(chance.random())
-            devices.append(Worker(name, device, way, channels, history, own, plan.pace, known))
+            rooms = ROOMS if device == 0 else ()
+            devices.append(
+                Worker(name, device, way, channels, history, own, plan.pace, known, rooms)
+            )
+    await _join(server, KEEPER, [CLUB])
+    for name in names[2:] + names[:2]:  # the operator bans the first owner of the others
+        await _join(server, name, [*CHANNELS, CLUB])
+    async with Peer.signed_in(server.url, KEEPER, Worker.token_of(KEEPER)) as keeper:
+        await keeper.call(Create(channel=DEN, private=True), Joined)
+        for name in names:
+            await keeper.call(Invite(channel=DEN, name=name))
     for name in names:
-        await _join(server, name, CHANNELS)
+        await _join(server, name, [DEN])
     for name in names[:2]:
         await _join(server, name, [direct])
     return devices
@@ -204,14 +245,16 @@ async def _running(workers: Sequence[Worker]) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _operating(operator: Operator) -> AsyncIterator[None]:
-    """Run the operator; at the end, wait until all users may act and all claims are answered."""
+async def _acting(*actors: Operator | Keeper | Spy) -> AsyncIterator[None]:
+    """Run the operator and others; at the end, wait until all users may act again."""
     async with asyncio.TaskGroup() as group:
-        group.create_task(operator.run())
+        for actor in actors:
+            group.create_task(actor.run())
         try:
             yield
         finally:
-            operator.finish()
+            for actor in actors:
+                actor.finish()
 
 
 @asynccontextmanager
@@ -297,6 +340,7 @@ async def _storm(plan: Plan, server: FailingServer, history: History) -> float:
 async def _logs(server: FailingServer) -> dict[str, list[Item]]:
     """Read every log from its start, through the protocol."""
     readers = {**dict.fromkeys(CHANNELS, "auditor"), "@p0,p1": "p0"}
+    readers |= dict.fromkeys(ROOMS, KEEPER)
     return {channel: await _log(server, name, channel) for channel, name in readers.items()}
 
 

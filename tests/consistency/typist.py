@@ -1,7 +1,8 @@
 """A real client in its own process: types texts and prints each that is on its disk.
 
 `python -m tests.consistency.typist URL DATA NAME CHANNEL FIRST` types until it is killed. Each
-printed text must be in the log exactly once, whatever happens afterwards.
+text that was printed, after its `cid`, must be in the log exactly once, whatever happens afterwards
+(it may have been erased as old).
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def main(url: str, data: str, name: str, channel: str, first: str) -> None:
             if isinstance(update, TimelineChanged):
                 for line in update.upserts:
                     if line.cid in unprinted:  # the outbox writes before the screen shows
-                        sys.stdout.write(unprinted.pop(line.cid) + "\n")
+                        sys.stdout.write(f"{line.cid} {unprinted.pop(line.cid)}\n")
                         sys.stdout.flush()
 
 

@@ -8,7 +8,8 @@ from itertools import pairwise
 
 from chat.protocol.items import Item
 from chat.store.operations import AuditEntry
-from tests.consistency.history import Ack, Applied, History, Segment, Stop
+from tests.consistency.history import Ack, Applied, History, Restriction, Segment, Stop
+from tests.consistency.table import room_faults
 
 __all__ = ["account_faults", "verdict"]
 
@@ -30,6 +31,10 @@ def verdict(history: History, logs: Logs, owed: Sequence[str] = ()) -> list[str]
         *_append_faults(history, logs),
         *_order_faults(history),
         *_stop_faults(history),
+        *(fault for channel, log in logs.items() for fault in room_faults(channel, log)),
+        *_act_faults(history, logs),
+        *_restriction_faults(history),
+        *_sight_faults(history, logs),
         *(
             fault
             for name, segments in history.segments.items()
@@ -82,6 +87,45 @@ def _stop_faults(history: History) -> Iterator[str]:
         for stop in stops[name]:
             if stop.start <= asked and answered <= stop.end:
                 yield f"{name} was stopped at {stop.start} until {stop.end}, but acted at {asked}"
+
+
+def _act_faults(history: History, logs: Logs) -> Iterator[str]:
+    """Check that each acknowledged act of moderation is its event in the log."""
+    for act in history.room_acts:
+        log = logs[act.channel]
+        item = log[act.seq - 1] if act.seq <= len(log) else None
+        kinds = {"ban": ("ban", "leave")}.get(act.kind, (act.kind,))
+        if item is None or item.kind not in kinds:
+            yield f"{act} was acknowledged, and is {item}"
+        elif act.name not in (None, item.user or item.author):
+            yield f"{act} was acknowledged, and concerns {item}"
+
+
+def _restriction_faults(history: History) -> Iterator[str]:
+    """Check that nothing is stored of somebody between a mute or ban and its end."""
+    restrictions: dict[tuple[str, str], list[Restriction]] = defaultdict(list)
+    for each in history.restrictions:
+        restrictions[each.channel, each.name].append(each)
+    for append in history.appends:
+        for ack in append.acks:
+            for each in restrictions[append.command.channel, append.author]:
+                if not ack.duplicate and each.start <= ack.asked and ack.answered <= each.end:
+                    yield f"{append.author} wrote {append.command} during {each}"
+
+
+def _sight_faults(history: History, logs: Logs) -> Iterator[str]:
+    """Check that users received only what happened, or was read, during their membership."""
+    for (user, channel), sights in history.sights.items():
+        member = [False]
+        """Whether the user was a member after each event."""
+        for item in logs[channel]:
+            is_own = item.author == user and item.kind in ("join", "leave")
+            member.append(item.kind == "join" if is_own else member[-1])
+        for each in sights:
+            # The event of one's own leaving is the last that one receives.
+            may_see = member[each.seq] or (each.is_live and member[each.seq - 1])
+            if not may_see:
+                yield f"{user} received {each} of {channel} and was no member"
 
 
 def _log_faults(channel: str, log: Sequence[Item]) -> Iterator[str]:
@@ -146,18 +190,21 @@ def _follower_faults(name: str, segments: Sequence[Segment], logs: Logs) -> Iter
 
 def _owed_faults(logs: Logs, owed: Sequence[str]) -> Iterator[str]:
     """Check that each text is in the log once, and in the order in which its client typed it."""
-    places: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    places: dict[str, list[tuple[str, Item]]] = defaultdict(list)
     for channel, log in logs.items():
         for item in log:
-            if item.text is not None:
-                places[item.text].append((channel, item.seq))
+            if item.cid is not None:
+                places[item.cid].append((channel, item))
     last: dict[tuple[str, str], int] = {}
-    for text in owed:
-        if len(places[text]) != 1:
-            yield f"{text!r} was typed once and occurs {len(places[text])} times"
+    for printed in owed:
+        cid, _, text = printed.partition(" ")
+        if len(places[cid]) != 1:
+            yield f"{text!r} was typed once and occurs {len(places[cid])} times"
             continue
-        ((channel, seq),) = places[text]
-        typist = text.partition(" ")[0], channel
-        if seq < last.get(typist, 0):
+        ((channel, item),) = places[cid]
+        if item.text not in (text, None):
+            yield f"{text!r} was typed and is {item.text!r}"
+        typist = item.author, channel
+        if item.seq < last.get(typist, 0):
             yield f"{text!r} precedes texts that were typed earlier"
-        last[typist] = seq
+        last[typist] = item.seq

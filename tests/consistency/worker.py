@@ -28,10 +28,11 @@ from chat.protocol.commands import (
 from chat.protocol.commands import (
     History as ReadHistory,
 )
-from chat.protocol.frames import ErrorFrame, Heads, Joined, Ok, Page, Welcome
+from chat.protocol.frames import ErrorFrame, Heads, Invited, Joined, Ok, Page, Removed, Welcome
 from chat.protocol.items import Event
 from tests.consistency.follower import Follower
 from tests.consistency.history import Ack, Append, History, Welcomed, Writing
+from tests.consistency.rooms import CLUB, DEN
 
 __all__ = ["Worker"]
 
@@ -42,6 +43,11 @@ LOST = (OSError, ConnectionClosed, InvalidHandshake, InvalidMessage, TimeoutErro
 ANSWER_TIMEOUT = 8.0
 """Seconds without a frame until a connection is abandoned (heartbeats come each second)."""
 STOPPED = (ErrorCode.BANNED, ErrorCode.DISABLED)
+OUTSIDE = (
+    *(ErrorCode.BANNED, ErrorCode.NOT_A_MEMBER, ErrorCode.NO_SUCH_CHANNEL),
+    ErrorCode.NAME_UNAVAILABLE,
+)
+"""Errors of somebody who was removed from a channel."""
 EMOJI = ("👍", "🎉", "☕")
 
 
@@ -53,6 +59,7 @@ class Worker:
         device: the number of the user's device.
         url: returns the address to connect to.
         channels: the channels to follow and talk in.
+        rooms: more such channels, from which the user may be removed; they join again.
         history: collects the evidence.
         chance: the random decisions.
         pace: mean seconds between two appends; None: it only listens.
@@ -69,13 +76,19 @@ class Worker:
         chance: random.Random,
         pace: float | None,
         known: list[Append],
+        rooms: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.followers = {
-            channel: Follower(f"{name}/{device}", channel, history) for channel in channels
+            channel: Follower(name, f"{name}/{device}", channel, history, is_room=channel in rooms)
+            for channel in (*channels, *rooms)
         }
         self.is_live = False
-        """Whether it is signed in and follows all channels."""
+        """Whether it is signed in and follows all channels; of the rooms, perhaps some."""
+        self._invited: set[str] = set()
+        """Private rooms that the user may join."""
+        self._next_join: dict[str, float] = {}
+        """The earliest time of the next attempt to join a room."""
         self._device = device
         self._url = url
         self._history = history
@@ -93,6 +106,11 @@ class Worker:
     def device(self) -> str:
         """The user's name and the device's number."""
         return f"{self.name}/{self._device}"
+
+    @property
+    def absent(self) -> list[str]:
+        """The channels that it does not follow now."""
+        return [channel for channel, each in self.followers.items() if not each.is_attached]
 
     @property
     def unanswered(self) -> list[str]:
@@ -159,8 +177,16 @@ class Worker:
                 await asyncio.sleep(frame.retry_after or 0.5)
                 return
         self._history.welcomes.append(Welcomed(self.name, asked, _now()))
-        for channel in self.followers.keys() - positions.keys():
-            await self._send(socket, Join(channel=channel, id="join"))
+        self._invited = {each.channel for each in frame.invited}
+        mine = {each.channel for each in frame.channels}
+        for channel, follower in self.followers.items():
+            if follower.is_room:
+                follower.is_removed = channel not in mine
+                self._next_join[channel] = _now() + 1  # the position may be answered first
+                if channel in mine and channel not in positions:
+                    await self._join(socket, follower)
+            elif channel not in positions:
+                await self._join(socket, follower)
         tasks = {
             asyncio.create_task(self._listen(socket)),
             asyncio.create_task(self._talk(socket)),
@@ -186,14 +212,12 @@ class Worker:
 
     async def _take(self, socket: ClientConnection, frame: object) -> None:
         match frame:
-            case Event():
-                self.followers[frame.channel].event(frame)
-            case Joined():
-                self.followers[frame.channel].joined(frame)
-                await self._read_on(socket, frame.channel)
-            case Page():
-                self.followers[frame.channel].page(frame)
-                await self._read_on(socket, frame.channel)
+            case Event() | Joined() | Page() | Removed():
+                if follower := self.followers.get(frame.channel):
+                    await self._follow(socket, follower, frame)
+            case Invited():
+                change = self._invited.discard if frame.remove else self._invited.add
+                change(frame.invitation.channel)
             case Heads():
                 for channel, follower in self.followers.items():
                     if channel in frame.heads:
@@ -203,14 +227,46 @@ class Worker:
             case ErrorFrame():
                 self._refused(frame)
 
-    async def _read_on(self, socket: ClientConnection, channel: str) -> None:
-        follower = self.followers[channel]
+    async def _follow(
+        self,
+        socket: ClientConnection,
+        follower: Follower,
+        frame: Event | Joined | Page | Removed,
+    ) -> None:
+        match frame:
+            case Event():
+                follower.event(frame)
+            case Removed():
+                follower.removed()
+            case Joined():
+                follower.joined(frame)
+                await self._read_on(socket, follower)
+            case Page():
+                follower.page(frame)
+                await self._read_on(socket, follower)
+
+    async def _read_on(self, socket: ClientConnection, follower: Follower) -> None:
+        channel = follower.channel
         if not follower.is_attached:
-            await self._send(
-                socket,
-                ReadHistory(channel=channel, after=follower.position, limit=200, id="page"),
+            read = ReadHistory(
+                channel=channel, after=follower.position, limit=200, id=f"page {channel}"
             )
-        self.is_live = all(each.is_attached for each in self.followers.values())
+            await self._send(socket, read)
+        followers = self.followers.values()
+        self.is_live = all(each.is_attached or each.is_room for each in followers)
+
+    async def _join(self, socket: ClientConnection, follower: Follower) -> None:
+        follower.is_joining = True
+        join = Join(channel=follower.channel, resume=follower.resume, id=f"join {follower.channel}")
+        await self._send(socket, join)
+
+    async def _join_rooms(self, socket: ClientConnection) -> None:
+        """Join the rooms again that the user was removed from, a private one if invited."""
+        for channel, follower in self.followers.items():
+            is_due = not follower.is_joining and self._next_join.get(channel, 0) < _now()
+            may_join = channel == CLUB or channel in self._invited
+            if follower.is_room and follower.is_removed and is_due and may_join:
+                await self._join(socket, follower)
 
     def _acknowledged(self, append: Append, index: int, asked: float, ok: Ok) -> None:
         if ok.seq is None or ok.mid is None:  # the reaction existed already, or did not exist
@@ -226,13 +282,22 @@ class Worker:
 
     def _refused(self, error: ErrorFrame) -> None:
         append, _index, _asked = self._asked.pop(error.id or "", (None, 0, 0.0))
-        if error.code in STOPPED:
+        what, _, channel = (error.id or "").partition(" ")
+        room = self.followers.get(channel or error.channel or "")
+        if append is None and room is not None and room.is_room and error.code in OUTSIDE:
+            if what == "join":
+                room.is_joining = False
+                self._next_join[room.channel] = _now() + self._chance.uniform(0.1, 0.6)
+            self._history.counts["refused outside"] += 1
+        elif append is not None and append.command.channel == DEN and error.code == "cid_reused":
+            self._history.counts["repeated outside"] += 1  # it repeats it as a member
+        elif error.code in STOPPED and error.field != "channel":
             self._history.counts["refused while stopped"] += 1
             if error.id is None:
                 raise ConnectionAbortedError("banned or disabled: reconnect later")
         elif error.retryable:
             self._history.counts["unavailable"] += 1
-            if append is None and error.id != "mark":
+            if append is None and what != "mark":
                 raise ConnectionAbortedError("reconnect and repeat")
         elif append is not None and not append.acks:
             append.refusal = error.code
@@ -253,6 +318,7 @@ class Worker:
         while True:
             if self._is_talking and self.is_live and len(self._open) < PIPELINE:
                 self._open.append(self._new_append())
+            await self._join_rooms(socket)
             for append in self._ready():
                 index += 1
                 await self._ask(socket, append, index)
@@ -266,10 +332,13 @@ class Worker:
     def _ready(self) -> list[Append]:
         """Return the commands to send now, oldest first."""
         under_way = {id(append) for append, *_ in self._asked.values()}
+        outside = {each.channel for each in self.followers.values() if each.is_room}
+        outside &= set(self.absent)
+        waiting = [append for append in self._open if append.command.channel not in outside]
         if not self._is_careful:
-            return [append for append in self._open if id(append) not in under_way]
+            return [append for append in waiting if id(append) not in under_way]
         first: dict[str, Append] = {}
-        for append in self._open:
+        for append in waiting:
             first.setdefault(append.command.channel, append)
         return [append for append in first.values() if id(append) not in under_way]
 
@@ -285,7 +354,7 @@ class Worker:
     async def _mark(self, socket: ClientConnection) -> None:
         channel = self._chance.choice(list(self.followers))
         if position := self.followers[channel].position:
-            await self._send(socket, Mark(channel=channel, seq=position, id="mark"))
+            await self._send(socket, Mark(channel=channel, seq=position, id=f"mark {channel}"))
 
     def _new_append(self) -> Append:
         append = Append(self.name, self._command())
@@ -307,9 +376,19 @@ class Worker:
             return React(
                 channel=channel, seq=seq, emoji=chance.choice(EMOJI), remove=what > 0.26, cid=cid
             )
-        channel = chance.choice(list(self.followers))
-        text = f"{cid} " + "lorem ipsum " * int(chance.paretovariate(1.2))
-        return Send(channel=channel, text=text[:4_000], cid=cid)
+        present = [channel for channel, each in self.followers.items() if each.is_attached]
+        channel = chance.choice(present)
+        text = f"{cid} in {channel}, @spy: " + "lorem ipsum " * int(chance.paretovariate(1.2))
+        roots = [each.acks[0].seq for each in mine if each.command.channel == channel]
+        reply_to = chance.choice(roots) if roots and what < 0.5 else None
+        is_thread_only = reply_to is not None and what < 0.4
+        return Send(
+            channel=channel,
+            text=text[:4_000],
+            cid=cid,
+            reply_to=reply_to,
+            thread_only=is_thread_only,
+        )
 
 
 def _now() -> float:
