@@ -180,6 +180,34 @@ def _drop_audit_entries() -> None:
     transaction.Transaction.record = sometimes  # type: ignore[method-assign]
 
 
+def _ignore_mutes() -> None:
+    from chat.store.write import access
+
+    access.mute_in_force = lambda *_: None
+
+
+def _ignore_bans() -> None:
+    from chat.store.write.channels import membership
+
+    membership.ban_in_force = lambda *_: None  # type: ignore[attr-defined]
+
+
+def _keep_following() -> None:
+    Subscriptions.left = lambda *_: None  # type: ignore[method-assign]
+
+
+def _list_private_channels() -> None:
+    from chat.store.read.reader import Reader
+
+    directory = Reader.directory
+
+    def with_private(self: Reader, *arguments: Any, **options: Any) -> Any:
+        rows, cursor = directory(self, *arguments, **options)
+        return (*rows, rows[0]._replace(name="#den")), cursor
+
+    Reader.directory = with_private  # type: ignore[method-assign]
+
+
 SABOTAGES: dict[str, Callable[[], None]] = {
     "acknowledge without commit": _acknowledge_without_commit,
     "forget cids": _forget_cids,
@@ -191,6 +219,10 @@ SABOTAGES: dict[str, Callable[[], None]] = {
     "let the stopped act": _let_the_stopped_act,
     "use invitations again": _use_invitations_again,
     "drop audit entries": _drop_audit_entries,
+    "ignore mutes": _ignore_mutes,
+    "ignore bans from channels": _ignore_bans,
+    "keep following after a removal": _keep_following,
+    "list private channels": _list_private_channels,
 }
 
 

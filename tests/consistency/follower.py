@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chat.client.model.fold import SHOWN_KINDS, expired, fold, message_of
+from chat.client.model.fold import SHOWN_KINDS, fold, message_of, without_text
 from chat.client.model.state import Message
 from chat.protocol.commands import ResumeFrom
 from chat.protocol.frames import Joined, Page
@@ -104,8 +104,7 @@ class Follower:
 
     def head(self, head: int) -> None:
         """Apply the heads of a heartbeat: events up to them were delivered before."""
-        if self.is_removed and not self.is_joining:
-            self._violation(f"the heartbeat reports head {head} after a removal")
+        self._saw(head)
         if self.is_attached and head != self.position:
             self._violation(f"the heartbeat reports head {head}, the last event is {self.position}")
 
@@ -131,7 +130,7 @@ class Follower:
         if entry.kind == "expire":
             for seq, line in self.lines.items():
                 if seq <= (entry.up_to or 0):
-                    self.lines[seq] = expired(line, entry.seq)
+                    self.lines[seq] = without_text(line, entry.seq)
         if entry.kind in SHOWN_KINDS:
             self.lines[entry.seq] = message_of(self.channel, entry)
         elif entry.target in self.lines:

@@ -33,10 +33,13 @@ def show(report: Report) -> None:
     1,
     fault="`kill -9` before a commit, between commit and acknowledgement, and at random moments; "
     "a full disk, a stopped process, clock jumps of an hour, network faults; 9 devices and 2 real "
-    "clients that are killed as well; an operator bans users, disables accounts and invites; at "
-    "last 100 clients reconnect at once",
+    "clients that are killed as well; an operator bans users, disables accounts, invites, and lets "
+    "old texts expire; an owner kicks, bans and mutes members, changes roles and settings, and "
+    "removes and invites people in a private channel; at last 100 clients reconnect at once",
     result="lost 0, duplicated 0, out of order 0; every follower's state is the log's; each claim "
-    "and act is recorded once, no stopped user acts, no invitation is used too often",
+    "and act is recorded once, no stopped user acts, no invitation is used too often; nobody acts "
+    "without the right, or receives what happens after their removal; an outsider gets nothing of "
+    "the private channel",
 )
 async def test_nothing_is_lost_duplicated_or_out_of_order(tmp_path: Path) -> None:
     report = await run(tmp_path, Plan(seconds=20, seed=chosen_seed()))
@@ -47,6 +50,9 @@ async def test_nothing_is_lost_duplicated_or_out_of_order(tmp_path: Path) -> Non
     assert report.counts["server kills"] >= 3
     assert report.counts["bans and disabled accounts"] >= 5
     assert report.counts["claims"] >= 10
+    assert report.counts["acts in channels"] >= 10
+    assert report.counts["events: expire"] >= 1
+    assert report.counts["questions of the spy"] >= 10
 
 
 @pytest.mark.long
