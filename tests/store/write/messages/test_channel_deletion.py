@@ -82,6 +82,11 @@ TEXTS_OF_ROOM = (
 )
 
 
+@pytest.mark.promise(
+    7,
+    fault="the texts, reasons and names of a deleted channel, searched for byte by byte",
+    result="gone from the database's files",
+)
 def test_texts_leave_the_disk(store: OpenStore, alice: User, room: str) -> None:
     store.do(DeleteChannel(alice, room))
     finish(store)
@@ -212,6 +217,11 @@ signal.pause()
 """
 
 
+@pytest.mark.promise(
+    7,
+    fault="`kill -9` while a deleted channel is erased",
+    result="the next start continues; its texts are gone from the database's files",
+)
 def test_erasure_continues_after_a_kill(open_store: Callable[..., OpenStore]) -> None:
     store = open_store()
     alice = store.sign_in("alice")

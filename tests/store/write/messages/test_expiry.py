@@ -86,6 +86,11 @@ def on_disk(store: OpenStore, *strings: str) -> list[str]:
     return [each for each in strings if any(each.encode() in one for one in contents)]
 
 
+@pytest.mark.promise(
+    7,
+    fault="an expired text, its edit, its reactions and an old topic, searched for byte by byte",
+    result="gone from the database's files",
+)
 def test_text_expires_after_the_retention_and_leaves_the_disk(
     store: OpenStore, alice: User, bob: User, clocks: Clocks
 ) -> None:
@@ -232,6 +237,11 @@ class TestWrongClocks:
         clocks.wall -= 2 * DAY
         assert not sweep(store)[-1].jump
 
+    @pytest.mark.promise(
+        1,
+        fault="the system clock is a year ahead when a server with a retention starts",
+        result="nothing is erased until the operator forces it",
+    )
     def test_wrong_clock_at_the_start_erases_no_more_than_a_tenth(
         self, open_store: Callable[..., OpenStore], clocks: Clocks
     ) -> None:
