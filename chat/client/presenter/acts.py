@@ -68,7 +68,7 @@ def member_acts(state: ConversationState, name: str) -> list[Act]:
 def _in_channel(state: ConversationState, name: str) -> list[Act]:
     """Return the acts on somebody in the current channel."""
     info, rights = state.info, state.rights
-    if info is None or is_direct(info.name):
+    if info is None or info.builtin or is_direct(info.name):
         return []
     members, role = state.members.get(info.name), state.role_of(name, info.name)
     acts = []
