@@ -349,6 +349,8 @@ class Transaction:
 
     def kept_hidden(self) -> dict[str, frozenset[str]]:
         """Return the direct channels with new messages that stay hidden, and from whom."""
+        if not self._with_messages:
+            return {}
         hidden = {
             channel.name: frozenset(user.name for user in self.lookups.hidden_from(channel))
             for channel in self._with_messages.values()
