@@ -20,13 +20,18 @@ from websockets.asyncio.client import ClientConnection, connect
 from chat.protocol.codec import encode
 from chat.protocol.commands import (
     BaseCommand,
+    ChangeChannel,
     Channels,
     Command,
+    Create,
     Delete,
     Edit,
+    Follow,
     Hello,
+    Invite,
     Join,
     Leave,
+    ListBans,
     Mark,
     Pin,
     Ping,
@@ -39,6 +44,7 @@ from chat.protocol.commands import (
     Typing,
     Who,
 )
+from chat.protocol.frames import Joined
 from tests.model.world import World
 from tests.serving import Peer
 
@@ -71,9 +77,26 @@ OPTIONS: dict[str, list[Any]] = {
     "muted": [None, True],
     "level": [None, "all"],
     "hidden": [None, False, True],
+    "thread_only": [False, True],
+    "private": [False, True],
+    "retention": [None, 86_400],
+    "posting": [None, "moderators"],
+    "invites": [None],
+    "name": ["alice", "nobody"],
+    "address": [None],
+    "until": [None, 9_000_000_000_000],
+    "reason": ["", "spam"],
+    "force": [False],
+    "role": ["owner", "member"],
     "resume": [None, ResumeFrom(epoch="e", after=0), ResumeFrom(epoch="e", after=1, mid="m")],
 }
 """Values to try for each field of a command; a new field needs a line."""
+ELSEWHERE: dict[type[BaseCommand], dict[str, list[Any]]] = {
+    ChangeChannel: {"topic": [None, "members"], "pins": [None]},
+    Follow: {"thread": [2, 99]},
+    ListBans: {"cursor": [None, 9]},
+}
+"""Values for fields that have another meaning in a command."""
 
 
 def probes(channel: str) -> Iterator[BaseCommand]:
@@ -83,8 +106,8 @@ def probes(channel: str) -> Iterator[BaseCommand]:
         if "channel" not in kind.model_fields:
             continue
         fields = [name for name in kind.model_fields if name not in ("id", "type", "channel")]
-        cursors = {"cursor": [None, {channel: 9}]} if kind is Search else {}
-        for values in product(*((OPTIONS | cursors)[field] for field in fields)):
+        others = ELSEWHERE | {Search: {"cursor": [None, {channel: 9}]}}
+        for values in product(*((OPTIONS | others.get(kind, {}))[field] for field in fields)):
             filled = dict(zip(fields, values, strict=True))
             if goes_together(filled):
                 yield kind(channel=channel, **filled)
@@ -96,6 +119,8 @@ def goes_together(filled: dict[str, Any]) -> bool:
     given = {
         each for each in ("before", "after", "around", "thread") if filled.get(each) is not None
     }
+    if filled.get("thread_only") and filled.get("reply_to") is None:
+        return False
     if filled.get("pins"):
         return given <= {"before"}
     return len(given - {"thread"}) < 2
@@ -174,14 +199,18 @@ async def peopled(world: World) -> AsyncIterator[tuple[Peer, Peer, Outsider, str
         await world.stop()
 
 
-async def look_around(world: World, outsider: Outsider, token: str, channel: str) -> list[str]:
-    """Return the frames of an outsider who explores the server, and reconnects with a position."""
+async def look_around(
+    world: World, outsider: Outsider, token: str, channel: str, code: str = "no_such_channel"
+) -> list[str]:
+    """Return the frames of an outsider who explores the server, and reconnects with a position.
+
+    `code` is the error of the resumed channel.
+    """
     await outsider.ask(Who(channel="#general"))
     async with Outsider.connected(world) as again:
         positions = {channel: ResumeFrom(epoch="e", after=0)}
         await again.ask(Hello(v=1, name="carol", token=token, resume=positions))
-        if channel.startswith("#"):  # of a direct channel, nothing is sent
-            await again.wait_for("code", "not_a_member")
+        await again.wait_for("code", code)
         for session in world.sessions:
             session.heartbeat()
         for each in (again, outsider):
@@ -235,9 +264,9 @@ async def left(world: World, *, was_member: bool) -> list[str]:
         for number, probe in enumerate(probes("#room")):
             if number % 4 == 0:
                 await live(alice, bob, "#room")
-            if not isinstance(probe, Join):
+            if not isinstance(probe, Join | Create):
                 await carol.ask(probe)
-        return await look_around(world, carol, token, "#room")
+        return await look_around(world, carol, token, "#room", "not_a_member")
 
 
 @pytest.mark.timeout(300)
@@ -250,3 +279,34 @@ async def test_former_members_get_the_same_answers_as_outsiders(new_world: NewWo
     former = await left(new_world(), was_member=True)
     assert former == await left(new_world(), was_member=False)
     assert not [frame for frame in former if "secret" in frame]
+
+
+async def near_private(world: World, *, is_there: bool) -> list[str]:
+    """Return the frames of an outsider who tries all commands on a private channel."""
+    channel = "#private"
+    async with peopled(world) as (alice, bob, carol, token):
+        if is_there:
+            await alice.call(Create(channel=channel, private=True, topic="secret"), Joined)
+            await alice.call(Invite(channel=channel, name="bob"))
+            await bob.join(channel)
+        for number, probe in enumerate(probes(channel)):
+            if is_there and number % 4 == 0:
+                await live(alice, bob, channel)
+            if not isinstance(probe, Join | Create):
+                await carol.ask(probe)
+        return await look_around(world, carol, token, channel)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.promise(
+    7,
+    fault="every command that names a channel, each in many ways, on a private channel that others "
+    "live in, and on one that does not exist",
+    result="the same bytes; welcome, heads, directory and members included",
+)
+async def test_existing_and_missing_private_channels_look_alike_to_outsiders(
+    new_world: NewWorld,
+) -> None:
+    there = await near_private(new_world(), is_there=True)
+    assert there == await near_private(new_world(), is_there=False)
+    assert not [frame for frame in there if "secret" in frame.replace("secret*", "")]
