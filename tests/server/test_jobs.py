@@ -1,4 +1,4 @@
-"""Work in steps beside a running server: erasing an account, and the retention of messages."""
+"""Jobs in a running server: erasing an account, passing ownership on, and retention."""
 
 from __future__ import annotations
 
@@ -64,6 +64,31 @@ async def test_a_direct_channel_gets_another_name_at_once(server: ChatServer) ->
         assert [item.kind for item in joined.items] == ["message", "erased_user"]
         assert joined.items[0].text is None
         await alice.say("anybody there?", "@alice,deleted-2")
+
+
+@pytest.mark.parametrize(
+    "stop",
+    [
+        ("user", "disable", "mallory"),
+        ("ban", "mallory", "--for", "10m"),
+        ("user", "role", "mallory", "bot"),
+        ERASE,
+    ],
+    ids=["disabled", "banned", "bot", "erased"],
+)
+async def test_members_see_the_ownership_pass_on(server: ChatServer, stop: tuple[str, ...]) -> None:
+    async with (
+        Peer.signed_in(server.url, "alice") as alice,
+        Peer.signed_in(server.url, "mallory") as mallory,
+    ):
+        await mallory.follow("#dev")
+        await alice.follow("#dev")
+        done = await asyncio.to_thread(server.administer, *stop)
+        assert done.returncode == 0, done.stderr
+        event = await alice.next(Event, lambda each: each.kind == "role")
+        assert (event.channel, event.author, event.user, event.role) == (
+            *("#dev", "alice", "alice", "owner"),
+        )
 
 
 async def test_erased_name_cannot_be_taken_again(server: ChatServer) -> None:
