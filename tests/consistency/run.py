@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed
 
 from chat.client.config.settings import ClientSettings
 from chat.client.model.fold import SHOWN_KINDS, message_of
+from chat.client.model.state import Delivery
 from chat.client.network.backoff import Backoff
 from chat.protocol.commands import Create, Invite
 from chat.protocol.commands import History as ReadHistory
@@ -309,11 +310,15 @@ async def _last_words(folder: Path, url: str, names: Sequence[str]) -> dict[str,
         screen.core.start()
         screen.core.open_channel(CHANNELS[0])
 
-        def unsent(screen: Screen = screen) -> int | None:
+        def unsent(screen: Screen = screen) -> list[str] | None:
             screen.catch_up()
-            return len(screen.pending(CHANNELS[0])) if screen.texts(CHANNELS[0]) else None
+            if not screen.texts(CHANNELS[0]):
+                return None
+            lines = screen.lines(CHANNELS[0])
+            waiting = [line for line in lines if line.delivery is not Delivery.SENT]
+            return [f"{line.text}: {line.delivery.name} {line.reason}" for line in waiting]
 
-        await _until(lambda: unsent() == 0, f"the outbox of {name} is empty", unsent)
+        await _until(lambda: unsent() == [], f"the outbox of {name} is empty", unsent)
     return screens
 
 

@@ -318,10 +318,10 @@ class Publisher:
     def lines_changed(
         self, channel: Channel, lines: Iterable[Message], *, missed: bool = False
     ) -> None:
-        """Collect new or changed lines; lines that the screens do not hold are ignored.
+        """Collect new or changed lines; lines that the screens do not hold are not published.
 
-        Replies that are only in their threads are published apart. `missed`: the lines were read
-        after they happened.
+        A message of the user leaves the pending lines in any case. Replies that are only in their
+        threads are published apart. `missed`: the lines were read after they happened.
         """
         if channel.shown_from is None:
             return
@@ -330,14 +330,15 @@ class Publisher:
         changes = self._changes_of(channel)
         changes.is_missed |= missed and bool(lines)
         for line in lines:
-            if not line.is_in_channel:
-                changes.remove(line.cid or "")  # it may have been shown as rejected
-                if line.seq is not None:
-                    changes.replies[line.seq] = line
-            elif line.seq is None or (
+            is_held = line.seq is None or (
                 line.seq >= channel.shown_from and channel.view.is_contiguous(line.seq)
-            ):
+            )
+            if line.is_in_channel and is_held:
                 changes.put(line)
+            elif line.cid is not None:
+                changes.remove(line.cid)  # it may have been shown as pending or rejected
+            if not line.is_in_channel and line.seq is not None:
+                changes.replies[line.seq] = line
 
     def expired(self, channel: Channel, up_to: int) -> None:
         """Collect that all texts of a channel up to `up_to` were erased."""
