@@ -61,7 +61,14 @@ from chat.store.read.timeline import (
     size_of,
     with_own,
 )
-from chat.store.read.unread import COUNTS_OF_ONE, THREADS, has_unread, mentions_above, unread_above
+from chat.store.read.unread import (
+    COUNTS_OF_ONE,
+    THREADS,
+    THREADS_MAX,
+    has_unread,
+    mentions_above,
+    unread_above,
+)
 from chat.store.rights import channel_key, check_is_member, effective_role, no_such_channel
 from chat.store.schema import (
     channel_bans,
@@ -153,7 +160,7 @@ _MEMBERSHIPS = Prepared(
 _newest_first = THREADS.where(has_unread).order_by(followed_threads.c.thread.desc())
 _THREADS = Prepared(_newest_first)
 _THREADS_OF_CHANNEL = Prepared(
-    _newest_first.where(followed_threads.c.channel_id == bindparam("channel")).limit(LIST_MAX)
+    _newest_first.where(followed_threads.c.channel_id == bindparam("channel")).limit(THREADS_MAX)
 )
 _CHANNEL = Prepared(
     select(*_STATE, channels.c.member_count, members.c.role)
@@ -373,7 +380,7 @@ class Reader:
         found: dict[int, list[ThreadState]] = {}
         for channel_id, *state in rows:
             threads = found.setdefault(channel_id, [])
-            if len(threads) < LIST_MAX:
+            if len(threads) < THREADS_MAX:
                 threads.append(ThreadState(*state))
         return found
 

@@ -39,8 +39,17 @@ from chat.store.schema import (
     mentions,
 )
 
-__all__ = ["COUNTS_OF_ONE", "THREADS", "has_unread", "mentions_above", "unread_above"]
+__all__ = [
+    "COUNTS_OF_ONE",
+    "THREADS",
+    "THREADS_MAX",
+    "has_unread",
+    "mentions_above",
+    "unread_above",
+]
 
+THREADS_MAX = 100
+"""Most threads with unread replies that are listed for a channel."""
 WINDOW = 10_000
 """Newest events of a channel among which unread messages are counted."""
 
@@ -117,6 +126,16 @@ _replies = select(_one).where(
     events.c.seq > _in_thread_above,
     *_is_unread_reply,
 )
+# From the replies: the user may have thousands of mentions in the channel.
+_mentions_follower = (
+    exists()
+    .where(
+        mentions.c.user_id == _thread.user_id,
+        mentions.c.channel_id == _thread.channel_id,
+        mentions.c.seq == events.c.seq,
+    )
+    .correlate(followed_threads, events)
+)
 _outer = (followed_threads, members, channels)
 THREADS = (
     select(
@@ -124,16 +143,7 @@ THREADS = (
         _thread.thread,
         _thread.read_seq,
         _count(_replies, *_outer).label("unread"),
-        _count(
-            _mentioned.where(
-                mentions.c.user_id == _thread.user_id,
-                mentions.c.channel_id == _thread.channel_id,
-                mentions.c.seq > _in_thread_above,
-                events.c.thread == _thread.thread,
-                *_is_unread_reply,
-            ),
-            *_outer,
-        ).label("mentions"),
+        _count(_replies.where(_mentions_follower), *_outer).label("mentions"),
     )
     .join_from(
         followed_threads,

@@ -7,6 +7,7 @@ import pytest
 from chat.errors import ErrorCode
 from chat.store.channels import FollowThread, IgnoreUser, MarkedThread, MarkThread
 from chat.store.operations import SendMessage, ThreadState, User
+from chat.store.read.unread import THREADS_MAX
 from tests.store.opened import OpenStore, delete, edit
 
 
@@ -206,3 +207,17 @@ def test_many_replies_of_one_commit_follow_once(store: OpenStore, alice: User, b
     )
     assert [each.unread for each in threads(store, alice)] == [10]
     assert store.problems() == []
+
+
+def test_a_hundred_threads_are_listed_and_only_own_mentions_count(
+    store: OpenStore, alice: User, bob: User, carol: User
+) -> None:
+    roots = [store.send(alice) for _ in range(THREADS_MAX + 5)]
+    store.together(
+        [SendMessage(bob, "#general", "@carol", reply_to=root, thread_only=True) for root in roots]
+    )
+    listed = threads(store, alice)
+    assert [each.thread for each in listed] == roots[: -THREADS_MAX - 1 : -1]
+    assert {(each.unread, each.mentions) for each in listed} == {(1, 1)}
+    reply(store, carol, roots[-1], "to alice, who wrote the root")
+    assert [(each.unread, each.mentions) for each in threads(store, bob)] == [(1, 0)]
