@@ -10,11 +10,12 @@ from typing import Any
 from chat.client.model.slash.parser import Invocation
 from chat.client.model.state import ChannelInfo
 from chat.client.presenter.commands import targets
+from chat.client.presenter.commands.moderation import check_right
 from chat.client.presenter.commands.requests import named_user, request
 from chat.client.presenter.conversation import Conversation, Handler
 from chat.client.presenter.view import Choice, Refused
 from chat.durations import duration_text, parse_duration
-from chat.rights import RETENTION_MIN
+from chat.rights import RETENTION_MIN, Right
 from chat.text import is_direct
 
 __all__ = ["HANDLERS"]
@@ -40,7 +41,7 @@ def _create(conversation: Conversation, asked: Invocation) -> None:
 def _invite(conversation: Conversation, asked: Invocation) -> None:
     from chat.protocol.commands import Invite
 
-    name, channel = named_user(asked), _own(conversation, asked).name
+    name, channel = named_user(asked), _own(conversation, asked, "invite").name
     request(conversation, Invite(channel=channel, name=name), f"Invited {name} to {channel}.")
 
 
@@ -94,6 +95,8 @@ _USUAL = "off"
 def _channel(conversation: Conversation, asked: Invocation) -> None:
     info = _own(conversation, asked)
     setting, value = asked.get("setting").lower(), asked.get("value").lower()
+    if value or setting == "private":
+        check_right(conversation, asked, info.name, "settings")
     if setting in _SETTINGS and value in _SETTINGS[setting][1]:
         _change(conversation, info, {setting: value}, f"{setting} is now {value}.")
     elif setting == "private":
@@ -185,7 +188,7 @@ def _set_retention(conversation: Conversation, info: ChannelInfo, value: str) ->
 def _archive(conversation: Conversation, asked: Invocation) -> None:
     from chat.protocol.commands import Archive
 
-    channel, remove = _own(conversation, asked).name, asked.command.name == "unarchive"
+    channel, remove = _own(conversation, asked, "settings").name, asked.command.name == "unarchive"
     command = Archive(channel=channel, remove=remove)
     if remove:
         request(conversation, command, f"{channel} is no longer archived.")
@@ -200,7 +203,7 @@ def _archive(conversation: Conversation, asked: Invocation) -> None:
 def _delete_channel(conversation: Conversation, asked: Invocation) -> None:
     from chat.protocol.commands import DeleteChannel
 
-    channel = _own(conversation, asked).name
+    channel = _own(conversation, asked, "settings").name
     conversation.view.confirm(
         f"Delete {channel} with all its messages, for everyone? This cannot be undone.",
         channel,
@@ -208,11 +211,16 @@ def _delete_channel(conversation: Conversation, asked: Invocation) -> None:
     )
 
 
-def _own(conversation: Conversation, asked: Invocation) -> ChannelInfo:
-    """Return the named channel, which the user must be in, or the current one; not a direct one."""
+def _own(conversation: Conversation, asked: Invocation, right: Right | None = None) -> ChannelInfo:
+    """Return the named channel, which the user must be in, or the current one; not a direct one.
+
+    The user needs `right` in it.
+    """
     info = targets.mine(conversation, asked)
     if is_direct(info.name) or info.builtin:
         raise Refused(f"/{asked.command.name} is not for direct and built-in channels.")
+    if right is not None:
+        check_right(conversation, asked, info.name, right)
     return info
 
 
