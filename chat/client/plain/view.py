@@ -34,7 +34,7 @@ from chat.client.presenter.conversation import Conversation
 from chat.client.presenter.log import Log, Splices
 from chat.client.presenter.navigation import Location, PaneKey
 from chat.client.presenter.search import SearchSession
-from chat.client.presenter.state import ConversationState, why_refused
+from chat.client.presenter.state import ConversationState, kinds_of, why_refused
 from chat.client.presenter.view import AddRows, Choice, Pane, Question, Refused, Severity
 from chat.client.presenter.workspace import Workspace
 from chat.client.sync.core import Core
@@ -297,16 +297,9 @@ def _changed(place: str, line: Message, old: Message) -> list[str]:
     return []
 
 
-def _notes(info: ChannelInfo | None) -> list[str]:
+def _notes(info: ChannelInfo | None) -> tuple[str, ...]:
     """Return what is particular about a channel."""
-    if info is None:
-        return []
-    settings = info.settings
-    return [
-        *(["private"] if settings.private else []),
-        *(["archived"] if settings.archived else []),
-        *(["announcements"] if settings.posting == "moderators" else []),
-    ]
+    return kinds_of(info) if info is not None else ()
 
 
 class PlainView:

@@ -78,7 +78,7 @@ def _in_channel(state: ConversationState, name: str) -> list[Act]:
         acts += [
             Act("unmute", f"Unmute in {info.name}", f"/unmute @{name}")
             if is_muted
-            else Act("mute", f"Mute in {info.name}…", f"/mute @{name} ", is_begun=True),
+            else Act("mute", f"Mute in {info.name}…", f"/mute @{name}"),
             Act("kick", f"Kick out of {info.name}…", f"/kick {name}"),
         ]
     if "moderate" in rights and is_below:

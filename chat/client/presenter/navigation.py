@@ -6,6 +6,7 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from chat.client.model.membership import Invitation
 from chat.client.model.state import ChannelInfo, Link
 from chat.text import is_direct
 
@@ -52,12 +53,13 @@ class PaneKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One server in the sidebar: title, connection, channels."""
+    """One server in the sidebar: title, connection, channels, invitations to other channels."""
 
     server: int
     title: str
     link: Link
     channels: tuple[ChannelInfo, ...]
+    invitations: tuple[Invitation, ...] = ()
 
 
 class Entry(NamedTuple):

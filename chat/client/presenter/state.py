@@ -29,7 +29,7 @@ from chat.client.presenter.log import Log
 from chat.rights import Right
 from chat.text import fold, is_direct
 
-__all__ = ["ConversationState", "OpenThread", "title_of", "why_refused"]
+__all__ = ["ConversationState", "OpenThread", "kinds_of", "title_of", "why_refused"]
 
 _SPEAKING = 400
 """Number of newest messages whose authors come first in name completion."""
@@ -39,6 +39,17 @@ _LOOKED_UP_MAX = 2_000
 def title_of(channel: ChannelInfo) -> str:
     """Return a channel's displayed name: `#tea`, or `@bob` for a direct channel."""
     return f"@{', '.join(channel.direct)}" if channel.direct else channel.name
+
+
+def kinds_of(channel: ChannelInfo) -> tuple[str, ...]:
+    """Return what is particular about a channel: `private`, `archived`, `announcements`."""
+    settings = channel.settings
+    found = {
+        "private": settings.private,
+        "archived": settings.archived,
+        "announcements": settings.posting == "moderators",
+    }
+    return tuple(kind for kind, applies in found.items() if applies)
 
 
 _ADVICE = {
@@ -108,6 +119,8 @@ class ConversationState:
         """The users whom the user ignores."""
         self._ignored: frozenset[str] = frozenset()
         self._revealed: set[tuple[str, int]] = set()
+        self.folds = 0
+        """Number of changes of what `is_folded` returns."""
         self._now = now
         self._looked_up: dict[str, None] = {}
 
@@ -150,6 +163,7 @@ class ConversationState:
         elif isinstance(update, IgnoredChanged):
             self.ignored = update.names
             self._ignored = frozenset(map(fold, update.names))
+            self.folds += 1
         elif isinstance(update, MembershipEnded):
             self.ended[update.channel] = update
 
@@ -245,6 +259,14 @@ class ConversationState:
     def reveal(self, channel: str, seq: int) -> None:
         """Show a message of an ignored user."""
         self._revealed.add((channel, seq))
+        self.folds += 1
+
+    def reveal_run(self, log: Log, seq: int) -> None:
+        """Show a message of an ignored user, and those directly before it."""
+        index = log.find(seq)
+        while index is not None and index >= 0 and self.is_folded(log[index]):
+            self.reveal(log[index].channel, log[index].seq or 0)
+            index -= 1
 
     def ignores(self, name: str) -> bool:
         """Whether the user ignores somebody."""

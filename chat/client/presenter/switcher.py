@@ -11,8 +11,9 @@ from chat.client.model.fuzzy import spread
 from chat.client.model.slash.commands import available
 from chat.client.model.state import ChannelInfo
 from chat.client.presenter.commands.channels import member_count
+from chat.client.presenter.commands.own_channel import open_invitation
 from chat.client.presenter.navigation import Entry, waits, weight
-from chat.client.presenter.state import title_of
+from chat.client.presenter.state import kinds_of, title_of
 from chat.client.presenter.view import Choice
 from chat.client.presenter.workspace import Workspace
 from chat.text import check_channel
@@ -74,7 +75,12 @@ class Switcher:
     ) -> None:
         self._workspace = workspace
         self._conversation = workspace.front.conversation
-        offers = (*self._channels(), *self._people(), *self._commands(begin, keys))
+        offers = (
+            *self._invitations(),
+            *self._channels(),
+            *self._people(),
+            *self._commands(begin, keys),
+        )
         self._offers = {offer.choice.key: offer for offer in offers}
 
     def find(self, written: str) -> list[Choice]:
@@ -107,6 +113,15 @@ class Switcher:
         else:
             self._conversation.join(key)
 
+    def _invitations(self) -> Iterator[_Offer]:
+        conversation = self._conversation
+        for invitation in conversation.state.invitations.values():
+            channel = invitation.channel
+            kinds = ("private",) if invitation.private else ()
+            note = " · ".join(filter(None, [f"invited by {invitation.by}", invitation.topic]))
+            choice = Choice(f"invitation {channel}", channel, note, kinds)
+            yield _Offer(choice, partial(open_invitation, conversation, channel), (channel[1:],))
+
     def _channels(self) -> Iterator[_Offer]:
         workspace = self._workspace
         titles = {group.server: group.title for group in workspace.groups()}
@@ -119,7 +134,8 @@ class Switcher:
         for entry in sorted(workspace.entries(), key=order):
             label = title_of(entry.info)
             server = titles[entry.location.server] if len(titles) > 1 else ""
-            choice = Choice(f"{entry.location.server} {label}", label, _note(entry.info, server))
+            note = _note(entry.info, server)
+            choice = Choice(f"{entry.location.server} {label}", label, note, kinds_of(entry.info))
             yield _Offer(choice, partial(workspace.open, entry.location), (label.lstrip(_SIGNS),))
 
     def _to_join(self, word: str) -> Iterator[_Offer]:
@@ -172,4 +188,6 @@ def _note(info: ChannelInfo, server: str) -> str:
         counts.append(f"@{info.mentions}")
     if info.unread:
         counts.append(f"{info.unread} unread")
+    if info.unread_replies:
+        counts.append(f"{info.unread_replies} in threads")
     return " · ".join(filter(None, [server, *counts, info.topic]))

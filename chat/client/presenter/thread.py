@@ -69,6 +69,18 @@ class ThreadController:
 
     def _show(self, thread: OpenThread) -> None:
         self._state.thread = thread
-        read = self._state.info.read if self._state.info else 0
+        read = self._read(thread.root)
         key = PaneKey(thread.channel, thread.root)
         self._view.show(key, thread.log, self._state.user, read)
+
+    def _read(self, root: int) -> int:
+        """Return the marker of a thread; without rooms on the server, that of its channel.
+
+        Only a thread with unread replies has a marker here: another one is read to its end.
+        """
+        info = self._state.info
+        if info is None:
+            return 0
+        if not self._state.connection.has_rooms:
+            return info.read
+        return next((each.read for each in info.threads if each.root == root), info.head)

@@ -33,11 +33,15 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One row of a list. A row with an empty key is information and cannot be chosen."""
+    """One row of a list. A row with an empty key is information and cannot be chosen.
+
+    `kinds` are those of the channel that the row names, see `kinds_of`.
+    """
 
     key: str
     label: str
     note: str = ""
+    kinds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -537,6 +537,7 @@ class Workspace:
             self._title_of(server),
             state.connection.link,
             tuple(state.channels.values()),
+            tuple(each for each in state.invitations.values() if not state.ignores(each.by)),
         )
 
     def _title_of(self, server: WorkspaceServer) -> str:

@@ -56,6 +56,9 @@ COMPOSER_KEYS: list[BindingType] = [
     _composer_key("alt+p", "older", "previous sent text", "older"),
     _composer_key("alt+n", "newer", "next sent text", "newer"),
     _composer_key("alt+e", "edit_outside", "edit in $EDITOR", "editor"),
+    _composer_key(
+        "alt+c", "also_in_channel", "reply also in the channel, or only in the thread", "in_channel"
+    ),
     _composer_key("alt+v", "preview", "toggle preview", "preview"),
     _composer_key("pageup", "scroll_timeline(-1)", "scroll the timeline up", "scroll_back"),
     _composer_key("pagedown", "scroll_timeline(1)", "scroll the timeline down", "scroll_on"),
@@ -96,7 +99,8 @@ TIMELINE_KEYS: list[BindingType] = [
     Binding("c", "act('copy')", "copy", show=False, id="message.copy"),
     Binding("o", "act('open')", "open link", show=False, id="message.open"),
     Binding("x", "act('discard')", "discard unsent message", show=False, id="message.discard"),
-    Binding("enter,escape", "leave", "return to the composer", show=False, id="message.leave"),
+    Binding("enter", "act('author')", "menu of the author", show=False, id="message.author"),
+    Binding("escape", "leave", "return to the composer", show=False, id="message.leave"),
 ]
 """Letter keys act on the message under the cursor; without a cursor they are disabled."""
 
@@ -139,6 +143,9 @@ MAIN_KEYS: list[BindingType] = [
     _main_key("alt+comma", "find('mention_before')", "previous mention", "reading.mention_before"),
     _main_key("alt+full_stop", "find('mention_after')", "next mention", "reading.mention_after"),
     _main_key("alt+t", "find('thread')", "switch between thread and channel", "thread.focus"),
+    _main_key(
+        "alt+j", "find('invitation')", "accept or decline an invitation", "channel.invitation"
+    ),
     _main_key("ctrl+up", "focus_timeline", "select a message", "timeline.focus"),
     _main_key("ctrl+end", "bottom", "newest message", "timeline.bottom"),
     _main_key("f2", "toggle_pane('sidebar')", "show or hide the sidebar", "pane.sidebar"),

@@ -8,13 +8,22 @@ as markup, and would pass escape sequences through to the terminal.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from textual.content import Content
 
 from chat.text import printable, printable_line
 
-__all__ = ["elide", "line", "lines", "sendable", "show_emoji", "shown", "without_formats"]
+__all__ = [
+    "elide",
+    "kind_signs",
+    "line",
+    "lines",
+    "sendable",
+    "show_emoji",
+    "shown",
+    "without_formats",
+]
 
 _spell: Callable[[str], str] | None = None
 _UNDRAWN = ("Cc", "Cf", "Cs", "Zl", "Zp")
@@ -27,6 +36,15 @@ def show_emoji(by: Callable[[str], str] | None) -> None:
     """
     global _spell
     _spell = by
+
+
+_KINDS = {"private": ("🔒", "*"), "archived": ("📦", "-"), "announcements": ("📢", "!")}
+"""Signs of channels; the second ones are for terminals that cannot draw emoji."""
+
+
+def kind_signs(kinds: Iterable[str]) -> str:
+    """Return the signs of a private, an archived or an announcement channel; empty for others."""
+    return "".join(_KINDS[kind][_spell is not None] for kind in kinds)
 
 
 def shown(text: str) -> str:

@@ -48,7 +48,7 @@ async def test_every_action_of_ours_is_bound_with_an_id(desktop: Desktop) -> Non
 
 
 async def test_help_lists_all_keys_and_commands(open_desktop: Open) -> None:
-    async with open_desktop(info("#general"), size=(100, 200)) as desktop:
+    async with open_desktop(info("#general"), size=(100, 260)) as desktop:
         await desktop.press("f1")
         await desktop.until(lambda: "Commands" in desktop.screen())
         page = desktop.screen()

@@ -17,20 +17,13 @@ from chat.durations import parse_duration
 from chat.rights import Right
 from chat.text import check_name, fold, is_direct
 
-__all__ = [
-    "HANDLERS",
-    "check_is_other",
-    "check_right",
-    "choose_scope",
-    "mute_member",
-    "until_of",
-]
+__all__ = ["HANDLERS", "check_is_other", "choose_scope", "mute_member", "until_of"]
 
 
 def _kick(conversation: Conversation, asked: Invocation) -> None:
     from chat.protocol.commands import Kick
 
-    name, channel = named_user(asked), _channel_here(conversation, asked, "moderate")
+    name, channel = named_user(asked), _channel_here(conversation)
     check_is_other(conversation, name, "kick")
     question = Question(
         f"Remove {name} from {channel}?",
@@ -49,7 +42,7 @@ def mute_member(conversation: Conversation, asked: Invocation, word: str) -> Non
     """Mute or unmute the member that `word` names; the first `@` is not part of the name."""
     from chat.protocol.commands import MuteUser, Unmute
 
-    channel = _channel_here(conversation, asked, "moderate")
+    channel = _channel_here(conversation)
     try:
         name = check_name(word.removeprefix("@"))
     except ValueError as exc:
@@ -59,11 +52,21 @@ def mute_member(conversation: Conversation, asked: Invocation, word: str) -> Non
         done = f"Unmuted {name} in {channel}."
         request(conversation, Unmute(channel=channel, name=name), done)
         return
-    until = until_of(asked.get("duration"))
-    reason = " ".join(asked.get("reason").split())
-    end = f" until {minute(until)}" if until is not None else f". Use /unmute @{name} to lift it"
-    command = MuteUser(channel=channel, name=name, until=until, reason=reason)
-    request(conversation, command, f"Muted {name} in {channel}{end}.")
+    until_of(asked.get("duration"))  # refuse an invalid one before the question
+    question = Question(
+        f"Mute {name} in {channel}?",
+        "They can read, but not write.",
+        " ".join(asked.get("reason").split()),
+        asked.get("duration"),
+    )
+
+    def mute(reason: str, duration: str) -> None:
+        until = until_of(duration)
+        end = f" until {minute(until)}" if until else f". Use /unmute @{name} to lift it"
+        command = MuteUser(channel=channel, name=name, until=until, reason=reason)
+        request(conversation, command, f"Muted {name} in {channel}{end}.")
+
+    conversation.view.ask(question, mute)
 
 
 def until_of(duration: str) -> int | None:
@@ -82,25 +85,12 @@ def check_is_other(conversation: Conversation, name: str, verb: str) -> None:
         raise Refused(f"You cannot {verb} yourself.")
 
 
-def _channel_here(conversation: Conversation, asked: Invocation, right: Right) -> str:
-    """Return the current channel, which must have moderators; the user needs `right` in it."""
+def _channel_here(conversation: Conversation) -> str:
+    """Return the current channel, which must have moderators."""
     info = targets.here(conversation)
     if is_direct(info.name) or info.builtin:
         raise Refused("Direct and built-in channels have no moderators. Open a channel first.")
-    check_right(conversation, asked, info.name, right)
     return info.name
-
-
-_WHO: dict[Right, str] = {"settings": "the owner", "roles": "the owner"}
-"""Who has a right, where it is not the moderators."""
-
-
-def check_right(conversation: Conversation, asked: Invocation, channel: str, right: Right) -> None:
-    """Refuse a command for which the user has no right in a channel; the server checks it, too."""
-    state = conversation.state
-    if state.connection.has_rooms and right not in state.rights_in(channel):
-        who = _WHO.get(right, "moderators")
-        raise Refused(f"Only {who} of {channel} can use /{asked.command.name}.")
 
 
 def choose_scope(
@@ -120,7 +110,7 @@ def choose_scope(
         conversation.check_admin(asked)
         then(None)
     elif flag or not state.is_admin:
-        then(_channel_here(conversation, asked, right))
+        then(_channel_here(conversation))
     elif right not in state.rights or state.current is None:
         then(None)
     else:

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from chat.client.model.membership import Invitation
 from chat.client.model.slash.parser import Invocation
 from chat.client.model.state import ChannelInfo
+from chat.client.presenter.acts import invitation_acts
 from chat.client.presenter.commands import targets
-from chat.client.presenter.commands.moderation import check_right
 from chat.client.presenter.commands.requests import named_user, request
 from chat.client.presenter.conversation import Conversation, Handler
 from chat.client.presenter.view import Choice, Refused
 from chat.durations import duration_text, parse_duration
-from chat.rights import RETENTION_MIN, Right
+from chat.rights import RETENTION_MIN
 from chat.text import is_direct
 
-__all__ = ["HANDLERS"]
+__all__ = ["HANDLERS", "open_invitation", "open_invitations"]
 
 
 def _create(conversation: Conversation, asked: Invocation) -> None:
@@ -41,7 +42,7 @@ def _create(conversation: Conversation, asked: Invocation) -> None:
 def _invite(conversation: Conversation, asked: Invocation) -> None:
     from chat.protocol.commands import Invite
 
-    name, channel = named_user(asked), _own(conversation, asked, "invite").name
+    name, channel = named_user(asked), _own(conversation, asked).name
     request(conversation, Invite(channel=channel, name=name), f"Invited {name} to {channel}.")
 
 
@@ -79,6 +80,42 @@ def _invited(conversation: Conversation, asked: Invocation) -> str:
     return next(iter(invitations))
 
 
+def open_invitations(conversation: Conversation) -> None:
+    """Open the menu of the user's invitation; of several, one is chosen first."""
+    invitations = conversation.state.invitations
+    if len(invitations) == 1:
+        open_invitation(conversation, next(iter(invitations)))
+    elif invitations:
+        add = conversation.view.list_rows(
+            "Invitations",
+            lambda channel: open_invitation(conversation, channel),
+            "Use /accept CHANNEL or /decline CHANNEL",
+        )
+        add(Choice(each.channel, each.channel, _inviter(each)) for each in invitations.values())
+    else:
+        conversation.view.say("You have no invitations.")
+
+
+def open_invitation(conversation: Conversation, channel: str) -> None:
+    """List what the user may do with an invitation."""
+    invitation = conversation.state.invitations.get(channel)
+    if invitation is None:
+        return  # it was withdrawn meanwhile
+    acts = {each.key: each for each in invitation_acts(channel)}
+    add = conversation.view.list_rows(
+        f"{channel}: {_inviter(invitation)}",
+        lambda key: conversation.run_command(acts[key].command),
+        "Use the command in each row",
+    )
+    add(Choice(each.key, each.label, each.command) for each in acts.values())
+
+
+def _inviter(invitation: Invitation) -> str:
+    kind = "private channel, " if invitation.private else ""
+    topic = f" · {invitation.topic}" if invitation.topic else ""
+    return f"{kind}invited by {invitation.by}{topic}"
+
+
 # Settings
 
 _SETTINGS = {
@@ -88,6 +125,15 @@ _SETTINGS = {
     "pins": ("Who may pin messages", ("members", "moderators")),
 }
 """The settings with two values: their labels, and the values."""
+_RETENTIONS = ("1d", "7d", "30d", "90d", "365d")
+"""Retentions to choose from; others can be typed."""
+_ACTS = {
+    "bans": "Bans…",
+    "archive": "Archive…",
+    "unarchive": "Unarchive",
+    "delete-channel": "Delete the channel…",
+}
+"""The labels of what an owner can do with a channel besides its settings."""
 _USUAL = "off"
 """The value of a retention that is the server's."""
 
@@ -95,8 +141,6 @@ _USUAL = "off"
 def _channel(conversation: Conversation, asked: Invocation) -> None:
     info = _own(conversation, asked)
     setting, value = asked.get("setting").lower(), asked.get("value").lower()
-    if value or setting == "private":
-        check_right(conversation, asked, info.name, "settings")
     if setting in _SETTINGS and value in _SETTINGS[setting][1]:
         _change(conversation, info, {setting: value}, f"{setting} is now {value}.")
     elif setting == "private":
@@ -117,15 +161,25 @@ def _channel(conversation: Conversation, asked: Invocation) -> None:
 
 def _list_settings(conversation: Conversation, info: ChannelInfo) -> None:
     settings = info.settings
-    may_change = "settings" in conversation.state.rights
+    may_change = "settings" in conversation.state.rights_in(info.name)
+    archive = "unarchive" if settings.archived else "archive"
+    acts = {
+        "bans": "/bans --channel",
+        archive: f"/{archive} {info.name}",
+        "delete-channel": f"/delete-channel {info.name}",
+    }
 
     def chosen(key: str) -> None:
         if not may_change:
             conversation.view.say("Only the owner of the channel can change its settings.")
-        elif key == "private":
-            conversation.run_command("/channel private")
+        elif key in _SETTINGS:
+            first, second = _SETTINGS[key][1]
+            value = second if getattr(settings, key) == first else first
+            conversation.run_command(f"/channel {key} {value}")
+        elif key == "retention":
+            _choose_retention(conversation, info)
         else:
-            conversation.view.begin_command(f"/channel {key} ")
+            conversation.run_command(acts.get(key, f"/channel {key}"))
 
     add = conversation.view.list_rows(
         f"Settings of {info.name}",
@@ -139,8 +193,21 @@ def _list_settings(conversation: Conversation, info: ChannelInfo) -> None:
     add([Choice("" if settings.private else "private", f"Privacy: {privacy}", "private")])
     kept = duration_text(settings.retention) if settings.retention else "as the server has it"
     add([Choice("retention", f"Messages are kept: {kept}", "retention: 30d, or off")])
-    if settings.archived:
-        add([Choice("", "Archived: nobody can write", "/unarchive")])
+    if may_change:
+        add(Choice(key, _ACTS[key], command) for key, command in acts.items())
+    elif settings.archived:
+        add([Choice("", "Archived: nobody can write", "")])
+
+
+def _choose_retention(conversation: Conversation, info: ChannelInfo) -> None:
+    """Ask for how long the messages of a channel are kept."""
+    add = conversation.view.list_rows(
+        f"How long {info.name} keeps messages",
+        lambda key: conversation.run_command(f"/channel retention {key}"),
+        "Use /channel retention DURATION, or off",
+    )
+    add(Choice(each, duration_text(parse_duration(each)), "") for each in _RETENTIONS)
+    add([Choice(_USUAL, "As the server has it", "")])
 
 
 def _change(
@@ -188,7 +255,7 @@ def _set_retention(conversation: Conversation, info: ChannelInfo, value: str) ->
 def _archive(conversation: Conversation, asked: Invocation) -> None:
     from chat.protocol.commands import Archive
 
-    channel, remove = _own(conversation, asked, "settings").name, asked.command.name == "unarchive"
+    channel, remove = _own(conversation, asked).name, asked.command.name == "unarchive"
     command = Archive(channel=channel, remove=remove)
     if remove:
         request(conversation, command, f"{channel} is no longer archived.")
@@ -203,7 +270,7 @@ def _archive(conversation: Conversation, asked: Invocation) -> None:
 def _delete_channel(conversation: Conversation, asked: Invocation) -> None:
     from chat.protocol.commands import DeleteChannel
 
-    channel = _own(conversation, asked, "settings").name
+    channel = _own(conversation, asked).name
     conversation.view.confirm(
         f"Delete {channel} with all its messages, for everyone? This cannot be undone.",
         channel,
@@ -211,16 +278,11 @@ def _delete_channel(conversation: Conversation, asked: Invocation) -> None:
     )
 
 
-def _own(conversation: Conversation, asked: Invocation, right: Right | None = None) -> ChannelInfo:
-    """Return the named channel, which the user must be in, or the current one; not a direct one.
-
-    The user needs `right` in it.
-    """
+def _own(conversation: Conversation, asked: Invocation) -> ChannelInfo:
+    """Return the named channel, which the user must be in, or the current one; not a direct one."""
     info = targets.mine(conversation, asked)
     if is_direct(info.name) or info.builtin:
         raise Refused(f"/{asked.command.name} is not for direct and built-in channels.")
-    if right is not None:
-        check_right(conversation, asked, info.name, right)
     return info
 
 

@@ -12,11 +12,7 @@ from typing import TYPE_CHECKING
 from chat.client.model.slash.parser import Invocation
 from chat.client.presenter.acts import Act, account_acts, member_acts
 from chat.client.presenter.commands import targets
-from chat.client.presenter.commands.moderation import (
-    check_is_other,
-    check_right,
-    choose_scope,
-)
+from chat.client.presenter.commands.moderation import check_is_other, choose_scope
 from chat.client.presenter.commands.requests import (
     day,
     minute,
@@ -159,9 +155,7 @@ def _role(conversation: Conversation, asked: Invocation) -> None:
         conversation.check_admin(asked)
         then(None)
     else:
-        channel = targets.here(conversation).name
-        check_right(conversation, asked, channel, "roles")
-        then(channel)
+        then(targets.here(conversation).name)
 
 
 def _set_role(conversation: Conversation, name: str, role: str, channel: str | None) -> None:

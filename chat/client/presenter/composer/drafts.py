@@ -272,6 +272,12 @@ class Drafts:
         if draft.aim is Aim.REPLY or draft.in_channel:
             self._replace(self.at(key).cancelled(), key)
 
+    def has_place_to_choose(self, key: PaneKey) -> bool:
+        """Whether the next message is a reply that may also appear in the channel."""
+        aim = self.at(key).aim
+        is_reply = aim is Aim.REPLY or (aim is Aim.MESSAGE and key.thread is not None)
+        return is_reply and self._state.connection.has_rooms
+
     def toggle_in_channel(self, key: PaneKey) -> bool:
         """Switch whether the next reply also appears in the channel; return the new state."""
         draft = self.at(key)

@@ -260,6 +260,15 @@ class Composer(Area, inherit_bindings=False):
         """Post `EditorWanted`."""
         self.post_message(self.EditorWanted())
 
+    def action_also_in_channel(self) -> None:
+        """Switch whether the reply also appears in the channel."""
+        key = self.key
+        if self.subject is not None and self.subject.drafts.has_place_to_choose(key):
+            self.subject.drafts.keep_open()
+            self.subject.drafts.toggle_in_channel(key)
+        else:
+            self.app.bell()
+
     def action_preview(self) -> None:
         """Post `PreviewToggled`."""
         self.post_message(self.PreviewToggled())

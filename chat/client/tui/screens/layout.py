@@ -9,7 +9,8 @@ from textual.app import ComposeResult
 from textual.containers import Container, Horizontal
 
 from chat.client.model.state import ChannelInfo, MembersChanged
-from chat.client.presenter.state import title_of
+from chat.client.presenter.acts import message_acts
+from chat.client.presenter.state import ConversationState, title_of
 from chat.client.presenter.view import Pane
 from chat.client.presenter.workspace import Workspace
 from chat.client.tui.keymap import KeyRow
@@ -36,6 +37,10 @@ _WIDE = 100
 _SIDEBAR = range(24, 41)
 """Columns of the sidebar: a fifth of the screen within these bounds."""
 _HINTS = {"channel.switch": "go to", "channel.unread": "next unread", "help": "help"}
+
+
+_ONLY_COMMANDS = "Type / to run a command"
+"""The placeholder where the user may not write."""
 
 
 class Layout:
@@ -76,11 +81,18 @@ class Layout:
         self.actions = MessageBar(actions_of(keys), labels.get("timeline.focus", ""))
         self.header, self.banner = ChannelHeader(), Banner()
         self.empty, self.typing = EmptyState(), TypingLine(labels.get("timeline.bottom", ""))
+        place_key = labels.get("composer.in_channel", "")
         self.channel = ConversationPane(
-            (self.header, self.banner), (self.empty, self.typing), has_vi=has_vi, id="channel"
+            (self.header, self.banner),
+            (self.empty, self.typing),
+            has_vi=has_vi,
+            place_key=place_key,
+            id="channel",
         )
         self._thread_header = ThreadHeader()
-        self.thread = ConversationPane((self._thread_header,), has_vi=has_vi, id="thread")
+        self.thread = ConversationPane(
+            (self._thread_header,), has_vi=has_vi, place_key=place_key, id="thread"
+        )
         self.thread.display = False
         self._work = Container(self.channel, id="work")
         self._body = Horizontal(id="body")
@@ -88,6 +100,7 @@ class Layout:
         """Whether each pane is displayed; None: depending on the width."""
         self._is_wide = False
         self._members: MembersChanged | None = None
+        self._reply_hint = ""
 
     def compose(self) -> ComposeResult:
         """Compose the widgets, except the thread pane."""
@@ -109,7 +122,7 @@ class Layout:
         """Show the pane of the thread, with the titles of its channel and of its server if any."""
         on_server = f" on {server}" if server else ""
         self._thread_header.channel = f"{channel}{on_server}"
-        self.thread.composer.placeholder = line(f"Reply in thread{on_server}")
+        self._reply_hint = f"Reply in thread{on_server}"
         self.thread.display = True
         self._fit()
 
@@ -177,10 +190,20 @@ class Layout:
             self.empty.show(state.connection)
         self.typing.names = state.typing
         self._draw_members(state.members.get(state.current or ""), is_online=state.is_online)
+        title = title_of(state.info) if state.info is not None else ""
         for pane, key in zip((self.channel, self.thread), drafts.open, strict=False):
-            pane.context.show(drafts.at(key))
+            pane.context.show(drafts.at(key), title if drafts.has_place_to_choose(key) else "")
+        waiting = {each.root: each.unread for each in state.info.threads} if state.info else {}
+        for pane in (self.channel, self.thread):
+            pane.timeline.note(state.is_folded, state.folds, waiting)
+        silence = "" if drafts.is_joining else conversation.why_silent
+        self.channel.hush("" if self.thread.display else silence)
+        self.thread.hush(silence)
         opening = channel_title(drafts.channel, state.user) if drafts.is_joining else ""
-        self.channel.composer.placeholder = line(_placeholder(state.info, opening, server))
+        placeholder = _ONLY_COMMANDS if silence else _placeholder(state.info, opening, server)
+        self.channel.composer.placeholder = line(placeholder)
+        self.thread.composer.placeholder = line(_ONLY_COMMANDS if silence else self._reply_hint)
+        self._thread_header.is_followed = _follows(state)
         self._draw_status(workspace)
         self._draw_actions(workspace)
 
@@ -208,9 +231,18 @@ class Layout:
         if timeline.cursor is None:
             timeline = self.thread.timeline
         bar.thread, bar.chosen = timeline.thread, timeline.cursor
-        bar.may_delete = bar.chosen is not None and state.may_delete(bar.chosen)
+        chosen = bar.chosen
+        acts = message_acts(state, chosen) if chosen is not None else ()
+        bar.acts = frozenset(each.key for each in acts)
         bar.has_keys = bar.chosen is not None and timeline.has_focus
         self.status.display = not bar.display
+
+
+def _follows(state: ConversationState) -> bool | None:
+    """Return whether the user follows the open thread; None if the server does not know it."""
+    if state.thread is None or state.info is None or not state.connection.has_rooms:
+        return None
+    return state.thread.root in state.info.followed
 
 
 def _headed(info: ChannelInfo | None) -> ChannelInfo | None:

@@ -21,11 +21,12 @@ from textual.widgets._toast import Toast, ToastRack
 from chat.client.config.settings import ClientSettings
 from chat.client.presenter import conversation
 from chat.client.presenter.commands.channel_settings import move
+from chat.client.presenter.commands.own_channel import open_invitation, open_invitations
 from chat.client.presenter.commands.table import HANDLERS
 from chat.client.presenter.commands.users import open_menu
 from chat.client.presenter.composer.completion import Sources
 from chat.client.presenter.conversation import Conversation
-from chat.client.presenter.navigation import PaneKey
+from chat.client.presenter.navigation import Location, PaneKey
 from chat.client.presenter.notifier import Notifier
 from chat.client.presenter.switcher import Switcher
 from chat.client.presenter.view import Pane
@@ -52,6 +53,7 @@ from chat.client.tui.timeline.messages import (
     Seen,
     Selected,
 )
+from chat.client.tui.widgets.bars import ThreadHeader
 from chat.client.tui.widgets.conversation_pane import ConversationPane
 from chat.client.tui.widgets.members import MemberList
 from chat.client.tui.widgets.sidebar import Sidebar
@@ -78,6 +80,7 @@ class Navigation:
             "mention_before": partial(self._mention, -1),
             "mention_after": partial(self._mention, 1),
             "thread": self._thread,
+            "invitation": lambda: open_invitations(self._conversation),
         }
 
     def find(self, name: str) -> None:
@@ -342,6 +345,21 @@ class MainScreen(Screen[None]):
     @on(Sidebar.ChannelChosen)
     def _channel_chosen(self, event: Sidebar.ChannelChosen) -> None:
         self.workspace.open(event.location)
+
+    @on(Sidebar.InvitationChosen)
+    def _invitation_chosen(self, event: Sidebar.InvitationChosen) -> None:
+        """Accept or decline an invitation, or open its menu."""
+        self.workspace.open(Location(event.location.server, ""))
+        if event.act:
+            self.conversation.run_command(f"/{event.act} {event.location.channel}")
+        else:
+            open_invitation(self.conversation, event.location.channel)
+
+    @on(ThreadHeader.FollowToggled)
+    def _follow_toggled(self, event: ThreadHeader.FollowToggled) -> None:
+        if (thread := self.conversation.state.thread) is not None:
+            verb = "unfollow" if event.is_followed else "follow"
+            self.conversation.run_command(f"/{verb} {thread.root}")
 
     @on(MemberList.MemberChosen)
     def _member_chosen(self, event: MemberList.MemberChosen) -> None:

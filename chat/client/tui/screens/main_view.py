@@ -387,11 +387,14 @@ class ScreenView:
         ask(self._screen, question, what, then)
 
     def ask(self, question: Question, then: Callable[[str, str], None]) -> None:
-        """Ask in a dialog."""
-        title = f"{question.title} {question.effect}"
-        self.confirm(
-            title, question.details, lambda: then(question.reason, question.duration or "")
-        )
+        """Ask in a dialog, in which reason and duration can be changed."""
+        from chat.client.tui.screens.moderation import AskModeration
+
+        def answered(answer: tuple[str, str] | None) -> None:
+            if answer is not None:
+                then(*answer)
+
+        self._screen.app.push_screen(AskModeration(question), answered)
 
     def sent_to_thread(self, channel: str, seq: int) -> None:
         """Open the thread of a reply that the channel does not show."""

@@ -9,6 +9,8 @@ from textual.screen import Screen
 
 from chat.client.model.fold import matching_emoji
 from chat.client.model.state import Delivery, Message
+from chat.client.presenter.acts import why_silent
+from chat.client.presenter.commands.users import open_menu
 from chat.client.presenter.conversation import Conversation
 from chat.client.presenter.markdown import links_of
 from chat.client.presenter.workspace import Workspace
@@ -24,7 +26,11 @@ class MessageActions:
     def __init__(self, screen: Screen[Any], workspace: Workspace) -> None:
         self._screen = screen
         self._workspace = workspace
+        self._thread: int | None = None
+        """The root of the thread in which the action was requested."""
         self._by_name: dict[str, Callable[[Message], None]] = {
+            "author": self._show_author,
+            "show": self._show,
             "thread": self._show_thread,
             "react": self._react,
             "delete": self._delete,
@@ -37,7 +43,10 @@ class MessageActions:
 
     def run(self, name: str, message: Message, thread: int | None) -> None:
         """Run the action `name` on a message of the channel, or of the thread with that root."""
-        if name == "reply":
+        self._thread = thread
+        if reason := self._why_not(name, message):
+            self._conversation.view.say(reason, "warning")
+        elif name == "reply":
             self._conversation.drafts.begin_reply(message, thread)
         elif name == "edit":
             self._conversation.drafts.begin_edit(message, thread)
@@ -47,6 +56,25 @@ class MessageActions:
     @property
     def _conversation(self) -> Conversation:
         return self._workspace.front.conversation
+
+    def _why_not(self, name: str, message: Message) -> str:
+        """Return why the user may not do something with a message; empty if they may."""
+        state = self._conversation.state
+        if name in ("reply", "react", "edit", "retry"):
+            return why_silent(state, message.channel)
+        if name == "pin" and "pin" not in state.rights_in(message.channel):
+            return why_silent(state, message.channel) or "Only moderators can pin messages here."
+        return ""
+
+    def _show_author(self, message: Message) -> None:
+        open_menu(self._conversation, message.author)
+
+    def _show(self, message: Message) -> None:
+        """Show messages of an ignored user that are folded into one line."""
+        state, thread = self._conversation.state, self._thread
+        if message.seq is not None:
+            state.reveal_run(state.log(message.channel, thread), message.seq)
+            self._conversation.view.redraw()
 
     def _show_thread(self, message: Message) -> None:
         if message.seq is not None:
@@ -73,7 +101,7 @@ class MessageActions:
             return
         if not self._conversation.state.may_delete(message):
             self._conversation.view.say(
-                "Only the author or an owner of the channel may delete a message.", "warning"
+                "Only the author or a moderator can delete a message.", "warning"
             )
             return
         core, channel = self._conversation.core, message.channel

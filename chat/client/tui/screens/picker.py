@@ -21,7 +21,7 @@ from chat.client.model.state import ConnectionChanged, Delivery, Message
 from chat.client.presenter.switcher import Switcher
 from chat.client.presenter.view import Choice
 from chat.client.tui.choice_list import ChoiceList
-from chat.client.tui.safe_text import elide, line
+from chat.client.tui.safe_text import elide, kind_signs, line
 from chat.client.tui.screens import NARROW
 from chat.client.tui.screens.confirm import Confirm, TypingPause
 from chat.text import check_new_name, fold, is_invitation_code, is_link_code
@@ -246,10 +246,10 @@ class Picker(ModalScreen[str | None]):
         found = self._find(written)[:_MOST_SHOWN]
         width = max(self.query_one(Vertical).content_size.width - 3, 10)
         notes = max((line(each.note).cell_length for each in found), default=0)
-        longest = max((line(each.label).cell_length for each in found), default=0)
+        longest = max((_label(each).cell_length for each in found), default=0)
         column = min(longest, max(width // 2, width - notes - 2))
         self._cut = {
-            each.key: line(f"{each.label}  {each.note}".rstrip())
+            each.key: Content.assemble(_label(each), "  ", line(each.note)).rstrip()
             for each in found
             if self._has_detail and _is_cut(each, column, width)
         }
@@ -272,15 +272,20 @@ class Picker(ModalScreen[str | None]):
 
 def _row(choice: Choice, column: int, width: int) -> Content:
     if not choice.note:
-        return elide(line(choice.label), width)
-    label = elide(line(choice.label), column)
+        return elide(_label(choice), width)
+    label = elide(_label(choice), column)
     gap = " " * (column - label.cell_length + 2)
     note = line(choice.note, "$text-muted")
     return elide(Content.assemble(label, gap, note), width)
 
 
+def _label(choice: Choice) -> Content:
+    signs = kind_signs(choice.kinds)
+    return Content.assemble(f"{signs} " if signs else "", line(choice.label))
+
+
 def _is_cut(choice: Choice, column: int, width: int) -> bool:
-    label, note = line(choice.label).cell_length, line(choice.note).cell_length
+    label, note = _label(choice).cell_length, line(choice.note).cell_length
     return label > (column if note else width) or (note > 0 and column + 2 + note > width)
 
 

@@ -23,6 +23,7 @@ from chat.client.model.state import Message
 from chat.client.platform.local_time import local_time, local_zone, time_or_day
 from chat.client.presenter.markdown import gist, plain_text
 from chat.client.presenter.search import SearchContext, SearchSession
+from chat.client.presenter.view import sentence
 from chat.client.tui.choice_list import ChoiceList
 from chat.client.tui.safe_text import elide, line, lines
 from chat.client.tui.screens import NARROW
@@ -215,7 +216,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
         try:
             await self._finding.begin(typed, self._me)
         except ChatError as exc:
-            self.query_one("#summary", Static).update(line(str(exc), "$text-warning"))
+            self.query_one("#summary", Static).update(line(sentence(str(exc)), "$text-warning"))
             return
         self._show()
 
@@ -224,7 +225,7 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
             if await self._finding.more():
                 self._fill()
         except ChatError as exc:
-            self.query_one("#summary", Static).update(line(str(exc), "$text-warning"))
+            self.query_one("#summary", Static).update(line(sentence(str(exc)), "$text-warning"))
 
     def _show(self) -> None:
         self.remove_class("-outdated")

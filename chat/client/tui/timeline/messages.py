@@ -73,7 +73,8 @@ class LettersTyped(TextualMessage, namespace="timeline"):
 class ActionRequested(TextualMessage, namespace="timeline"):
     """A key or a click requested an action on a message.
 
-    `name` is `reply`, `thread`, `react`, `edit`, `delete`, `copy`, `open`, `retry` or `discard`.
+    `name` is `reply`, `thread`, `react`, `edit`, `delete`, `pin`, `copy`, `open`, `author`, `show`,
+    `retry` or `discard`.
     """
 
     def __init__(self, name: str, message: Message, thread: int | None = None) -> None:

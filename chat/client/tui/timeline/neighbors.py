@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 from chat.client.model.state import Message
 from chat.client.platform.local_time import local_time
 from chat.client.presenter.log import Key, Log
 
-__all__ = ["Joins", "Neighbors", "around", "fold_bounds"]
+__all__ = ["Folding", "Joins", "Neighbors", "around", "fold_bounds", "shows_all"]
 
 GROUP_MS = 5 * 60 * 1000
 """Longest time in ms between two messages of one author that share a header."""
@@ -18,6 +20,8 @@ _FOLD = 256
 _FOLDING = frozenset({"join", "leave"})
 _SKIPPED_RUNS = 8
 
+Folding = Callable[[Message], bool]
+"""Whether a message is by an ignored user, and not to be shown."""
 Joins = Literal["spoken", "all", "none"]
 """Joins and leaves to show; `spoken`: only of members with messages in the log."""
 
@@ -34,11 +38,14 @@ class Neighbors:
         gap: lines are missing above the line.
         grouped: the line continues the group above, and needs no header.
         spaced: a blank line may separate it from the line above.
-        hidden: nothing is shown; the last line of a run of joins and leaves shows them all.
+        hidden: nothing is shown; the last line of a run of joins and leaves, or of messages by
+            ignored users, shows them all.
         silent: only the rules above the line are shown.
-        folded: the joins and leaves that this line shows, its own included.
-        target: the message that this one replies to, if it is loaded.
+        folded: the joins and leaves, or the messages by ignored users, that this line shows, its
+            own included.
+        target: the message that this one replies to, if it is loaded and not folded.
         replies: the number of messages in the thread that starts here.
+        waiting: the number of these that the reader, who follows the thread, has not read.
     """
 
     older: bool = False
@@ -53,9 +60,22 @@ class Neighbors:
     folded: tuple[Message, ...] = ()
     target: Message | None = None
     replies: int = 0
+    waiting: int = 0
 
 
-def around(log: Log, index: int, unread: Key | None, joins: Joins = "all") -> Neighbors:
+def shows_all(_message: Message) -> bool:
+    """Fold no message."""
+    return False
+
+
+def around(
+    log: Log,
+    index: int,
+    unread: Key | None,
+    joins: Joins = "all",
+    is_folded: Folding = shows_all,
+    waiting: Mapping[int, int] = MappingProxyType({}),
+) -> Neighbors:
     """Return the neighbors of the line at `index`.
 
     Args:
@@ -63,15 +83,23 @@ def around(log: Log, index: int, unread: Key | None, joins: Joins = "all") -> Ne
         index: the index of the line.
         unread: the key of the line below the unread rule.
         joins: the joins and leaves to show.
+        is_folded: whether a message is by an ignored user.
+        waiting: the numbers of unread replies by the root of their thread.
     """
     message = log[index]
     target = log.line(message.reply_to) if message.reply_to is not None else None
-    folding = message.kind in _FOLDING
-    if folding and index + 1 < len(log) and _folds(log, index, index + 1, unread):
+    if target is not None and is_folded(target):
+        target = None
+    is_ignored = is_folded(message)
+    folding = message.kind in _FOLDING or is_ignored
+    if folding and index + 1 < len(log) and _folds(log, index, index + 1, unread, is_folded):
         return Neighbors(hidden=True)
     folded: tuple[Message, ...] = ()
     top, silent = index, False
-    if folding:
+    if is_ignored:
+        top = fold_bounds(log, index, unread, is_folded)[0]
+        folded = tuple(log[number] for number in range(top, index + 1))
+    elif folding:
         top = fold_bounds(log, index, unread)[0]
         folded = shown_joins(log, top, index, joins)
         silent = not folded
@@ -82,8 +110,9 @@ def around(log: Log, index: int, unread: Key | None, joins: Joins = "all") -> Ne
     is_unread = unread is not None and log.key(top) == unread
     gap = message.seq is not None and log[top].seq in log.gaps
     ruled = day or is_unread or gap
-    grouped = not ruled and _groups(previous, message)
-    both_small = _is_small(previous) and _is_small(message)
+    is_below_fold = previous is not None and is_folded(previous)
+    grouped = not ruled and not is_ignored and not is_below_fold and _groups(previous, message)
+    both_small = (is_below_fold or _is_small(previous)) and (is_ignored or _is_small(message))
     return Neighbors(
         older=previous is None and not log.complete and message.seq is not None,
         beginning=previous is None and log.complete,
@@ -96,15 +125,18 @@ def around(log: Log, index: int, unread: Key | None, joins: Joins = "all") -> Ne
         folded=folded,
         target=target,
         replies=log.replies(message.seq),
+        waiting=waiting.get(message.seq or 0, 0),
     )
 
 
-def fold_bounds(log: Log, index: int, unread: Key | None) -> tuple[int, int]:
-    """Return the first and the last index of the run of joins and leaves around `index`."""
+def fold_bounds(
+    log: Log, index: int, unread: Key | None, is_folded: Folding = shows_all
+) -> tuple[int, int]:
+    """Return the first and the last index of the run of lines that fold into one with `index`."""
     first = last = index
-    while first > 0 and _folds(log, first - 1, first, unread):
+    while first > 0 and _folds(log, first - 1, first, unread, is_folded):
         first -= 1
-    while last + 1 < len(log) and _folds(log, last, last + 1, unread):
+    while last + 1 < len(log) and _folds(log, last, last + 1, unread, is_folded):
         last += 1
     return first, last
 
@@ -130,15 +162,17 @@ def _above(log: Log, index: int, unread: Key | None, joins: Joins) -> Message | 
     return log[index - 1] if index else None
 
 
-def _folds(log: Log, upper: int, lower: int, unread: Key | None) -> bool:
+def _folds(
+    log: Log, upper: int, lower: int, unread: Key | None, is_folded: Folding = shows_all
+) -> bool:
     """Whether two adjacent lines fold into one.
 
     A run ends at multiples of `_FOLD`, so the number of neighbors to check is bounded.
     """
     above, below = log[upper], log[lower]
+    are_joins = above.kind in _FOLDING and below.kind in _FOLDING
     return (
-        above.kind in _FOLDING
-        and below.kind in _FOLDING
+        (are_joins or (is_folded(above) and is_folded(below)))
         and below.seq is not None
         and below.seq % _FOLD != 0
         and below.seq not in log.gaps

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 
-from chat.client.model.describe import happening
+from chat.client.model.describe import folded_ignored, happening
 from chat.client.model.state import Delivery, Message, counted_reactions
 from chat.client.platform.local_time import local_time, moment
 from chat.client.presenter.markdown import SHOWN_MAX, blocks, gist, inline
@@ -137,10 +137,15 @@ class Renderer:
         if near.silent:
             block.lead = len(block.lines)
             return block
-        if message.kind == "message" and not message.me and not near.grouped:
+        is_folded = bool(near.folded) and message.kind == "message"
+        has_header = message.kind == "message" and not message.me and not near.grouped
+        if has_header and not is_folded:
             block.lines.append(self._header(message, block.time))
         block.lead = len(block.lines)
-        if message.kind != "message":
+        if is_folded:
+            block.accent = False
+            block.lines += self._ignored(near, block.time)
+        elif message.kind != "message":
             block.lines += self._event(message, near, block.time)
         else:
             block.lines += self._message(message, near)
@@ -179,6 +184,8 @@ class Renderer:
         behind = f"  {time}" if self.gutter == _NARROW_GUTTER else ""
         name = truncate(message.author, max(1, self.column - len(behind)))
         style = self.palette.author(message.author)
+        if fold(message.author) != fold(self.user):
+            style += Style.from_meta({"action": "author"})
         pieces = [Piece(name, style), Piece(behind, self.palette["time"])]
         return self._timed(Line(*segments(pieces)), time)
 
@@ -209,6 +216,17 @@ class Renderer:
         lines[0] = self._timed(lines[0], time)
         return lines
 
+    def _ignored(self, near: Neighbors, time: str) -> list[Line]:
+        """Return the line that stands for messages of ignored users; a click shows them."""
+        shows = Style.from_meta({"action": "show"})
+        pieces = [
+            Piece(folded_ignored(near.folded), self.palette["event"] + shows),
+            Piece("  show", self.palette["quote"] + shows),
+        ]
+        lines = flow(pieces, self.column)
+        lines[0] = self._timed(lines[0], time)
+        return lines
+
     def _message(self, message: Message, near: Neighbors) -> list[Line]:
         """Return the lines of a message without those above it."""
         lines: list[Line] = []
@@ -225,14 +243,19 @@ class Renderer:
         if self.thread is not None and message.seq == self.thread:
             lines.append(rule(_counted(near.replies), self.column, self.palette["rule"]))
         elif near.replies and self.thread is None:
-            lines.append(self._replies(near.replies))
+            lines.append(self._replies(near.replies, near.waiting))
         return lines
 
-    def _replies(self, count: int) -> Line:
+    def _replies(self, count: int, waiting: int) -> Line:
         """Return the line with the number of replies; a click on it opens the thread."""
-        style = self.palette["quote"] + Style.from_meta({"thread": True})
-        text = _counted(count)
-        return Line(*segments([Piece("↳ ", self.palette["quote-bar"]), Piece(text, style)]))
+        opens = Style.from_meta({"thread": True})
+        pieces = [
+            Piece("↳ ", self.palette["quote-bar"]),
+            Piece(_counted(count), self.palette["quote"] + opens),
+        ]
+        if waiting:
+            pieces.append(Piece(f" · {waiting:,} new", self.palette["new"] + opens))
+        return Line(*segments(pieces))
 
     def _quoted(self, seq: int, target: Message | None) -> Line:
         """Return the line that quotes the message to which a reply belongs."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import add
@@ -19,7 +19,7 @@ from chat.client.model.state import Message
 from chat.client.presenter.log import Key, Log, Splices, Step
 from chat.client.tui.timeline.heights import Heights
 from chat.client.tui.timeline.layout import Line
-from chat.client.tui.timeline.neighbors import Joins, around, fold_bounds
+from chat.client.tui.timeline.neighbors import Folding, Joins, around, fold_bounds, shows_all
 from chat.client.tui.timeline.renderer import Block, Renderer
 
 __all__ = ["BlockCache", "Row", "Viewport", "Window"]
@@ -111,7 +111,12 @@ class Viewport:
     """A page of messages, their heights, and the window on it."""
 
     def __init__(
-        self, log: Log, renderer: Renderer, height: int = 24, joins: Joins = "all"
+        self,
+        log: Log,
+        renderer: Renderer,
+        height: int = 24,
+        joins: Joins = "all",
+        is_folded: Folding = shows_all,
     ) -> None:
         self.log = log
         """The messages; the owner passes each change to `apply`."""
@@ -128,6 +133,8 @@ class Viewport:
         self._replies: dict[int, set[Key]] = {}
         self._anchor: tuple[Key, int] | None = None
         self._unread: Key | None = None
+        self._is_folded = is_folded
+        self._waiting: dict[int, int] = {}
         if len(log):
             self._splice("insert", 0, list(log))
 
@@ -151,6 +158,21 @@ class Viewport:
         self._blocks.clear()
         if again:
             self._heights.replace(self._estimates(0, len(self.log)))
+
+    def refold(self, is_folded: Folding) -> None:
+        """Lay out again: other messages are folded."""
+        self._is_folded = is_folded
+        self._blocks.clear()
+
+    @property
+    def waiting(self) -> Mapping[int, int]:
+        """The numbers of unread replies by the root of their thread."""
+        return self._waiting
+
+    @waiting.setter
+    def waiting(self, waiting: Mapping[int, int]) -> None:
+        before, self._waiting = self._waiting, dict(waiting)
+        self._touch({root for root, _ in before.items() ^ self._waiting.items()})
 
     @property
     def unread(self) -> Key | None:
@@ -328,9 +350,8 @@ class Viewport:
         block = self._blocks.get(key)
         if block is not None:
             return block
-        block = self.renderer.block(
-            self.log[index], around(self.log, index, self._unread, self.joins)
-        )
+        near = around(self.log, index, self._unread, self.joins, self._is_folded, self._waiting)
+        block = self.renderer.block(self.log[index], near)
         self._heights.set(index, len(block.lines))
         self._blocks.put(key, block)
         return block
@@ -348,7 +369,7 @@ class Viewport:
         for index in sorted(index for index in map(self.log.find, keys) if index is not None):
             last = min(index + 1, len(self.log) - 1)
             if last > done:
-                last = fold_bounds(self.log, last, self._unread)[1]
+                last = fold_bounds(self.log, last, self._unread, self._is_folded)[1]
                 last += self.joins != "all" and last < len(self.log) - 1  # looks past the run
             for number in range(max(done + 1, index - 1), last + 1):
                 self._blocks.drop(self.log.key(number))

@@ -6,7 +6,7 @@ messages arrive or change, and when the widget is resized.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar, NamedTuple
 
 from rich.style import Style
@@ -32,7 +32,7 @@ from chat.client.tui.timeline.messages import (
     ReactionClicked,
     WindowEvents,
 )
-from chat.client.tui.timeline.neighbors import Joins
+from chat.client.tui.timeline.neighbors import Folding, Joins, shows_all
 from chat.client.tui.timeline.painter import Frame, Painter, row_number, selected_text
 from chat.client.tui.timeline.palette import Palette
 from chat.client.tui.timeline.renderer import Renderer
@@ -83,6 +83,9 @@ def may(name: str, message: Message, user: str) -> str | None:
     An unsent message can only be copied, discarded, or retried if it failed. The server checks the
     permission to delete other people's messages.
     """
+    if name == "author":
+        is_other = message.kind == "message" and fold(message.author) != fold(user)
+        return name if is_other else None
     if name == "copy":
         return None if message.deleted else name
     if name == "thread" and message.seq is not None:
@@ -152,6 +155,7 @@ class Canvas(ScrollView, inherit_bindings=False):
         self.people: tuple[str, ...] = ()
         """The members of the channel; see `name_people`."""
         self._stale_styles = True
+        self._is_folded: Folding = shows_all
         self._sheet = Viewport(Log(), self._make_renderer())
         self._frame = Frame(self._sheet.renderer)
         self._window_events = WindowEvents()
@@ -161,7 +165,7 @@ class Canvas(ScrollView, inherit_bindings=False):
     def _begin(self, log: Log, user: str, thread: int | None, joins: Joins) -> None:
         """Show another log for `user`; `thread` is the root of a thread, None for a channel."""
         self._user, self._thread = user, thread
-        self._sheet = Viewport(log, self._make_renderer(), self.size.height, joins)
+        self._sheet = Viewport(log, self._make_renderer(), self.size.height, joins, self._is_folded)
         self._window_events = WindowEvents()
         self._update_soon()
 
@@ -376,6 +380,7 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
         self, *, name: str | None = None, id: str | None = None, classes: str | None = None
     ) -> None:
         super().__init__(name=name, id=id, classes=classes)
+        self._fold: tuple[Folding, int] = (shows_all, 0)
         self.joins: Joins = "all"
         """The joins and leaves to show, from the next `show` on."""
         self.letter_pause = 0.3
@@ -429,6 +434,22 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
         self._place_unread_rule()
         self._update_soon()
         return True
+
+    def note(self, is_folded: Folding, version: int, waiting: Mapping[int, int]) -> None:
+        """Fold messages of ignored users, and count unread replies.
+
+        Args:
+            is_folded: whether a message is to be folded.
+            version: another number whenever `is_folded` may return something else.
+            waiting: the numbers of unread replies by the root of their thread.
+        """
+        if (is_folded, version) != self._fold:
+            self._fold, self._is_folded = (is_folded, version), is_folded
+            self._sheet.refold(is_folded)
+            self._update_soon()
+        if waiting != self._sheet.waiting:
+            self._sheet.waiting = waiting
+            self._update_soon()
 
     def choose(self, seq: int) -> bool:
         """Move the cursor to a message and scroll to it; return False if it is not loaded."""
@@ -497,7 +518,7 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
         log = self.shown
         if self._frame.cursor is not None:
             start = 0 if direction < 0 else len(log) - 1
-            self._set_cursor(nearest(log, start, -direction))
+            self._set_cursor(self._nearest(start, -direction))
         if direction > 0:
             self.jump_to_bottom()
         else:
@@ -506,15 +527,21 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
 
     def action_cursor(self, step: int) -> None:
         """Move the cursor; without a cursor, put it on the last visible message."""
-        log, window = self.shown, self._sheet.window
-        at = self._cursor_at
-        index = nearest(log, window.last, -1) if at is None else nearest(log, at + step, step)
+        window, at = self._sheet.window, self._cursor_at
+        index = self._nearest(window.last, -1) if at is None else self._nearest(at + step, step)
         if index is None:
             self._scroll(step)
             return
         self._set_cursor(index)
         self._sheet.reveal(index)
         self._update()
+
+    def _nearest(self, index: int, step: int) -> int | None:
+        """Return the first index from `index` where the cursor can be and that has rows."""
+        found = nearest(self.shown, index, step)
+        while found is not None and not self._sheet.block(found).lines:
+            found = nearest(self.shown, found + step, step)
+        return found
 
     def action_leave(self) -> None:
         """Remove the cursor."""
@@ -571,6 +598,8 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
         """Request an action on the message under the cursor."""
         message = self.cursor
         action = None if message is None else may(name, message, self._user)
+        if message is not None and self._is_folded(message):
+            action = "show" if name == "author" else None
         if message is None or action is None:
             self.app.bell()
         else:

@@ -22,9 +22,9 @@ from chat.client.platform.local_time import local_time
 from chat.client.presenter.composer.draft import Aim, Draft
 from chat.client.presenter.markdown import gist, links_of
 from chat.client.presenter.navigation import NOWHERE, Group, Location, entries, waits, weight
-from chat.client.presenter.state import title_of
+from chat.client.presenter.state import kinds_of, title_of
 from chat.client.tui.keymap import MESSAGE_ACTIONS, KeyRow
-from chat.client.tui.safe_text import elide, line, lines
+from chat.client.tui.safe_text import elide, kind_signs, line, lines
 from chat.client.tui.timeline.messages import ActionRequested
 from chat.client.tui.timeline.widget import may
 from chat.client.tui.widgets.sidebar import LINKS, Sidebar, has_badge
@@ -79,7 +79,9 @@ class ChannelHeader(Widget):
         info = self.channel
         if info is None:
             return elide(line(self.server or "chat", "bold"), self.content_size.width)
-        name = line(title_of(info), "bold $text-primary")
+        signs = kind_signs(kinds_of(info))
+        kind = Content(f"{signs} " if signs else "")
+        name = Content.assemble(kind, line(title_of(info), "bold $text-primary"))
         server = line(f" on {self.server}" if self.is_one_of_several else "", "$text-muted")
         topic = line(info.topic, "$text-muted")
         gap = "  " if info.topic else ""
@@ -89,7 +91,8 @@ class ChannelHeader(Widget):
 
     def _notes(self, info: ChannelInfo) -> Content:
         """Return the channel's state, for the right side."""
-        quiet = [f"{info.pins} pinned"] if info.pins else []
+        quiet = ["archived"] if info.settings.archived else []
+        quiet += [f"{info.pins} pinned"] if info.pins else []
         quiet += ["muted"] if info.muted else []
         notes = [Content.styled(note, "$text-muted") for note in quiet]
         if self.is_peeking:
@@ -98,7 +101,7 @@ class ChannelHeader(Widget):
 
 
 class ThreadHeader(Widget):
-    """The channel of the open thread, and the key that closes it."""
+    """The channel of the open thread, whether the user follows it, and the key that closes it."""
 
     DEFAULT_CSS = """
     ThreadHeader {
@@ -110,15 +113,41 @@ class ThreadHeader(Widget):
 
     channel: reactive[str] = reactive("")
     """The channel's title, with its server if there are several."""
+    is_followed: reactive[bool | None] = reactive(None)
+    """Whether the user follows the thread; None if the server knows no followed threads."""
+
+    @dataclass
+    class FollowToggled(TextualMessage):
+        """Whether the user follows the thread was clicked."""
+
+        is_followed: bool
+        """The state before the click."""
 
     def render(self) -> Content:
         """Draw the line."""
         title = line(self.channel, "$text-muted")
         name = Content.assemble(("Thread", "bold $text-primary"), (" in ", "$text-muted"), title)
         width = self.content_size.width
-        is_long = name.cell_length + len(" Esc to close") > width
+        follow = self._follow()
+        is_long = name.cell_length + follow.cell_length + len(" Esc to close") > width
         close = Content.styled("Esc" if is_long else "Esc to close", "$text-muted")
-        return _between(self, elide(name, width - close.cell_length - 1), close)
+        right = Content.assemble(follow, close)
+        return _between(self, elide(name, width - right.cell_length - 1), right)
+
+    def _follow(self) -> Content:
+        if self.is_followed is None:
+            return Content("")
+        text, style = (
+            ("following", "$text-primary") if self.is_followed else ("follow", "$text-muted")
+        )
+        word = Content.styled(text, style).stylize(Style.from_meta({"follow": True}))
+        return Content.assemble(word, (" · ", "$text-muted"))
+
+    def on_click(self, event: Click) -> None:
+        """Report a click on the word that says whether the thread is followed."""
+        if "follow" in event.style.meta and self.is_followed is not None:
+            event.stop()
+            self.post_message(self.FollowToggled(self.is_followed))
 
 
 class TypingLine(Widget):
@@ -170,7 +199,13 @@ class TypingLine(Widget):
 
 
 class ContextBar(Widget):
-    """The message to which the draft replies, or that it edits; hidden for a new message."""
+    """The message to which the draft replies, or that it edits; whether a reply is in the channel.
+
+    It is hidden for a new message in a channel.
+
+    Args:
+        key: the key that switches whether the reply also appears in the channel.
+    """
 
     DEFAULT_CSS = """
     ContextBar {
@@ -188,33 +223,70 @@ class ContextBar(Widget):
     class Dismissed(TextualMessage):
         """The bar was clicked."""
 
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self._text = Content("")
+    @dataclass
+    class PlaceToggled(TextualMessage):
+        """The choice whether the reply also appears in the channel was clicked."""
 
-    def show(self, draft: Draft) -> None:
-        """Show the target of a draft; hide for a new message."""
+    def __init__(self, key: str = "", *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._key = key
+        self._text = Content("")
+        self._way_out = Content("")
+        self._channel = ""
+        self._is_in_channel = False
+
+    def show(self, draft: Draft, channel: str = "") -> None:
+        """Show the target of a draft, and whether it also appears in `channel`.
+
+        Args:
+            draft: the draft.
+            channel: the title of the channel, if the user can choose.
+        """
         message = draft.message if draft.aim is not Aim.MESSAGE else None
-        self.set_class(message is not None, "-shown")
-        if message is None:
-            return
-        is_reply = draft.aim is Aim.REPLY
-        verb, name = ("Replying to ", message.author) if is_reply else ("Editing your message", "")
-        quoted = line(gist(message.text))
-        self._text = Content.assemble((verb, "bold"), line(name, "bold"), ": ", quoted)
+        self.set_class(message is not None or bool(channel), "-shown")
+        self._channel, self._is_in_channel = channel, draft.in_channel
+        self._text = self._way_out = Content("")
+        if message is not None:
+            is_reply = draft.aim is Aim.REPLY
+            verb, name = (
+                ("Replying to ", message.author) if is_reply else ("Editing your message", "")
+            )
+            quoted = line(gist(message.text))
+            self._text = Content.assemble((verb, "bold"), line(name, "bold"), ": ", quoted)
+            self._way_out = Content.styled("  Esc to cancel", "$text-muted")
         self.refresh()
 
     def render(self) -> Content:
-        """Draw the line, with the key to cancel."""
-        way_out = Content.styled("  Esc to cancel", "$text-muted")
-        width = self.content_size.width - way_out.cell_length
-        text = elide(self._text, width)
-        return Content.assemble(text, " " * max(width - text.cell_length, 0), way_out)
+        """Draw the line, with the keys; without room, it drops the key of the choice first."""
+        width = self.content_size.width
+        choice = self._choice(self._key)
+        least = width // 3 if self._text.cell_length else 0
+        if choice.cell_length + self._way_out.cell_length + least > width:
+            choice = self._choice("")
+        right = Content.assemble(choice, self._way_out)
+        if not self._text.cell_length:
+            return elide(choice, width)
+        text = elide(self._text, width - right.cell_length - 2)
+        gap = max(width - text.cell_length - right.cell_length, 0)
+        return Content.assemble(text, " " * gap, right)
+
+    def _choice(self, key: str) -> Content:
+        if not self._channel:
+            return Content("")
+        box = "[x]" if self._is_in_channel else "[ ]"
+        style = "bold $text-primary" if self._is_in_channel else "$text-muted"
+        words = line(f"{box} also send to {self._channel}", style)
+        hint = (f"  {key}" if key else "", "$text-muted")
+        return Content.assemble(words, hint).stylize(Style.from_meta({"toggle": True}))
 
     def on_click(self, event: Click) -> None:
-        """Treat a click as Escape."""
+        """Switch the choice if it was clicked; treat a click elsewhere as Escape."""
         event.stop()
-        self.post_message(self.Dismissed())
+        is_choice = "toggle" in event.style.meta
+        if is_choice:
+            self.post_message(self.PlaceToggled())
+        elif self._text.cell_length:
+            self.post_message(self.Dismissed())
 
 
 class Banner(Static):
@@ -319,9 +391,11 @@ class StatusBar(Widget):
 
     def on_click(self, event: Click) -> None:
         """Go to the channel that was clicked."""
-        location = event.style.meta.get("location")
-        if isinstance(location, tuple):
+        meta = event.style.meta
+        if isinstance(location := meta.get("location"), tuple):
             self.post_message(Sidebar.ChannelChosen(Location(*location)))
+        elif isinstance(invited := meta.get("invited"), tuple):
+            self.post_message(Sidebar.InvitationChosen(Location(*invited)))
 
     def _key_to_unread(self, groups: tuple[Group, ...]) -> Content:
         """Return the key that goes to the next unread message, if there is one elsewhere."""
@@ -395,10 +469,17 @@ def _activity(groups: tuple[Group, ...], here: Location, most: int) -> tuple[lis
         (entry.location, _part(entry.info, behind.get(entry.location.server)))
         for entry in active[:most]
     ]
-    drawn = [
-        part.stylize(Style.from_meta({"location": tuple(location)})) for location, part in parts
+    invited = [
+        (Location(each.server, invitation.channel), _invited(invitation.channel))
+        for each in groups
+        for invitation in each.invitations
     ]
-    return drawn, len(lost) + len(active)
+    drawn = [
+        part.stylize(Style.from_meta({key: tuple(location)}))
+        for key, found in (("invited", invited), ("location", parts))
+        for location, part in found
+    ]
+    return drawn, len(invited) + len(lost) + len(active)
 
 
 def _fitting(parts: list[Content], count: int, width: int) -> Content:
@@ -423,6 +504,11 @@ def _server(group: Group) -> Content:
     return Content.assemble((sign, color), " ", elide(line(group.title), _SERVER_LONGEST))
 
 
+def _invited(channel: str) -> Content:
+    name = elide(line(channel), _LONGEST)
+    return Content.assemble(name, " ", ("invitation", "bold $text-accent"))
+
+
 def _part(info: ChannelInfo, behind: Group | None) -> Content:
     """Return a channel's name and its most urgent activity: `#ops 2 mentions`."""
     name = elide(line(title_of(info)), _LONGEST)
@@ -437,10 +523,16 @@ def _news(info: ChannelInfo) -> Content:
     if info.mentions:
         text = "1 mention" if info.mentions == 1 else f"{info.mentions:,} mentions"
         return Content.styled(text, "bold $text-accent")
-    if waits(info):
+    if waits(info) and info.unread:
         style = "bold $text-accent" if is_direct(info.name) else "$text-muted"
         return Content.styled(f"{info.unread:,} new", style)
+    if waits(info):
+        return Content.styled(_replies(info.unread_replies), "$text-muted")
     return Content.styled("draft", "$text-warning")
+
+
+def _replies(count: int) -> str:
+    return "1 reply" if count == 1 else f"{count:,} replies"
 
 
 _WORDS = {"retry": "resend", "open": "open link"}
@@ -467,8 +559,8 @@ class MessageBar(Widget):
     thread: int | None = None
     """The root of the thread in which the message was selected; None for the channel."""
     user: reactive[str] = reactive("")
-    may_delete: reactive[bool] = reactive(False)
-    """Whether the user may delete the message."""
+    acts: reactive[frozenset[str]] = reactive(frozenset[str]())
+    """What the user may do with the message: the keys of `message_acts`."""
     has_keys: reactive[bool] = reactive(False)
     """Whether keys act on the message; after a click they do not, and the bar hides their keys."""
 
@@ -477,6 +569,10 @@ class MessageBar(Widget):
         self._keys = keys
         self._select = select
         self.display = False
+
+    def watch_acts(self) -> None:
+        """Hide the bar if it has no actions."""
+        self.watch_chosen()
 
     def watch_chosen(self) -> None:
         """Hide the bar if it has no actions."""
@@ -489,6 +585,7 @@ class MessageBar(Widget):
         # Where keys act, the ends are shortened last; after a click only words that show act.
         whole = counts[:-1] if self.has_keys else counts[:1]
         ways = [(count, False) for count in whole] + [(count, True) for count in counts]
+        ways.insert(1, (len(offered), True))
         for count, is_short in ways:
             drawn = self._drawn(offered, count, is_short=is_short)
             if drawn.cell_length <= width:
@@ -530,11 +627,11 @@ class MessageBar(Widget):
         message = self.chosen
         if message is None:
             return {}
+        if "show" in self.acts:
+            return {"show": self._keys["author"]}
         found = {may(name, message, self.user): key for name, key in self._keys.items()}
-        senseless = set() if links_of(message.text) else {"open"}
-        if not self.may_delete:
-            senseless.add("delete")
-        return {name: key for name, key in found.items() if name and name not in senseless}
+        allowed = {*self.acts, "author", "copy", *(["open"] if links_of(message.text) else [])}
+        return {name: key for name, key in found.items() if name in allowed and name}
 
     def on_mouse_down(self, event: MouseDown) -> None:
         """Keep the focus: a change of focus would move the actions before the click ends."""

@@ -14,6 +14,7 @@ from textual.widgets import Static
 from chat.client.tui.composer import editor
 from chat.client.tui.composer.completion import CompletionPopup
 from chat.client.tui.composer.widget import Composer
+from chat.client.tui.safe_text import lines
 from chat.client.tui.timeline import Timeline
 from chat.client.tui.widgets.bars import ContextBar
 from chat.client.tui.widgets.preview import Preview
@@ -32,6 +33,7 @@ class ConversationPane(Vertical):
         head: widgets above the timeline.
         stage: widgets in the timeline's container, below it.
         has_vi: whether to enable vi keys.
+        place_key: the key that switches whether a reply also appears in the channel.
     """
 
     DEFAULT_CSS = """
@@ -39,6 +41,14 @@ class ConversationPane(Vertical):
         & > .stage { height: 1fr; layers: base popup; layout: vertical; }
         & Timeline { height: 1fr; }
         & > .writing { height: auto; background: $surface; }
+        & > .silence {
+            display: none;
+            height: auto;
+            max-height: 4;
+            padding: 0 1;
+            background: $warning 15%;
+        }
+        & > .silence.-shown { display: block; }
         & .prompt {
             width: 2;
             padding-left: 1;
@@ -58,12 +68,14 @@ class ConversationPane(Vertical):
         stage: Sequence[Widget] = (),
         *,
         has_vi: bool,
+        place_key: str = "",
         id: str | None = None,
     ) -> None:
         super().__init__(id=id)
         self.timeline = Timeline()
         self.composer = Composer()
-        self.context = ContextBar()
+        self.context = ContextBar(place_key)
+        self._silence = Static(classes="silence", markup=False)
         self._preview = Preview()
         self._popup = CompletionPopup()
         self._head = head
@@ -79,6 +91,7 @@ class ConversationPane(Vertical):
             yield self._popup
         yield self._preview
         yield self.context
+        yield self._silence
         with Horizontal(classes="writing"):
             yield Static("›", classes="prompt", markup=False)
             yield self.composer
@@ -103,6 +116,16 @@ class ConversationPane(Vertical):
         """Focus the composer after a click, so that letters do not act on the clicked message."""
         event.stop()
         self.screen.set_focus(self.composer)
+
+    def hush(self, reason: str) -> None:
+        """Show why the user may not write here, above the composer; empty: they may."""
+        self._silence.set_class(bool(reason), "-shown")
+        if reason:
+            self._silence.update(lines(reason))
+
+    @on(ContextBar.PlaceToggled)
+    def _place_toggled(self) -> None:
+        self.composer.action_also_in_channel()
 
     @on(ContextBar.Dismissed)
     def _dismissed(self) -> None:

@@ -84,7 +84,14 @@ class MemberList(OptionList, can_focus=False):
         options = [Option(Content.styled(_heading(known), "bold"), disabled=True)]
         options += [
             Option(
-                _row(name, role, presence if self._is_online else _UNKNOWN, width), id=f"@{name}"
+                _row(
+                    name,
+                    role,
+                    presence if self._is_online else _UNKNOWN,
+                    width,
+                    is_muted=known is not None and name in known.muted,
+                ),
+                id=f"@{name}",
             )
             for name, role, presence in rows
         ]
@@ -130,11 +137,17 @@ def _heading(known: MembersChanged | None) -> str:
     return "1 member" if known.total == 1 else f"{known.total:,} members"
 
 
-def _row(name: str, role: str, presence: str, width: int) -> Content:
+_ROLES = {"owner": "owner", "moderator": "mod"}
+"""The words for roles above member."""
+
+
+def _row(name: str, role: str, presence: str, width: int, *, is_muted: bool) -> Content:
     offline = PRESENCE["offline"]
     sign, color = (" ", offline[1]) if presence == _UNKNOWN else PRESENCE.get(presence, offline)
     here = presence in ("online", "busy", "away")
-    right = Content.styled(" owner", "$text-muted") if role == "owner" else Content("")
+    notes = [_ROLES[role]] if role in _ROLES else []
+    notes += ["muted"] if is_muted else []
+    right = Content.styled("".join(f" {note}" for note in notes), "$text-muted")
     label = Content.assemble(
         (sign, color), " ", line(name, "$foreground" if here else "$text-muted")
     )

@@ -16,13 +16,15 @@ from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
+from textual.style import Style
 from textual.visual import Visual
 
+from chat.client.model.membership import Invitation
 from chat.client.model.state import ChannelInfo, Link
 from chat.client.presenter.navigation import NOWHERE, Group, Location, waits
-from chat.client.presenter.state import title_of
+from chat.client.presenter.state import kinds_of, title_of
 from chat.client.tui.choice_list import with_reverse
-from chat.client.tui.safe_text import elide, line
+from chat.client.tui.safe_text import elide, kind_signs, line
 from chat.text import is_direct
 
 __all__ = ["LINKS", "Sidebar", "badge", "has_badge"]
@@ -53,6 +55,10 @@ def badge(info: ChannelInfo) -> Content:
         parts.append(("✗", "bold $text-error"))
     if info.has_draft:
         parts.append(("✎", "$text-warning"))
+    if info.unread_replies and waits(info):
+        has_mentions = any(thread.mentions for thread in info.threads)
+        style = "bold $text-accent" if has_mentions else "$text-muted"
+        parts.append((f"↳{_count(info.unread_replies)}", style))
     if info.mentions:
         parts.append((f"@{_count(info.mentions)}", "bold $text-accent"))
     elif info.unread and not info.muted:
@@ -73,20 +79,30 @@ class _Heading(NamedTuple):
 
 
 class _Section(NamedTuple):
-    """Channels of a server below their heading, which is in row `top`."""
+    """Channels of a server, or invitations, below their heading, which is in row `top`."""
 
     heading: _Heading
     server: int
-    channels: Sequence[ChannelInfo]
+    rows: Sequence[ChannelInfo] | Sequence[Invitation]
     top: int = 0
     before: int = 0
     """Number of channels in the sections above."""
+
+    def name(self, number: int) -> str:
+        """Return the channel in a row below the heading, counted from 1."""
+        row = self.rows[number - 1]
+        return row.channel if isinstance(row, Invitation) else row.name
+
+    @property
+    def has_channels(self) -> bool:
+        """Whether the rows are channels, not invitations."""
+        return not self.rows or isinstance(self.rows[0], ChannelInfo)
 
 
 class _Look(NamedTuple):
     """The contents of a row, and the component class of its style."""
 
-    shown: ChannelInfo | _Heading
+    shown: ChannelInfo | Invitation | _Heading
     component: str
     key: str = ""
     """The digit that selects the channel with Alt."""
@@ -96,7 +112,7 @@ _BLANK = _Look(_Heading(""), "sidebar--row")
 
 
 class Sidebar(ScrollView, can_focus=False):
-    """Starred channels, channels and direct channels, the current one highlighted.
+    """Invitations, starred channels, channels and direct channels, the current one highlighted.
 
     Only visible rows are laid out, and only changed rows are repainted: there may be thousands of
     channels, and each message changes one.
@@ -129,6 +145,13 @@ class Sidebar(ScrollView, can_focus=False):
         """A channel or a server was clicked; for a server the channel is empty."""
 
         location: Location
+
+    @dataclass
+    class InvitationChosen(Message):
+        """An invitation was clicked; `act` is `accept` or `decline`, empty for its menu."""
+
+        location: Location
+        act: str = ""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -169,7 +192,7 @@ class Sidebar(ScrollView, can_focus=False):
         self._sections = _sections(self._groups)
         rows = 0
         if self._sections:
-            rows = self._sections[-1].top + 1 + len(self._sections[-1].channels)
+            rows = self._sections[-1].top + 1 + len(self._sections[-1].rows)
         size = Size(self.scrollable_content_region.width, rows)
         if self.virtual_size != size:
             self.virtual_size = size
@@ -184,10 +207,10 @@ class Sidebar(ScrollView, can_focus=False):
     def _scroll_to_here(self) -> None:
         """Scroll to the current channel; include the heading for the first of a section."""
         for section in self._sections:
-            if section.server != self._here.server:
+            if section.server != self._here.server or not section.has_channels:
                 continue
             top_name = "" if section.heading.link else None
-            names = [top_name, *(info.name for info in section.channels)]
+            names = [top_name, *map(section.name, range(1, len(section.rows) + 1))]
             if self._here.channel in names:
                 number = names.index(self._here.channel)
                 self._here_row = section.top + number
@@ -204,7 +227,7 @@ class Sidebar(ScrollView, can_focus=False):
             return None
         section = self._sections[index]
         number = row - section.top
-        return (section, number) if number <= len(section.channels) else None
+        return (section, number) if number <= len(section.rows) else None
 
     def _location(self, row: int) -> Location | None:
         """Return the location to open for a click on a row."""
@@ -212,7 +235,7 @@ class Sidebar(ScrollView, can_focus=False):
             return None
         section, number = place
         if number:
-            return Location(section.server, section.channels[number - 1].name)
+            return Location(section.server, section.name(number))
         return Location(section.server, "") if section.heading.link else None
 
     def _look(self, y: int) -> _Look:
@@ -223,12 +246,14 @@ class Sidebar(ScrollView, can_focus=False):
         location = self._location(row)
         if location is None:
             return _Look(section.heading, "sidebar--title")
-        is_here = location == self._here
+        is_here = location == self._here and section.has_channels
         hovered = "sidebar--hover" if row == self._hovered else "sidebar--row"
         component = "sidebar--here" if is_here else hovered
         if not number:
             return _Look(section.heading, component)
-        info = section.channels[number - 1]
+        info = section.rows[number - 1]
+        if isinstance(info, Invitation):
+            return _Look(info, component)
         is_read = is_here and self._is_read
         unread, mentions = (0, 0) if is_read else (info.unread, info.mentions)
         shown = replace(info, topic="", head=0, read=0, unread=unread, mentions=mentions)
@@ -242,7 +267,13 @@ class Sidebar(ScrollView, can_focus=False):
         style = self.get_visual_style("sidebar--row", look.component)
         style = with_reverse(style, self, look.component)
         shown, room = look.shown, width - 3
-        row = _row(shown, room) if isinstance(shown, ChannelInfo) else _heading(shown, room)
+        match shown:
+            case ChannelInfo():
+                row = _row(shown, room)
+            case Invitation():
+                row = _invitation(shown, room)
+            case _:
+                row = _heading(shown, room)
         key = (f"{look.key or ' '} ", "$text-muted")
         strips = Visual.to_strips(self, Content.assemble(key, row), width, 1, style)
         strip = strips[0] if strips else Strip.blank(0)
@@ -251,9 +282,16 @@ class Sidebar(ScrollView, can_focus=False):
     # The mouse
 
     def on_click(self, event: events.Click) -> None:
-        """Choose the channel or the server that was clicked."""
-        if location := self._location(event.y + self.scroll_offset.y):
+        """Choose the channel, the server or the invitation that was clicked."""
+        row = event.y + self.scroll_offset.y
+        if (place := self._place(row)) is None or (location := self._location(row)) is None:
+            return
+        section, number = place
+        if section.has_channels or not number:
             self.post_message(self.ChannelChosen(location))
+        else:
+            act = event.style.meta.get("invitation", "")
+            self.post_message(self.InvitationChosen(location, act))
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
         """Highlight the row under the mouse."""
@@ -270,7 +308,12 @@ class Sidebar(ScrollView, can_focus=False):
 
 
 def _sections(groups: tuple[Group, ...]) -> list[_Section]:
-    """Return the sections: by kind of channel for one server, else one per server."""
+    """Return the sections: invitations, then channels by kind; by server if there are several."""
+    found = [
+        _Section(_Heading("Invitations"), each.server, each.invitations)
+        for each in groups
+        if each.invitations
+    ]
     if len(groups) == 1:
         server, listed = groups[0].server, groups[0].channels
         starred = bisect_left(listed, True, key=lambda info: not info.pinned)
@@ -280,18 +323,18 @@ def _sections(groups: tuple[Group, ...]) -> list[_Section]:
             "Channels": listed[starred:direct],
             "Direct": listed[direct:],
         }
-        found = [
+        found += [
             _Section(_Heading(title), server, infos) for title, infos in parts.items() if infos
         ]
     else:
-        found = [
+        found += [
             _Section(_Heading(each.title, each.link), each.server, each.channels) for each in groups
         ]
     top, before, placed = 0, 0, []
     for section in found:
         placed.append(section._replace(top=top, before=before))
-        before += len(section.channels)
-        top += len(section.channels) + 2  # the heading, and a blank row below the section
+        before += len(section.rows) if section.has_channels else 0
+        top += len(section.rows) + 2  # the heading, and a blank row below the section
     return placed
 
 
@@ -314,5 +357,22 @@ def _row(info: ChannelInfo, width: int) -> Content:
     name_style = "bold" if waits(info) else name_style
     title = title_of(info)
     name = line(title[1:], name_style)
-    label = elide(Content.assemble((f"{title[0]} ", "$text-muted"), name), space - 1)
+    sign = Content.styled(kind_signs(kinds_of(info)) or title[0], "$text-muted")
+    gap = " " * max(2 - sign.cell_length, 0)
+    label = elide(Content.assemble(sign, gap, name), space - 1)
     return Content.assemble(label, " " * (space - label.cell_length), signs)
+
+
+def _invitation(invitation: Invitation, width: int) -> Content:
+    """Return an invitation's line: the channel, and the signs that accept and decline it."""
+    accept, decline = (
+        Content.styled(sign, f"bold {color}").stylize(Style.from_meta({"invitation": act}))
+        for act, sign, color in (
+            ("accept", " ✓ ", "$text-success"),
+            ("decline", " ✗ ", "$text-error"),
+        )
+    )
+    signs = Content.assemble(accept, decline)
+    label = elide(line(invitation.channel, "bold $text-accent"), width - signs.cell_length)
+    gap = " " * (width - label.cell_length - signs.cell_length)
+    return Content.assemble(label, gap, signs)

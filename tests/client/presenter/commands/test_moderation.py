@@ -142,6 +142,7 @@ async def test_a_channel_is_muted_for_oneself_as_before(
         ("/ban bob 900000000d", "“900000000d” must be between 1 second and 100 years"),
         ("/ban --channel 192.0.2.1", "Only names can be banned from a channel."),
         ("/role bob wizard", "“wizard” is not a role."),
+        ("/role --channel bob bot", "“bot” is not a role in a channel."),
         ("/ignore me", "You cannot ignore yourself."),
         ("/ban --server bob", "Only admins of this server can use /ban --server."),
         ("/ban 192.0.2.1", "Only admins of this server can use /ban --server."),
@@ -310,33 +311,3 @@ async def test_a_chosen_act_runs_its_command(bench: Bench) -> None:
     bench.view.choose_row("unmute")
     begin(bench)
     assert Unmute(channel="#tea", name="bob") in sent(bench)
-
-
-@pytest.mark.parametrize(
-    ("text", "who"),
-    [
-        ("/kick bob", "moderators"),
-        ("/ban bob", "moderators"),
-        ("/bans", "moderators"),
-        ("/mute @bob", "moderators"),
-        ("/role bob moderator", "the owner"),
-        ("/archive", "the owner"),
-        ("/delete-channel", "the owner"),
-        ("/channel posting moderators", "the owner"),
-    ],
-)
-async def test_an_act_without_the_right_is_refused_before_any_question(
-    bench: Bench, text: str, who: str
-) -> None:
-    be(bench, "member")
-    await run(bench, text)
-    name = text.split()[0]
-    assert bench.view.said[-1] == (f"Only {who} of #tea can use {name}.", "warning")
-    assert sent(bench) == []
-    assert not {"ask", "confirm"} & {done[0] for done in bench.view.done}
-
-
-async def test_a_channel_has_no_bots_by_role(bench: Bench) -> None:
-    be(bench, "owner")
-    await run(bench, "/role --channel bob bot")
-    assert bench.view.said[-1][0].startswith("“bot” is not a role in a channel.")

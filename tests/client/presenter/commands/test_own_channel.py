@@ -22,7 +22,7 @@ from chat.protocol.commands import (
 )
 from chat.rights import ChannelSettings
 from tests.client.presenter.commands.test_commands import Bench
-from tests.client.presenter.commands.test_moderation import be, run, sent
+from tests.client.presenter.commands.test_moderation import be, begin, run, sent
 from tests.client.presenter.fakes import info
 
 
@@ -103,9 +103,23 @@ async def test_settings_are_listed_and_chosen(bench: Bench) -> None:
         "Who may pin messages: members",
         "Privacy: public",
         "Messages are kept: 1 day",
+        "Bans…",
+        "Archive…",
+        "Delete the channel…",
     ]
     bench.view.choose_row("posting")
-    assert bench.view.done[-1] == ("begin_command", "/channel posting ")
+    begin(bench)
+    assert sent(bench) == [ChangeChannel(channel="#tea", posting="everyone")]
+
+
+async def test_a_retention_is_chosen_from_a_list(bench: Bench) -> None:
+    bench.conversation.state.channels["#tea"] = info("#tea", role="owner")
+    await run(bench, "/channel")
+    bench.view.choose_row("retention")
+    assert [row.label for row in bench.view.rows][-2:] == ["365 days", "As the server has it"]
+    bench.view.choose_row("7d")
+    begin(bench)
+    assert sent(bench) == [ChangeChannel(channel="#tea", retention=7 * 86_400)]
 
 
 async def test_only_the_owner_can_change_a_listed_setting(bench: Bench) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date, datetime, tzinfo
 from typing import cast
 
 import pytest
@@ -28,12 +25,10 @@ from chat.client.model.state import (
 from chat.client.presenter.commands.users import open_menu
 from chat.client.sync.inbox import Unread, Waiting
 from chat.client.tui.keymap import KeyRow
-from chat.client.tui.screens import inbox, search
 from chat.client.tui.screens.confirm import Confirm
 from chat.client.tui.screens.help import HelpScreen
 from chat.client.tui.screens.picker import Picker
 from chat.client.tui.themes import by_name
-from chat.client.tui.timeline import renderer
 from chat.protocol.commands import (
     AccountCommand,
     BaseCommand,
@@ -102,35 +97,6 @@ MEMBERS = (
     ("dave", "member", "offline"),
     ("me", "member", "online"),
 )
-
-
-class SomeDay(date):
-    """A calendar that stands still."""
-
-    @classmethod
-    def today(cls) -> SomeDay:
-        return cls(2026, 6, 1)
-
-
-class SomeTime(datetime):
-    """A clock that stands still."""
-
-    @classmethod
-    def now(cls, tz: tzinfo | None = None) -> SomeTime:
-        return cls(2026, 6, 1, 22, tzinfo=tz)
-
-
-@pytest.fixture(autouse=True)
-def _one_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let it be the same day and hour everywhere."""
-    with monkeypatch.context() as patch:
-        patch.setenv("TZ", "UTC")
-        patch.setattr(renderer, "date", SomeDay)
-        for screen in (inbox, search):
-            patch.setattr(screen, "datetime", SomeTime)
-        time.tzset()
-        yield
-    time.tzset()
 
 
 async def talk(desktop: Desktop, theme: str = "dark") -> None:

@@ -133,7 +133,7 @@ async def test_deleting_the_message_of_another_author_is_refused_at_once(desktop
         await desktop.press("d")
 
     await delete_hello()
-    refusal = "Only the author or an owner of the channel may delete a message."
+    refusal = "Only the author or a moderator can delete a message."
     await desktop.until(lambda: refusal in desktop.told)
     assert desktop.app.screen is desktop.main
     assert not desktop.core.asked("delete")
