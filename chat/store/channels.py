@@ -9,12 +9,11 @@ server sends them to the sessions concerned.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from chat.rights import ChannelSettings
 from chat.store.operations import (
     OPEN,
-    Append,
+    Appended,
     ChannelOperation,
     ChannelPolicy,
     ChannelState,
@@ -73,10 +72,11 @@ class CreateChannel(ChannelOperation[ChannelState]):
     policy: ChannelPolicy = OPEN
 
 
-class Moderate(Append):
+class Moderate(ChannelOperation[Appended]):
     """An act of moderation against the user called `name`: an event of the channel.
 
-    `until` is in milliseconds since 1970; None: until lifted.
+    It has no `cid`: a repeated act changes nothing, and its result is a duplicate. `until` is in
+    milliseconds since 1970; None: until lifted.
     """
 
     __slots__ = ()
@@ -88,13 +88,10 @@ class Moderate(Append):
 class Kick(Moderate):
     """End the membership of `name`; appends their `leave` event with `act: kick`."""
 
-    kind: ClassVar[str] = "leave"
-
     user: User
     channel: str
     name: str
     reason: str = ""
-    cid: str | None = None
 
 
 @dataclass(slots=True)
@@ -104,72 +101,55 @@ class BanFromChannel(Moderate):
     It also withdraws an invitation. A ban of somebody who is banned replaces the previous one.
     """
 
-    kind: ClassVar[str] = "ban"
-
     user: User
     channel: str
     name: str
     until: int | None = None
     reason: str = ""
-    cid: str | None = None
 
 
 @dataclass(slots=True)
 class LiftChannelBan(Moderate):
     """Lift a ban: a `ban` event with `remove`."""
 
-    kind: ClassVar[str] = "ban"
-
     user: User
     channel: str
     name: str
-    cid: str | None = None
 
 
 @dataclass(slots=True)
 class MuteMember(Moderate):
     """Mute a member, or change the mute."""
 
-    kind: ClassVar[str] = "mute"
-
     user: User
     channel: str
     name: str
     until: int | None = None
     reason: str = ""
-    cid: str | None = None
 
 
 @dataclass(slots=True)
 class UnmuteMember(Moderate):
     """Lift a mute: a `mute` event with `remove`."""
 
-    kind: ClassVar[str] = "mute"
-
     user: User
     channel: str
     name: str
-    cid: str | None = None
 
 
 @dataclass(slots=True)
 class SetChannelRole(Moderate):
     """Set the role of a member; `owner` passes the ownership on, the former owner moderates."""
 
-    kind: ClassVar[str] = "role"
-
     user: User
     channel: str
     name: str
     role: str
-    cid: str | None = None
 
 
 @dataclass(slots=True)
-class ChangeSettings(Append):
+class ChangeSettings(ChannelOperation[Appended]):
     """Change settings of the channel; None leaves one unchanged. `private` cannot be removed."""
-
-    kind: ClassVar[str] = "settings"
 
     user: User
     channel: str
@@ -180,7 +160,6 @@ class ChangeSettings(Append):
     private: bool | None = None
     retention: int | None = None
     archived: bool | None = None
-    cid: str | None = None
 
     def applied_to(self, settings: ChannelSettings) -> ChannelSettings:
         """Return `settings` with the changes."""

@@ -306,7 +306,7 @@ class Model:
             return self._join(name, operation.channel)
         if isinstance(operation, CreateChannel):
             return self._create(name, operation.channel, is_private=operation.private)
-        if isinstance(operation, Append) and not isinstance(operation, Moderate | ChangeSettings):
+        if isinstance(operation, Append):
             return self._append(operation)
         log = self.logs.get(operation.channel)
         if isinstance(operation, DeclineInvitation):

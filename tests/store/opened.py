@@ -22,6 +22,7 @@ from chat.store.operations import (
     Append,
     Appended,
     AuditEntry,
+    ChannelOperation,
     Commit,
     DeleteMessage,
     EditMessage,
@@ -192,7 +193,7 @@ class OpenStore:
         """Leave."""
         self.do(LeaveChannel(user, channel))
 
-    def append(self, operation: Append) -> Appended:
+    def append(self, operation: ChannelOperation[Appended]) -> Appended:
         """Append an event; it may be a duplicate."""
         return self.do(operation)
 

@@ -13,6 +13,7 @@ from chat.store import operations
 from chat.store.operations import (
     Append,
     Appended,
+    ChannelOperation,
     DeleteMessage,
     EditMessage,
     PinMessage,
@@ -92,9 +93,10 @@ def topic(session: Session, command: SetTopic) -> Write[Appended]:
     return appended(command, operation)
 
 
-def appended(command: BaseCommand, operation: Append) -> Write[Appended]:
+def appended(command: BaseCommand, operation: ChannelOperation[Appended]) -> Write[Appended]:
     """Return the write of an append, which is answered with its position in the log."""
-    return Write(operation, lambda result: _ok(command.id, operation.cid, result))
+    cid = operation.cid if isinstance(operation, Append) else None
+    return Write(operation, lambda result: _ok(command.id, cid, result))
 
 
 def _ok(command_id: str | None, cid: str | None, appended: Appended) -> bytes:

@@ -1,7 +1,7 @@
 """Rules of moderation: kick, ban, mute, roles, and the settings of a channel.
 
 Each act is an event of the channel. Nobody acts on themselves, or on an equal or higher role. An
-act that changes nothing appends nothing. None of them has a `cid`: doing one again is harmless.
+act that changes nothing appends nothing.
 """
 
 from __future__ import annotations
