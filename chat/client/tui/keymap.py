@@ -96,10 +96,10 @@ TIMELINE_KEYS: list[BindingType] = [
     Binding("d", "act('delete')", "delete", show=False, id="message.delete"),
     Binding("plus", "act('react')", "react", show=False, id="message.react"),
     Binding("p", "act('pin')", "pin or unpin", show=False, id="message.pin"),
+    Binding("enter", "act('author')", "menu of the author", show=False, id="message.author"),
     Binding("c", "act('copy')", "copy", show=False, id="message.copy"),
     Binding("o", "act('open')", "open link", show=False, id="message.open"),
     Binding("x", "act('discard')", "discard unsent message", show=False, id="message.discard"),
-    Binding("enter", "act('author')", "menu of the author", show=False, id="message.author"),
     Binding("escape", "leave", "return to the composer", show=False, id="message.leave"),
 ]
 """Letter keys act on the message under the cursor; without a cursor they are disabled."""

@@ -585,7 +585,6 @@ class MessageBar(Widget):
         # Where keys act, the ends are shortened last; after a click only words that show act.
         whole = counts[:-1] if self.has_keys else counts[:1]
         ways = [(count, False) for count in whole] + [(count, True) for count in counts]
-        ways.insert(1, (len(offered), True))
         for count, is_short in ways:
             drawn = self._drawn(offered, count, is_short=is_short)
             if drawn.cell_length <= width:
