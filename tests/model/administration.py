@@ -8,7 +8,8 @@ from typing import Any
 from chat.errors import ErrorCode
 from chat.protocol import commands, frames
 from tests.model.accounts import Invitation
-from tests.model.chat import Chat
+from tests.model.chat import Chat, Refused
+from tests.model.rooms import ban_from_channel, unban_from_channel
 
 __all__ = ["ACCOUNT_RULES"]
 
@@ -25,19 +26,29 @@ def _account(chat: Chat, number: int, command: commands.AccountCommand) -> None:
     chat.outgoing[number].append(frames.Account(id=command.id, account=info))
     if is_changed and command.role is not None:
         chat.notify(account)
+        if command.role == "bot":
+            chat.pass_on_all(account.name)
     elif is_changed and command.disabled:
         chat.end(account.name, ErrorCode.DISABLED)
+        chat.pass_on_all(account.name)
 
 
 def _ban(chat: Chat, number: int, command: commands.Ban) -> None:
+    if command.channel is not None:
+        ban_from_channel(chat, number, command)
+        return
     assert command.name is not None
     user = chat.sessions[number].user
     chat.accounts.ban(user, command.name, command.reason, force=command.force)
     chat.ok(number, command)
     chat.end(chat.accounts.find(command.name).name, ErrorCode.BANNED)
+    chat.pass_on_all(chat.accounts.find(command.name).name)
 
 
 def _unban(chat: Chat, number: int, command: commands.Unban) -> None:
+    if command.channel is not None:
+        unban_from_channel(chat, number, command)
+        return
     assert command.name is not None
     chat.accounts.unban(chat.sessions[number].user, command.name)
     chat.ok(number, command)
@@ -45,7 +56,11 @@ def _unban(chat: Chat, number: int, command: commands.Unban) -> None:
 
 def _invite(chat: Chat, number: int, command: commands.CreateInvitation) -> None:
     user = chat.sessions[number].user
-    names = tuple(chat.logs[name.lower()].name for name in command.channels)
+    chat.accounts.check_is_admin(user)
+    found = [chat.logs.get(name.lower()) for name in command.channels]
+    names = tuple(log.name for log in found if log is not None)
+    if len(names) < len(found) or any(log and log.is_private for log in found):
+        raise Refused(ErrorCode.INVALID)
     made = chat.accounts.invite(user, command.uses, command.role, names)
     answer = frames.InvitationFrame(id=command.id, code="", invitation=_invitation(made))
     chat.outgoing[number].append(answer)

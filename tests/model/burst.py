@@ -34,7 +34,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Burst"]
 
-_OVERTAKEN = (ErrorCode.NO_SUCH_MESSAGE, ErrorCode.FORBIDDEN, ErrorCode.LIMIT_REACHED)
+_OVERTAKEN = (
+    *(ErrorCode.NO_SUCH_MESSAGE, ErrorCode.FORBIDDEN, ErrorCode.LIMIT_REACHED),
+    *(ErrorCode.MUTED, ErrorCode.ARCHIVED),
+)
 
 
 class Burst:

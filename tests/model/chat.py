@@ -8,7 +8,7 @@ compared later, as a whole: see `Chat.presence_of` and `Log.typing`.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,24 +20,32 @@ from chat.protocol.frames import (
 )
 from chat.protocol.frames import (
     AccountInfo,
+    ChannelInvitation,
     Device,
     ErrorFrame,
+    Invited,
     Joined,
     Member,
     Membership,
+    Mute,
     Ok,
+    Removed,
     ServerFrame,
     ServerInfo,
+    ThreadState,
     Welcome,
 )
-from chat.protocol.values import Limits
+from chat.protocol.values import ChannelSettings, Limits
 from tests.model.accounts import Account, Accounts, Proof, Refused
 from tests.model.log import UNKNOWN, Entry, Log
+from tests.model.log import Mute as MuteOf
+from tests.model.table import RIGHTS, may
 
 __all__ = ["Chat", "Outgoing", "Present", "Refused", "key_of", "refusal"]
 
 Outgoing = dict[int, list[ServerFrame]]
 """The expected frames of each session, by the session's number."""
+GENERAL = "#general"
 RANKED = ("busy", "online", "away")
 
 
@@ -69,7 +77,7 @@ class Chat:
         self.window = window
         self.users: dict[str, str] = {}
         self.logs: dict[str, Log] = {"#general": Log("#general")}
-        self.sent: dict[tuple[str, str], tuple[str, str, int | None, int]] = {}
+        self.sent: dict[tuple[str, str], tuple[Log, str, int | None, int]] = {}
         self.sessions: dict[int, Present] = {}
         self.outgoing: Outgoing = {}
         """The expected frames of the current command."""
@@ -78,6 +86,10 @@ class Chat:
         """Sessions that the command ends, and the reason."""
         self.device_tokens: dict[int, str] = {}
         """The token of each device whose number the server has sent, by that number."""
+        self.ignored: dict[str, set[str]] = defaultdict(set)
+        """The users whom each user ignores."""
+        self.invitations = 0
+        """Number of invitations to channels so far."""
         self.invitation_numbers: dict[int, int] = {}
         """The index of each invitation in `accounts.invitations`, by the server's number."""
 
@@ -129,7 +141,7 @@ class Chat:
                     channel=log.name,
                     epoch=UNKNOWN,
                     head=log.head,
-                    role=log.roles[user],
+                    role=self.role_of(log, user),
                     topic=log.topic,
                     **self.seat_of(log, user),
                 )
@@ -137,16 +149,24 @@ class Chat:
             ),
             features=FEATURES,
             role=account.role,
+            invited=tuple(
+                self.invitation_to(log, user)
+                for log in sorted(self.logs.values(), key=lambda log: -log.invited_at.get(user, 0))
+                if not log.invited.get(user, ("", True))[1]
+            ),
+            ignored=self.names_ignored_by(user),
         )
         self.outgoing[number].append(welcome)
         for channel, position in positions.items():
-            log = self.logs[key_of(channel)]
-            if user in log.hidden:
+            found = self.logs.get(key_of(channel))
+            if found is not None and user in found.hidden:
                 continue
-            if user in log.roles:
-                self.follow(number, log, position)
+            if found is not None and user in found.roles:
+                self.follow(number, found, position)
             else:
-                self.outgoing[number].append(refusal(ErrorCode.NOT_A_MEMBER, None))
+                is_hidden = found is None or found.is_private
+                code = ErrorCode.NO_SUCH_CHANNEL if is_hidden else ErrorCode.NOT_A_MEMBER
+                self.outgoing[number].append(refusal(code, None))
         return self.outgoing
 
     def gone(self, number: int) -> None:
@@ -197,41 +217,72 @@ class Chat:
 
     # Building blocks of the rules
 
-    def seat(self, number: int, channel: str) -> tuple[str, Log]:
-        """Return the user and the channel of a command; outsiders get no direct channel."""
+    def seat(self, number: int, channel: str, right: str = "read") -> tuple[str, Log]:
+        """Return the user, who must have a right, and the channel of a command."""
         user = self.sessions[number].user
         log = self.logs.get(key_of(channel))
-        if log is None or (log.is_direct and user not in log.roles):
+        is_outside = log is None or user not in log.roles
+        if log is None or (is_outside and (log.is_direct or log.is_private)):
             raise Refused(ErrorCode.NO_SUCH_CHANNEL)
-        if user not in log.roles:
+        if is_outside:
             raise Refused(ErrorCode.NOT_A_MEMBER)
+        self.check_may(log, user, right)
         return user, log
+
+    def role_of(self, log: Log, user: str) -> str:
+        """Return a member's role; `#general` belongs to the admins of the server."""
+        if log.name != GENERAL:
+            return log.roles[user]
+        is_admin = self.accounts.find(user).role == "admin"
+        return "owner" if is_admin else log.roles[user]
+
+    def mute_of(self, log: Log, user: str) -> MuteOf | None:
+        """Return the mute of a member that is in force."""
+        return None if self.role_of(log, user) == "owner" else log.mutes.get(user)
+
+    def may(self, log: Log, user: str, right: str) -> bool:
+        """Whether a member has a right."""
+        is_muted = self.mute_of(log, user) is not None
+        role = self.role_of(log, user)
+        return may(right, role, log.settings, is_muted=is_muted, is_direct=log.is_direct)
+
+    def check_may(self, log: Log, user: str, right: str) -> None:
+        """Raise `Refused` unless a member has a right."""
+        if self.may(log, user, right):
+            return
+        if log.settings["archived"] and right not in ("roles", "settings"):
+            raise Refused(ErrorCode.ARCHIVED)
+        is_muted = self.mute_of(log, user) is not None
+        raise Refused(ErrorCode.MUTED if is_muted else ErrorCode.FORBIDDEN)
 
     def is_repeated(self, number: int, command: Any, target: int | None) -> bool:
         """Answer a command whose cid was used for the same command; the rights are not checked."""
-        sent = self.sent.get((self.sessions[number].user, command.cid or ""))
+        user, log = self.sessions[number].user, self.logs.get(key_of(command.channel))
+        sent = self.sent.get((user, command.cid or ""))
         if command.cid is None or sent is None:
             return False
-        *meaning, seq = sent
-        if meaning != [key_of(command.channel), command.type, target]:
+        where, *meaning, seq = sent
+        is_hidden = log is not None and log.is_private and user not in log.roles
+        if where is not log or is_hidden or meaning != [command.type, target]:
             raise Refused(ErrorCode.CID_REUSED)
         ok = Ok(id=command.id, cid=command.cid, seq=seq, mid=UNKNOWN, ts=0, duplicate=True)
         self.outgoing[number].append(ok)
         return True
 
-    def append(self, log: Log, user: str, kind: str, **fields: Any) -> Entry:
+    def append(self, log: Log, author: str, kind: str, /, **fields: Any) -> Entry:
         """Append an event, and send it to all followers."""
-        entry = log.add(user, kind, **fields)
+        entry = log.add(author, kind, **fields)
         event = entry.event(log.name)
         for number, present in self.sessions.items():
-            if key_of(log.name) in present.following:
+            if key_of(log.name) in present.following and number not in self.ended:
                 self.outgoing[number].append(event)
         return entry
 
     def done(self, number: int, command: Any, entry: Entry) -> None:
         """Answer an append, and record its cid."""
         if entry.cid is not None:
-            meaning = key_of(command.channel), command.type, entry.target
+            log = self.logs[key_of(command.channel)]
+            meaning = log, command.type, entry.target
             self.sent[entry.author, entry.cid] = (*meaning, entry.seq)
         ok = Ok(id=command.id, seq=entry.seq, mid=UNKNOWN, ts=0, cid=entry.cid)
         self.outgoing[number].append(ok)
@@ -243,7 +294,91 @@ class Chat:
     def enter(self, log: Log, user: str, role: str) -> None:
         """Add a member, who has read everything so far."""
         entry = self.append(log, user, "join")
-        log.roles[user], log.read[user] = role, entry.seq
+        log.roles[user], log.read[user], log.since[user] = role, entry.seq, entry.seq
+
+    def first_role(self, user: str) -> str:
+        """Return the role of the first member of a channel."""
+        return "member" if self.accounts.find(user).role == "bot" else "owner"
+
+    def remove(self, log: Log, user: str, **details: Any) -> Entry:
+        """End a membership; `details` say who else did it. The ownership passes on."""
+        was_owner = log.roles[user] == "owner" and log.name != GENERAL
+        entry = self.append(log, user, "leave", **details)
+        del log.roles[user], log.read[user], log.since[user]
+        log.preferences.pop(user, None)
+        self.stop_typing(log, user)
+        for number in self.sessions_of(user):
+            self._drop(number, log)
+            if details:
+                shown: dict[str, Any] = {"channel": log.name, **details}
+                self.outgoing[number].append(Removed(**shown))
+        if was_owner:
+            self.pass_on(log, user)
+        if log.is_private and not log.roles:
+            self.delete(log, user)
+        return entry
+
+    def pass_on(self, log: Log, former: str, *, to_stopped: bool = True) -> None:
+        """Make the longest-serving moderator or else member the owner; bots never own."""
+
+        def order(name: str) -> tuple[bool, bool, int]:
+            is_stopped = self.accounts.find(name).standing is not None
+            return is_stopped, log.roles[name] != "moderator", log.since[name]
+
+        heirs = [each for each in log.roles if each != former]
+        heirs = [each for each in heirs if self.accounts.find(each).role != "bot"]
+        heirs.sort(key=order)
+        if not heirs or (not to_stopped and self.accounts.find(heirs[0]).standing is not None):
+            return
+        if former in log.roles:
+            log.roles[former] = "moderator"
+        log.roles[heirs[0]] = "owner"
+        self.append(log, heirs[0], "role", user=heirs[0], role="owner")
+        self.stop_typing(log, heirs[0])
+
+    def pass_on_all(self, former: str) -> None:
+        """Pass on all channels of somebody who was stopped, or became a bot."""
+        for log in self.logs.values():
+            if log.name != GENERAL and log.roles.get(former) == "owner":
+                self.pass_on(log, former, to_stopped=False)
+
+    def delete(self, log: Log, by: str) -> None:
+        """Delete a channel."""
+        self.append(log, by, "deleted")
+        for number, present in self.sessions.items():
+            if key_of(log.name) in present.entered:
+                removed = Removed(channel=log.name, act="deleted", by=by)
+                self.outgoing[number].append(removed)
+                self._drop(number, log)
+        for user in list(log.invited):
+            self.uninvite(log, user)
+        del self.logs[key_of(log.name)]
+
+    def _drop(self, number: int, log: Log) -> None:
+        self.sessions[number].following.discard(key_of(log.name))
+        self.sessions[number].entered.discard(key_of(log.name))
+
+    # Invitations to channels, and ignored users
+
+    def invitation_to(self, log: Log, user: str) -> ChannelInvitation:
+        """Return an open invitation as it is in frames."""
+        by, _is_silent = log.invited[user]
+        return ChannelInvitation(
+            channel=log.name, by=by, ts=0, topic=log.topic, private=log.is_private
+        )
+
+    def uninvite(self, log: Log, user: str) -> None:
+        """End an invitation, if there is one."""
+        if user in log.invited:
+            if not log.invited[user][1]:
+                frame = Invited(invitation=self.invitation_to(log, user), remove=True)
+                for number in self.sessions_of(user):
+                    self.outgoing[number].append(frame)
+            del log.invited[user]
+
+    def names_ignored_by(self, user: str) -> tuple[str, ...]:
+        """Return the users whom a user ignores."""
+        return tuple(sorted(self.ignored[user], key=str.lower))
 
     def check_may_open(self, user: str, channel: str) -> None:
         """Refuse to open a direct channel of other users."""
@@ -259,7 +394,7 @@ class Chat:
         people = [self.users[name] for name in names]
         log = self.logs[key_of(channel)] = Log("@" + ",".join(people))
         for person in people:
-            log.roles[person], log.read[person] = "member", 0
+            log.roles[person], log.read[person], log.since[person] = "member", 0, 0
         log.hidden = {*people} - {user}
         return log
 
@@ -290,7 +425,8 @@ class Chat:
             epoch=UNKNOWN,
             head=log.head,
             topic=log.topic,
-            role=log.roles[user],
+            role=self.role_of(log, user),
+            rights=tuple(right for right in RIGHTS if self.may(log, user, right)),
             members=members,
             member_count=len(members),
             recovered=recovered,
@@ -309,18 +445,53 @@ class Chat:
     def members(self, log: Log) -> tuple[Member, ...]:
         """Return the members of a channel, by name."""
         return tuple(
-            Member(name=name, role=log.roles[name], presence=self.presence_of(name))
+            Member(
+                name=name,
+                role=self.role_of(log, name),
+                presence=self.presence_of(name),
+                muted=self.mute_of(log, name) is not None,
+            )
             for name in sorted(log.roles, key=str.lower)
         )
 
     def counts(self, log: Log, user: str) -> dict[str, Any]:
         """Return a member's read marker and unread counts."""
-        unread, mentions = (min(count, self.limits.unread) for count in log.unread(user))
+        unread, mentions = (
+            min(count, self.limits.unread) for count in log.unread(user, self.ignored[user])
+        )
         return {"read": log.read[user], "unread": unread, "mentions": mentions}
 
     def seat_of(self, log: Log, user: str) -> dict[str, Any]:
-        """Return a member's read marker, unread counts and preferences."""
-        return self.counts(log, user) | log.preferences.get(user, {})
+        """Return what `welcome` and `joined` say of a member."""
+        mute = self.mute_of(log, user)
+        return (
+            self.counts(log, user)
+            | log.preferences.get(user, {})
+            | {
+                "settings": ChannelSettings(**log.settings),
+                "mute": mute and Mute(by=mute.by, until=mute.until, reason=mute.reason or None),
+                "threads": tuple(self.threads(log, user)),
+            }
+        )
+
+    def threads(self, log: Log, user: str) -> Iterator[ThreadState]:
+        """Yield the followed threads with unread replies, newest first."""
+        followed = [
+            root
+            for (name, root), marker in log.threads.items()
+            if name == user and marker.is_following
+        ]
+        for root in sorted(followed, reverse=True):
+            state = self.thread(log, user, root)
+            if state.unread:
+                yield state
+
+    def thread(self, log: Log, user: str, root: int) -> ThreadState:
+        """Return a thread as it is in frames."""
+        counts = log.thread_counts(user, root, self.ignored[user])
+        unread, mentions = (min(count, self.limits.unread) for count in counts)
+        read = log.threads[user, root].read
+        return ThreadState(thread=root, read=read, unread=unread, mentions=mentions)
 
     def stop_typing(self, log: Log, user: str) -> None:
         """Record that a user stopped typing."""

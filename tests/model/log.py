@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from chat.protocol.items import Event, Item
+from chat.protocol.values import ChannelSettings
+from tests.model.table import USUAL_SETTINGS
 
-__all__ = ["UNKNOWN", "Entry", "Log", "mentioned_in"]
+__all__ = ["UNKNOWN", "Entry", "Log", "Marker", "Mute", "mentioned_in"]
 
 UNKNOWN = "?"
 """Marks values that only the server can know: an epoch, a mid."""
-LINES = ("message", "topic", "join", "leave")
+LINES = ("message", "topic", "join", "leave", "role", "settings", "ban", "mute")
 _NAME = re.compile(r"@(\w+)")
 
 
@@ -34,6 +36,15 @@ class Entry:
     emoji: str | None = None
     remove: bool = False
     topic: str | None = None
+    thread_only: bool = False
+    user: str | None = None
+    role: str | None = None
+    by: str | None = None
+    act: str | None = None
+    reason: str | None = None
+    until: int | None = None
+    settings: ChannelSettings | None = None
+    changed: tuple[str, ...] = ()
     rev: int = 0
     is_edited: bool = False
     is_erased: bool = False
@@ -61,8 +72,27 @@ class Entry:
 
     def _body(self) -> dict[str, Any]:
         names = ("seq", "author", "kind", "cid", "target", "text", "me", "reply_to", "mentions")
-        more = ("thread", "emoji", "remove", "topic")
-        return {"mid": UNKNOWN, "ts": 0} | {name: getattr(self, name) for name in (*names, *more)}
+        more = ("thread", "emoji", "remove", "topic", "thread_only", "user", "role", "by", "act")
+        last = ("reason", "until", "settings", "changed")
+        known = {name: getattr(self, name) for name in (*names, *more, *last)}
+        return {"mid": UNKNOWN, "ts": 0} | known
+
+
+@dataclass
+class Mute:
+    """A mute of a member; it lasts when they leave."""
+
+    by: str
+    until: int | None
+    reason: str
+
+
+@dataclass
+class Marker:
+    """Somebody's marker in a thread."""
+
+    read: int
+    is_following: bool = True
 
 
 @dataclass
@@ -78,6 +108,17 @@ class Log:
     """Members who have hidden the direct channel until its next message."""
     topic: str = ""
     typing: list[str] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=lambda: dict(USUAL_SETTINGS))
+    mutes: dict[str, Mute] = field(default_factory=dict)
+    bans: dict[str, Mute] = field(default_factory=dict)
+    invited: dict[str, tuple[str, bool]] = field(default_factory=dict)
+    """Who invited each invited user, and whether the invitation is silent."""
+    invited_at: dict[str, int] = field(default_factory=dict)
+    """The order of the invitations."""
+    since: dict[str, int] = field(default_factory=dict)
+    """The seq at which each member joined."""
+    threads: dict[tuple[str, int], Marker] = field(default_factory=dict)
+    """The markers of all users, by user and root."""
 
     @property
     def head(self) -> int:
@@ -88,6 +129,11 @@ class Log:
     def is_direct(self) -> bool:
         """Whether it is a direct channel."""
         return self.name.startswith("@")
+
+    @property
+    def is_private(self) -> bool:
+        """Whether it is a private channel."""
+        return bool(self.settings["private"])
 
     @property
     def lines(self) -> list[Entry]:
@@ -111,6 +157,7 @@ class Log:
         entry = Entry(seq, author, kind, rev=seq, **fields)
         if entry.reply_to is not None:
             entry.thread = self.root(entry.reply_to)
+            self._follow_by(entry, entry.seq)
         if entry.target is not None:
             target = self.entries[entry.target - 1]
             about = [other for other in self.entries if other.target == entry.target]
@@ -118,6 +165,26 @@ class Log:
             self._fold(entry, target, about)
         self.entries.append(entry)
         return entry
+
+    def _follow_by(self, entry: Entry, seq: int) -> None:
+        """Let the author of a reply, the author of the root, and the mentioned follow a thread."""
+        message = self.entries[seq - 1] if seq <= self.head else entry
+        root = message.thread
+        assert root is not None
+        marker = self.threads.setdefault((entry.author, root), Marker(seq))
+        marker.is_following = True
+        for name in (self.entries[root - 1].author, *entry.mentions):
+            self.threads.setdefault((name, root), Marker(seq - 1))
+
+    def thread_counts(self, user: str, root: int, ignored: Collection[str]) -> tuple[int, int]:
+        """Return the counts of a member's unread replies and mentions in a thread."""
+        floor = max(self.threads[user, root].read, self.since[user])
+        above = [
+            entry
+            for entry in self.entries[floor:]
+            if entry.thread == root and entry.thread_only and _is_unread(entry, user, ignored)
+        ]
+        return len(above), sum(user in entry.mentions for entry in above)
 
     def root(self, seq: int) -> int:
         """Return the root of a message's thread."""
@@ -131,18 +198,20 @@ class Log:
         is_one_more = answered in self.roles and answered not in (author, *named)
         return (*named, answered) if is_one_more and answered is not None else named
 
-    def unread(self, user: str) -> tuple[int, int]:
+    def unread(self, user: str, ignored: Collection[str]) -> tuple[int, int]:
         """Return the counts of a member's unread messages and unread mentions."""
         above = [
             entry
             for entry in self.entries[self.read[user] :]
-            if entry.kind == "message" and entry.author != user and not entry.is_erased
+            if not entry.thread_only and _is_unread(entry, user, ignored)
         ]
         return len(above), sum(user in entry.mentions for entry in above)
 
     def _fold(self, entry: Entry, target: Entry, about: Iterable[Entry]) -> None:
         if entry.kind == "edit":
             target.text, target.mentions, target.is_edited = entry.text, entry.mentions, True
+            if target.thread is not None:
+                self._follow_by(entry, target.seq)
             for other in about:
                 if other.kind == "edit":
                     other.erase()
@@ -162,6 +231,12 @@ class Log:
                 names.append(entry.author)
             if not names:
                 del target.reactions[entry.emoji]
+
+
+def _is_unread(entry: Entry, user: str, ignored: Collection[str]) -> bool:
+    """Whether a message counts above a user's marker."""
+    is_message = entry.kind == "message" and not entry.is_erased
+    return is_message and entry.author not in (user, *ignored)
 
 
 def mentioned_in(text: str, members: Iterable[str]) -> tuple[str, ...]:

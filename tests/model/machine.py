@@ -15,30 +15,47 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from chat.protocol.commands import (
     AccountCommand,
+    Archive,
     Ban,
+    BaseCommand,
+    ChangeChannel,
     Channels,
+    Create,
     CreateInvitation,
     CreateLink,
+    Decline,
     Delete,
+    DeleteChannel,
     Edit,
+    Follow,
     History,
+    Ignore,
+    Invite,
     Join,
+    Kick,
     Leave,
     ListInvitations,
     Mark,
+    MuteUser,
     Pin,
     Prefer,
     React,
     Revoke,
     Send,
+    SetRole,
     SetStatus,
     SetTopic,
     Typing,
     Unban,
+    Unignore,
+    Uninvite,
+    Unmute,
     Who,
 )
 from tests.model.burst import Burst
+from tests.model.rooms import FAR, PAST
 from tests.model.scene import Scene
+from tests.model.table import USUAL_SETTINGS
 from tests.model.world import World
 
 __all__ = ["ProtocolMachine"]
@@ -50,14 +67,17 @@ GUESTS = ["erin", "alice", "", "", ""]
 DEVICES_MAX = 6
 
 # Mostly one channel and its first messages, so that actions meet.
-PUBLIC = ["#ONE", "#Two", "#general", "#none", "#echo"]
+PUBLIC = ["#ONE", "#Two", "#general", "#none", "#echo", "#den", "#DEN"]
 DIRECT = ["@bob,ALICE", "@alice,Bob,carol", "@carol,dave", "@alice,nobody"]
 channels = st.sampled_from(["#one"] * 9 + ["@alice,Bob"] * 3 + PUBLIC + DIRECT)
+rooms = st.sampled_from(["#one"] * 4 + ["#den"] * 4 + ["#general", "@alice,Bob", "#none"])
 devices = st.integers(0, DEVICES_MAX - 1)
 admins = st.integers(0, 2 * DEVICES_MAX)
 """A session, usually of an admin; see `Scene.pick_admin`."""
 places = st.integers(0, 40)
 cids = st.none() | st.sampled_from("xy")
+reasons = st.sampled_from(["", "spam"])
+ends = st.sampled_from([None, None, FAR, PAST])
 texts = st.sampled_from(
     ["hello", "hi @alice", "@BOB, @carol: @bob!", "a\nb\t👋🏽", "@dave @nobody"]
 )
@@ -146,6 +166,7 @@ class ProtocolMachine(RuleBasedStateMachine):
         text=texts,
         cid=cids,
         reply_to=st.none() | st.none() | places,
+        thread_only=st.booleans(),
         me=st.booleans(),
         is_typed=st.booleans(),
     )
@@ -241,6 +262,111 @@ class ProtocolMachine(RuleBasedStateMachine):
         self.run(self.scene.step(number, Channels()))
         self.run(self.scene.step(number, Who(channel=channel)))
 
+    # Rooms
+
+    @rule(
+        device=devices,
+        channel=st.sampled_from(["#den", "#DEN", "#Two", "#one"]),
+        private=st.booleans(),
+        topic=st.sampled_from(["", "tea"]),
+    )
+    def create(self, device: int, **fields: Any) -> None:
+        self.run(self.scene.step(self.scene.pick(device), Create(**fields)))
+
+    @rule(device=devices, channel=rooms, name=st.sampled_from(PEOPLE), accepts=st.booleans())
+    def invite_to_channel(self, device: int, channel: str, name: str, accepts: bool) -> None:
+        """Invite a user, who perhaps joins."""
+        inviter = self.scene.pick_member(channel, device)
+        self.run(self.scene.step(inviter, Invite(channel=channel, name=name)))
+        invited = self.scene.session_of(name)
+        if accepts and invited is not None:
+            self.run(self.scene.step(invited, Join(channel=channel)))
+
+    @rule(
+        device=devices,
+        channel=rooms,
+        name=st.sampled_from(PEOPLE),
+        act=st.sampled_from([Kick, Ban, Ban, MuteUser, MuteUser, Unban, Unmute, Uninvite]),
+        until=ends,
+        reason=reasons,
+        then_join=st.booleans(),
+    )
+    def moderate(  # one argument for each field
+        self,
+        device: int,
+        channel: str,
+        name: str,
+        act: type[BaseCommand],
+        until: int | None,
+        reason: str,
+        then_join: bool,
+    ) -> None:
+        """Act on a user, usually as a moderator; the user tries to write, or to join again."""
+        given = {"channel": channel, "name": name, "until": until, "reason": reason}
+        fields: dict[str, Any] = {
+            key: value for key, value in given.items() if key in act.model_fields
+        }
+        self.run(self.scene.step(self.scene.pick_moderator(channel, device), act(**fields)))
+        concerned = self.scene.session_of(name)
+        if concerned is not None:
+            self.run(self.scene.step(concerned, Send(channel=channel, text="and now?")))
+            if then_join:
+                self.run(self.scene.step(concerned, Join(channel=channel)))
+
+    @rule(
+        device=devices,
+        channel=rooms,
+        name=st.sampled_from(PEOPLE),
+        role=st.sampled_from(["owner", "moderator", "moderator", "member"]),
+    )
+    def role(self, device: int, channel: str, **fields: Any) -> None:
+        command = SetRole(channel=channel, **fields)
+        self.run(self.scene.step(self.scene.pick_moderator(channel, device), command))
+
+    @rule(
+        device=devices,
+        channel=rooms,
+        posting=st.sampled_from([None, "everyone", "moderators"]),
+        invites=st.sampled_from([None, "members", "moderators"]),
+        topic=st.sampled_from([None, "members", "moderators"]),
+        pins=st.sampled_from([None, "members", "moderators"]),
+        private=st.sampled_from([None, None, None, True, False]),
+        retention=st.sampled_from([None, None, 0, 86_400]),
+    )
+    def settings(self, device: int, channel: str, **fields: Any) -> None:
+        command = ChangeChannel(channel=channel, **fields)
+        self.run(self.scene.step(self.scene.pick_moderator(channel, device), command))
+
+    @rule(device=devices, channel=rooms, remove=st.sampled_from([False, True, True]))
+    def archive(self, device: int, channel: str, remove: bool) -> None:
+        command = Archive(channel=channel, remove=remove)
+        self.run(self.scene.step(self.scene.pick_moderator(channel, device), command))
+
+    @rule(device=devices, channel=st.sampled_from(["#den", "#den", "#one", "#general"]))
+    def delete_channel(self, device: int, channel: str) -> None:
+        command = DeleteChannel(channel=channel)
+        self.run(self.scene.step(self.scene.pick_moderator(channel, device), command))
+
+    @rule(device=devices, channel=rooms)
+    def decline(self, device: int, channel: str) -> None:
+        self.run(self.scene.step(self.scene.pick(device), Decline(channel=channel)))
+
+    @rule(device=devices, name=st.sampled_from(PEOPLE), ends=st.booleans())
+    def ignore(self, device: int, name: str, ends: bool) -> None:
+        command = Unignore(name=name) if ends else Ignore(name=name)
+        self.run(self.scene.step(self.scene.pick(device), command))
+
+    @rule(device=devices, channel=channels, thread=places, seq=places, act=st.integers(0, 2))
+    def follow_thread(self, device: int, channel: str, thread: int, seq: int, act: int) -> None:
+        """Follow a thread, follow it no longer, or mark it as read."""
+        number, root = self.scene.pick(device), self.scene.aim(channel, thread)
+        if act == 2:
+            mark = Mark(channel=channel, thread=root, seq=self.scene.aim(channel, seq))
+            self.run(self.scene.step(number, mark))
+        else:
+            follow = Follow(channel=channel, thread=root, remove=act == 1)
+            self.run(self.scene.step(number, follow))
+
     # Administration
 
     @rule(
@@ -322,10 +448,14 @@ class ProtocolMachine(RuleBasedStateMachine):
     @rule(device=admins, data=st.data())
     def stop_at_once(self, device: int, data: st.DataObject) -> None:
         """Ban a user while they send messages."""
-        scene, log = self.scene, self.scene.chat.logs["#one"]
+        scene, log = self.scene, self.scene.chat.logs.get("#one")
         number = scene.pick_admin(device)
+        if log is None or log.settings != USUAL_SETTINGS or log.mutes:
+            return
         victims = [each for each in scene.online if scene.user(each) != scene.user(number)]
         victims = [each for each in victims if scene.user(each) in log.roles]
+        # An ownership would pass on at any moment after the ban.
+        victims = [each for each in victims if not scene.owns(each)]
         if victims and scene.is_admin(number) and scene.user(number) in log.roles:
             victim = data.draw(st.sampled_from(victims), label="victim")
             self.run(scene.stop_at_once(number, victim, data.draw(st.integers(0, 8))))
@@ -364,9 +494,9 @@ class ProtocolMachine(RuleBasedStateMachine):
     def talk_at_once(self, data: st.DataObject) -> None:
         """Send from several devices without waiting, while another joins anew or reads back."""
         scene = self.scene
-        log = scene.chat.logs["#one"]
-        members = [number for number in scene.online if scene.user(number) in log.roles]
-        if members:
+        log = scene.chat.logs.get("#one")
+        members = [number for number in scene.online if log and scene.user(number) in log.roles]
+        if log and members:
             self.run(Burst(scene, log, members).run(data))
 
     @rule()

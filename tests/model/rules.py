@@ -24,6 +24,8 @@ from chat.rights import GENERAL
 from tests.model.administration import ACCOUNT_RULES
 from tests.model.chat import Chat, Outgoing, Refused, key_of, refusal
 from tests.model.log import UNKNOWN, Log
+from tests.model.rooms import ROOM_RULES, mark_thread
+from tests.model.table import outranks
 
 __all__ = ["USUAL", "perform"]
 
@@ -58,10 +60,15 @@ def _join(chat: Chat, number: int, join: commands.Join) -> None:
         log = chat.open(user, join.channel)
     elif log is None:
         log = chat.logs[key_of(join.channel)] = Log(join.channel)
-        chat.enter(log, user, "owner")
+        chat.enter(log, user, chat.first_role(user))
     elif user not in log.roles:
         if log.is_direct:
             raise Refused(ErrorCode.NO_SUCH_CHANNEL)
+        is_invited = not log.invited.get(user, ("", True))[1]
+        if log.is_private and (user in log.bans or not is_invited):
+            raise Refused(ErrorCode.NAME_UNAVAILABLE)
+        if user in log.bans:
+            raise Refused(ErrorCode.BANNED)
         is_owned = log.roles or key_of(log.name) == GENERAL
         chat.enter(log, user, "member" if is_owned else "owner")
     log.hidden.discard(user)
@@ -99,13 +106,7 @@ def _leave(chat: Chat, number: int, leave: commands.Leave) -> None:
     user, log = chat.seat(number, leave.channel)
     if log.is_direct:
         raise Refused(ErrorCode.FORBIDDEN)
-    chat.append(log, user, "leave")
-    del log.roles[user], log.read[user]
-    log.preferences.pop(user, None)
-    chat.stop_typing(log, user)
-    for device in chat.sessions_of(user):
-        chat.sessions[device].following.discard(key_of(log.name))
-        chat.sessions[device].entered.discard(key_of(log.name))
+    chat.remove(log, user)
     chat.ok(number, leave)
 
 
@@ -127,31 +128,45 @@ def _send(chat: Chat, number: int, send: commands.Send) -> None:
         if send.reply_to is not None:
             raise Refused(ErrorCode.NO_SUCH_MESSAGE)
         chat.open(present.user, send.channel)
-    user, log = chat.seat(number, send.channel)
+    user, log = chat.seat(number, send.channel, "send")
+    if send.thread_only and send.reply_to is None:
+        raise Refused(ErrorCode.INVALID)
     if send.reply_to is not None and (
         send.reply_to > log.head or log.entries[send.reply_to - 1].kind != "message"
     ):
         raise Refused(ErrorCode.NO_SUCH_MESSAGE)
     body = {"text": send.text, "mentions": log.mentioned(user, send.text, send.reply_to)}
     entry = chat.append(
-        log, user, "message", cid=send.cid, me=send.me, reply_to=send.reply_to, **body
+        log,
+        user,
+        "message",
+        cid=send.cid,
+        me=send.me,
+        reply_to=send.reply_to,
+        thread_only=send.thread_only,
+        **body,
     )
     chat.done(number, send, entry)
     if log.is_direct:
-        log.hidden.clear()
-        chat.announce(log, log.roles)
+        log.hidden = {each for each in log.hidden if user in chat.ignored[each]}
+        chat.announce(log, log.roles.keys() - log.hidden)
 
 
 def _change(chat: Chat, number: int, change: commands.Edit | commands.Delete) -> None:
     if chat.is_repeated(number, change, change.seq):
         return
-    user, log = chat.seat(number, change.channel)
+    is_deletion = isinstance(change, commands.Delete)
+    user, log = chat.seat(number, change.channel, "leave" if is_deletion else "send")
     message = log.message(change.seq)
     if message is None:
         raise Refused(ErrorCode.NO_SUCH_MESSAGE)
-    may_delete = isinstance(change, commands.Delete) and log.roles[user] == "owner"
-    if message.author != user and not may_delete:
-        raise Refused(ErrorCode.FORBIDDEN)
+    if message.author != user:
+        if not is_deletion:
+            raise Refused(ErrorCode.FORBIDDEN)
+        chat.check_may(log, user, "moderate")
+        its_role = chat.role_of(log, message.author) if message.author in log.roles else None
+        if not outranks(chat.role_of(log, user), its_role):
+            raise Refused(ErrorCode.FORBIDDEN)
     fields: dict[str, Any] = {"target": change.seq, "cid": change.cid}
     if isinstance(change, commands.Edit):
         mentions = log.mentioned(user, change.text, message.reply_to)
@@ -162,7 +177,7 @@ def _change(chat: Chat, number: int, change: commands.Edit | commands.Delete) ->
 def _react(chat: Chat, number: int, react: commands.React) -> None:
     if chat.is_repeated(number, react, react.seq):
         return
-    user, log = chat.seat(number, react.channel)
+    user, log = chat.seat(number, react.channel, "send")
     message = log.message(react.seq)
     if message is None:
         raise Refused(ErrorCode.NO_SUCH_MESSAGE)
@@ -186,7 +201,7 @@ def _react(chat: Chat, number: int, react: commands.React) -> None:
 def _pin(chat: Chat, number: int, pin: commands.Pin) -> None:
     if chat.is_repeated(number, pin, pin.seq):
         return
-    user, log = chat.seat(number, pin.channel)
+    user, log = chat.seat(number, pin.channel, "pin")
     message = log.message(pin.seq)
     if message is None:
         raise Refused(ErrorCode.NO_SUCH_MESSAGE)
@@ -200,7 +215,7 @@ def _pin(chat: Chat, number: int, pin: commands.Pin) -> None:
 
 
 def _topic(chat: Chat, number: int, topic: commands.SetTopic) -> None:
-    user, log = chat.seat(number, topic.channel)
+    user, log = chat.seat(number, topic.channel, "topic")
     log.topic = topic.topic
     chat.done(number, topic, chat.append(log, user, "topic", topic=topic.topic))
 
@@ -246,6 +261,9 @@ def _history(chat: Chat, number: int, history: commands.History) -> None:
 
 
 def _mark(chat: Chat, number: int, mark: commands.Mark) -> None:
+    if mark.thread is not None:
+        mark_thread(chat, number, mark)
+        return
     user, log = chat.seat(number, mark.channel)
     if mark.seq > log.head:
         raise Refused(ErrorCode.INVALID)
@@ -297,7 +315,7 @@ def _typing(chat: Chat, number: int, typing: commands.Typing) -> None:
         raise Refused(ErrorCode.NO_SUCH_CHANNEL if is_direct else ErrorCode.NOT_A_MEMBER)
     if typing.state == "stop":
         chat.stop_typing(log, user)
-    elif user not in log.typing:
+    elif user not in log.typing and chat.may(log, user, "typing"):
         log.typing.append(user)
     chat.ok(number, typing)
 
@@ -308,9 +326,16 @@ def _status(chat: Chat, number: int, status: commands.SetStatus) -> None:
 
 
 def _channels(chat: Chat, number: int, channels: commands.Channels) -> None:
-    public = sorted((key, log) for key, log in chat.logs.items() if not log.is_direct)
+    public = sorted(
+        (key, log) for key, log in chat.logs.items() if not log.is_direct and not log.is_private
+    )
     listed = tuple(
-        ChannelListing(channel=log.name, topic=log.topic, members=len(log.roles))
+        ChannelListing(
+            channel=log.name,
+            topic=log.topic,
+            members=len(log.roles),
+            archived=log.settings["archived"],
+        )
         for _key, log in public
     )
     chat.outgoing[number].append(ChannelList(id=channels.id, channels=listed))
@@ -340,5 +365,6 @@ _RULES: dict[type, Callable[[Chat, int, Any], None]] = {
     commands.Channels: _channels,
     commands.Who: _who,
     commands.Ping: lambda chat, number, ping: chat.ok(number, ping),
+    **ROOM_RULES,
     **ACCOUNT_RULES,
 }

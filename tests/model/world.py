@@ -18,6 +18,7 @@ from chat.protocol.commands import Hello, Ping, ResumeFrom
 from chat.protocol.frames import (
     Devices,
     ErrorFrame,
+    Ignored,
     InvitationFrame,
     Joined,
     LinkCode,
@@ -25,6 +26,7 @@ from chat.protocol.frames import (
     Preferences,
     PresenceFrame,
     Read,
+    Removed,
     ServerFrame,
     TypingFrame,
     Welcome,
@@ -137,6 +139,16 @@ class World:
         elif isinstance(frame, Welcome):
             for membership in frame.channels:
                 self._same((membership.channel,), membership.epoch)
+
+    def epoch(self, channel: str) -> str | None:
+        """Return the epoch of a channel's log, if it is known."""
+        return next(
+            (e for k, e in self._ids.items() if len(k) == 1 and fold(k[0]) == channel), None
+        )
+
+    def deleted(self, channel: str) -> None:
+        """Forget a deleted channel: the next one of this name is another one."""
+        self._ids = {key: value for key, value in self._ids.items() if fold(key[0]) != channel}
 
     def _same(self, key: tuple[Any, ...], value: Any) -> None:
         assert self._ids.setdefault(key, value) == value, f"{key} was {self._ids[key]}, is {value}"
@@ -265,6 +277,12 @@ class Device:
             self._counted(frame)
             for entry in change.entries:
                 view.apply(entry)
+        if isinstance(frame, Removed):
+            self.views.pop(fold(frame.channel), None)
+        elif isinstance(frame, Ignored):
+            self.capped |= self.views.keys()  # the counts of all channels have changed
+        if isinstance(frame, Read) and frame.thread is not None:
+            return
         if isinstance(frame, Event | Read | Preferences | PresenceFrame | TypingFrame):
             known = self.views.get(fold(frame.channel))
             if known is not None:

@@ -20,7 +20,7 @@ from chat.client.model.preferences import (
 from chat.client.model.records import ChannelRecord
 from chat.client.model.state import ChannelInfo, MembersChanged, Message
 from chat.protocol.limits import LIST_MAX
-from chat.rights import DEFAULT, ChannelSettings
+from chat.rights import DEFAULT, MODERATOR, OWNER, ChannelSettings
 from chat.text import channel_names, fold, is_builtin
 
 if TYPE_CHECKING:
@@ -232,6 +232,8 @@ class Channel:
         elif entry.kind == "mute":
             self._set_mute(who, entry)
         elif entry.role is not None:
+            if entry.role == OWNER:
+                self._end_ownership()
             self._set_role(who, entry.role)
 
     def _add_member(self, who: str, member: _Member) -> None:
@@ -247,6 +249,14 @@ class Channel:
             self.pins -= {entry.target}
         elif len(self.pins) < LIST_MAX:
             self.pins |= {entry.target}
+
+    def _end_ownership(self) -> None:
+        """Make the former owner a moderator: a channel has one owner."""
+        if self.role == OWNER:
+            self.role = MODERATOR
+        for who, member in self._members.items():
+            if member.role == OWNER:
+                self._members[who] = member._replace(role=MODERATOR)
 
     def _set_role(self, who: str, role: str) -> None:
         if who == fold(self.view.me):

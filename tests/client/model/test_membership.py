@@ -96,6 +96,18 @@ def test_events_that_joined_includes_do_not_change_the_settings_back() -> None:
     assert channel.settings == DEFAULT
 
 
+def test_former_owner_becomes_a_moderator() -> None:
+    log = FakeLog("#tea")
+    log.append("me", "join")
+    channel = entered(log)
+    feed(channel, log, "bob", "join")
+    feed(channel, log, "me", "role", user="me", role="owner")
+    feed(channel, log, "me", "role", user="bob", role="owner")
+    roles = {name: role for name, role, _presence in channel.members().members}
+    assert channel.role == "moderator"
+    assert [name for name, role in roles.items() if role == "owner"] == ["bob"]
+
+
 def test_expired_pins_are_dropped() -> None:
     log = FakeLog("#tea")
     first, second = (log.append("bob", text=text).seq for text in "ab")
