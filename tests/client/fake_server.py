@@ -100,6 +100,8 @@ class FakeServer:
         self.role = "member"
         self.joined: dict[str, dict[str, Any]] = {}
         """More fields of `joined`, and of the channel in `welcome`, by channel."""
+        self.not_resumed: dict[str, ErrorFrame] = {}
+        """Errors to send instead of the first `joined` after a `hello`, by channel."""
         self.welcome: dict[str, Any] = {}
         """More fields of `welcome`."""
         self.port = port
@@ -368,7 +370,9 @@ class FakeServer:
 
     def _resume(self, socket: ServerConnection, hello: Hello) -> None:
         for channel, position in (hello.resume or {}).items():
-            if hello.name in self.members.get(channel, ()):
+            if error := self.not_resumed.pop(channel, None):
+                self._write(socket, encode(error))
+            elif hello.name in self.members.get(channel, ()):
                 self._write(socket, encode(self._join(socket, hello.name, channel, position)))
 
     def _join(

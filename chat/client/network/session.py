@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -74,9 +74,10 @@ class Session:
             CommandError: the server rejects the name.
             ConnectionLost: the connection ended.
         """
-        await self._connection.send_text(encode(hello.model_copy(update={"id": "hello"})))
+        data = encode(hello.model_copy(update={"id": "hello"}))
         try:
             async with asyncio.timeout(HELLO_TIMEOUT):
+                await self._connection.send_text(data)
                 while True:
                     frame = decode_frame(await self._connection.receive())
                     if isinstance(frame, ErrorFrame):
@@ -206,8 +207,10 @@ class Session:
         await self._connection.end()
 
 
-async def ask_with_retries(session: Session, command: AnsweredBy[_Answer]) -> _Answer:
-    """Send a command; send it again after each retryable error.
+async def ask_with_retries(
+    ask: Callable[[AnsweredBy[_Answer]], Awaitable[_Answer]], command: AnsweredBy[_Answer]
+) -> _Answer:
+    """Send a command with `ask`; send it again after each retryable error.
 
     Raises:
         CommandError: it was rejected permanently.
@@ -217,7 +220,7 @@ async def ask_with_retries(session: Session, command: AnsweredBy[_Answer]) -> _A
     backoff = Backoff(0.5)
     while True:
         try:
-            return await session.ask(command)
+            return await ask(command)
         except CommandError as error:
             if not error.code.retryable:
                 raise

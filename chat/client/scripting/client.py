@@ -115,7 +115,7 @@ class ScriptClient:
         while True:
             session = await self.session()
             try:
-                answer = await ask_with_retries(session, command)
+                answer = await ask_with_retries(session.ask, command)
             except Offline:
                 if self._session is session:  # closed, but not yet reported
                     self._session = None

@@ -96,7 +96,9 @@ class ChannelSync:
         self._repairing: set[str] = set()
         self._outdated: set[str] = set()
         """Channels to read from the beginning, because an erased person's lines are cached."""
-        self._awaiting_join: set[str] = set()
+        self._due_joins: set[str] = set()
+        """Channels that are joined after a delay, because the server could not follow them."""
+        self._join_backoffs: dict[str, Backoff] = {}
         self._to_join: dict[str, None] = {}
         self.markers = MarkerSync(account, self.ask, tasks, has_rooms=has_rooms)
         self.preferences = PreferenceSync(account, self.ask, publisher, put, tasks)
@@ -157,12 +159,20 @@ class ChannelSync:
                     await asyncio.sleep(min(1.25 / limits.rate, PAUSE_MAX))
 
     async def join(self, channel: Channel) -> None:
-        """Join a channel, resuming at its position; forget the channel if that is rejected."""
+        """Join a channel, resuming at its position; see `_not_followed` for errors."""
+        position = channel.view.resume if channel.is_stored else None
         try:
-            position = channel.view.resume if channel.is_stored else None
-            await self.ask(Join(channel=channel.name, resume=position))
+            await self._ask_once(Join(channel=channel.name, resume=position))
         except CommandError as error:
-            _log.warning("cannot follow a channel: %s", error.code)
+            self._not_followed(channel, error)
+
+    def _not_followed(self, channel: Channel, error: CommandError) -> None:
+        """Forget a channel that the server refuses; join it later if the error may pass."""
+        _log.warning("cannot follow a channel: %s", error.code)
+        if _may_pass(error):
+            channel.is_attached = False
+            self._join_later(channel.name, error)
+        else:
             self._forget(channel)
 
     async def join_direct(self, name: str) -> None:
@@ -172,14 +182,20 @@ class ChannelSync:
             if answer.channel != name:
                 self._account.ensure_channel(name).is_member = True  # known with another spelling
 
-    async def _join_after(self, channel: Channel, refusal: ErrorFrame) -> None:
-        """Join a channel that the server could not resume, after the requested delay."""
-        try:
-            await asyncio.sleep(Backoff(RESUME_AFTER).after(refusal_of(refusal)))
+    def _join_later(self, name: str, error: CommandError) -> None:
+        """Join a channel after a delay that grows with each error."""
+        if name not in self._due_joins:
+            self._due_joins.add(name)
+            backoff = self._join_backoffs.setdefault(name, Backoff(RESUME_AFTER))
+            self._tasks.start(self._join_after(name, backoff.after(error)))
+
+    async def _join_after(self, name: str, delay: float) -> None:
+        await asyncio.sleep(delay)
+        if name in self._due_joins:  # not left meanwhile
+            self._due_joins.discard(name)
+            channel = self._account.ensure_channel(name)
             if not channel.is_attached:
                 await self.join(channel)
-        finally:
-            self._awaiting_join.discard(channel.name)
 
     # Frames
 
@@ -197,14 +213,20 @@ class ChannelSync:
             case Ignored():
                 self._set_ignored(frame.names)
                 self._publisher.publish_list()
-            case ErrorFrame(channel=str(name), retryable=True):
-                channel = self._account.channels.get(name)
-                if channel is not None and name not in self._awaiting_join:
-                    self._awaiting_join.add(name)
-                    self._tasks.start(self._join_after(channel, frame))
+            case ErrorFrame(channel=str(name)):
+                self._not_resumed(name, refusal_of(frame))
             case Event() | Read() | Preferences() | PresenceFrame() | TypingFrame() | Tick():
                 if channel := self._account.channels.get(frame.channel):
                     self._take_channel_frame(channel, frame)
+
+    def _not_resumed(self, name: str, error: CommandError) -> None:
+        """Join a channel of the user that the server could not follow by itself.
+
+        It may be unknown here: a new direct channel, or one that another device has joined.
+        """
+        known = self._account.channels
+        if _may_pass(error) and (name in known or len(known) < CHANNELS_MAX):
+            self._join_later(name, error)
 
     def _take_channel_frame(
         self,
@@ -357,6 +379,7 @@ class ChannelSync:
             self._publisher.channel_changed(GENERAL)
 
     def _forget(self, channel: Channel) -> None:
+        self._due_joins.discard(channel.name)
         self._account.forget(channel)
         self._publisher.channel_removed(channel.name)
         unsent = self._account.channels.get(channel.name)
@@ -365,6 +388,7 @@ class ChannelSync:
 
     def forget(self, name: str) -> None:
         """Forget a channel that the user has left, or that the server has renamed."""
+        self._due_joins.discard(name)
         if channel := self._account.channels.get(name):
             self._forget(channel)
 
@@ -405,8 +429,8 @@ class ChannelSync:
                     await asyncio.sleep(EMPTY_PAGE_PAUSE)
                 elif not is_complete:
                     await asyncio.sleep(PAGE_PAUSE)
-        except CommandError:
-            self._forget(channel)
+        except CommandError as error:
+            self._not_followed(channel, error)
         finally:
             self._repairing.discard(channel.name)
 
@@ -487,5 +511,13 @@ class ChannelSync:
             CommandError: it was rejected permanently.
             Offline: the connection ended.
         """
-        async with self._slots:
-            return await ask_with_retries(self._session, command)
+        return await ask_with_retries(self._ask_once, command)
+
+    async def _ask_once(self, command: AnsweredBy[_Answer]) -> _Answer:
+        async with self._slots:  # not during the delay before a retry: others may ask meanwhile
+            return await self._session.ask(command)
+
+
+def _may_pass(error: CommandError) -> bool:
+    """Whether a channel may be followed later: an internal error is no reason to forget it."""
+    return error.code.retryable or error.code is ErrorCode.INTERNAL

@@ -6,6 +6,7 @@ protocol's models and the network.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -285,10 +286,19 @@ class Online:
             self._tasks.start(self._send_status())
 
     async def _send_status(self) -> None:
-        try:
-            await self.ask(SetStatus(status=self._local.status))
-        except (CommandError, Unanswered) as exc:
-            _log.info("the status was rejected: %s", exc)
+        """Send the status until the server has answered, or the status has changed."""
+        status, backoff = self._local.status, Backoff(0.5)
+        while status == self._local.status:
+            try:
+                await self.ask(SetStatus(status=status))
+                break
+            except Unanswered:
+                continue
+            except CommandError as error:
+                if not error.code.retryable:
+                    _log.info("the status was rejected: %s", error)
+                    break
+                await asyncio.sleep(backoff.after(error))
 
 
 _WITH_SECRETS = (SetPassword, CreateLink, CreateInvitation)

@@ -116,8 +116,9 @@ class Sender:
             self.send(name)
 
     def end(self) -> None:
-        """Stop sending: the session has ended."""
+        """Stop sending: the session has ended, and its tasks end now."""
         self._session = None
+        self._busy.clear()  # a task that ends before its first step does not do that itself
 
     def send(self, name: str) -> None:
         """Send the rows of one channel, if there is a session."""
