@@ -70,7 +70,7 @@ class FileLock:
         try:
             descriptor = files.open_or_create(path)
         except OSError as exc:
-            raise StartupError(f"cannot open {path}: {exc.strerror or exc}") from None
+            raise StartupError(f"cannot open {path}: {files.reason_of(exc, path)}") from None
         lock = cls(descriptor)
         try:
             _lock(descriptor)
@@ -94,7 +94,9 @@ class FileLock:
         try:
             self._guard = os.open(database, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
         except OSError as exc:
-            raise StartupError(f"cannot open {database}: {exc.strerror or exc}") from None
+            raise StartupError(
+                f"cannot open {database}: {files.reason_of(exc, database)}"
+            ) from None
         try:
             _lock_whole(self._guard)
         except OSError:
@@ -229,7 +231,8 @@ def open_database(url: str, clock_ms: Callable[[], int]) -> Database:
     try:
         files.make_folder(path.parent)
     except OSError as exc:
-        raise StartupError(f"cannot create {path.parent}: {exc.strerror or exc}") from None
+        reason = files.reason_of(exc, path.parent)
+        raise StartupError(f"cannot create {path.parent}: {reason}") from None
     engine.check_is_writable(path)
     lock = FileLock.take(path)
     try:
@@ -298,7 +301,7 @@ def _create(path: Path) -> None:
         if not path.exists():
             os.close(files.create(path))
     except OSError as exc:
-        raise StartupError(f"cannot create {path}: {exc.strerror or exc}") from None
+        raise StartupError(f"cannot create {path}: {files.reason_of(exc, path)}") from None
 
 
 def _make_current(

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import stat
 import sys
 from contextlib import suppress
 from pathlib import Path
 
+from chat.errors import StartupError
+
 __all__ = [
+    "check_is_reachable",
     "create",
     "make_folder",
     "open_or_create",
+    "reason_of",
     "take_after",
     "tighten",
     "warn_of_folder",
@@ -27,6 +32,48 @@ log = logging.getLogger(__name__)
 OWNER_ONLY = 0o600
 OTHERS = stat.S_IRWXO
 _SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+
+
+def check_is_reachable(path: Path) -> None:
+    """Check that this process may look up `path`, whether or not it exists.
+
+    Raises:
+        StartupError: names the folder that this user may not enter.
+    """
+    try:
+        path.lstat()
+    except PermissionError as exc:
+        folder = next(each for each in path.parents if os.path.lexists(each))
+        raise StartupError(f"cannot enter {folder}: {reason_of(exc, folder)}") from None
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as exc:
+        raise StartupError(f"cannot use {path}: {exc.strerror or exc}") from None
+
+
+def reason_of(error: OSError, path: Path) -> str:
+    """Return why `path` cannot be used, and which user can use it, if it is another one."""
+    if not isinstance(error, PermissionError):
+        return error.strerror or str(error)
+    return "permission denied" + _owner_advice(path)
+
+
+def _owner_advice(path: Path) -> str:
+    """Return how to run the command as the owner of `path`, or of its nearest folder."""
+    if sys.platform == "win32":
+        return ""
+    import pwd
+
+    nearest = next(each for each in (path, *path.parents) if os.path.lexists(each))
+    owner = nearest.lstat().st_uid
+    if owner in (0, os.geteuid()):
+        return ""
+    try:
+        name = pwd.getpwuid(owner).pw_name
+    except KeyError:  # a user of another machine or container
+        name = f"#{owner}"
+    what = "folder" if nearest.is_dir() else "file"
+    return f"; run it as the owner of the {what}: sudo -u {shlex.quote(name)} chat-server …"
 
 
 def make_folder(path: Path) -> None:

@@ -116,7 +116,9 @@ class Database:
     def _open_read_only(self) -> sqlite3.Connection:
         # Reading a WAL may need a file that cannot be created, and the file may be locked;
         # `immutable` ignores both.
-        can_be_read = self.path.is_file() and not self.path.is_symlink()  # a pipe would block
+        can_be_read = False
+        with contextlib.suppress(OSError):  # the folder may be closed to this user
+            can_be_read = self.path.is_file() and not self.path.is_symlink()  # a pipe would block
         for query in ("mode=ro", "mode=ro&immutable=1") if can_be_read else ():
             uri = f"{self.path.absolute().as_uri()}?{query}"
             db = sqlite3.connect(uri, uri=True, timeout=0, isolation_level=None)

@@ -25,11 +25,12 @@ def make_private_directory(path: Path) -> Path:
     The mode of an existing directory is not changed: the user may have chosen it.
 
     Raises:
-        StartupError: it cannot be created.
+        StartupError: it cannot be created or entered.
     """
     try:
         for missing in reversed([path, *path.parents]):
             missing.mkdir(mode=0o700, exist_ok=True)
+        path.joinpath("file").exists()  # fails if this user may not enter the folder
     except OSError as exc:
         raise StartupError(
             f"cannot use the data folder {path}: {exc.strerror or exc}; choose another with --data"

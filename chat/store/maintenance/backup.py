@@ -62,10 +62,16 @@ def back_up(url: str, target: Path) -> Holdings:
         _sync(target.parent)
     except FileExistsError:
         raise StartupError(f"{target} already exists; choose another file") from None
+    except PermissionError:
+        raise StartupError(
+            f"cannot create the backup {target}: permission denied; choose a folder that you can"
+            " write to"
+        ) from None
     except (OSError, sqlite3.Error, DBAPIError) as exc:
         raise StartupError(f"cannot create the backup {target}: {_reason(exc)}") from None
     finally:
-        _remove(part)
+        with suppress(OSError):  # the folder may not be writable
+            _remove(part)
     return holdings
 
 
@@ -80,13 +86,15 @@ def restore(url: str, source: Path) -> Restored:
     """
     path = sqlite.path_of(url)
     part = path.with_name(f"{path.name}.restoring")
+    files.check_is_reachable(source)
     if not source.exists():
         raise StartupError(f"no backup at {source}")
     _check_source(source)
     try:
         files.make_folder(path.parent)
     except OSError as exc:
-        raise StartupError(f"cannot create {path.parent}: {exc.strerror or exc}") from None
+        reason = files.reason_of(exc, path.parent)
+        raise StartupError(f"cannot create {path.parent}: {reason}") from None
     lock = FileLock.take(path)
     try:
         holdings = _prepare(source, part)
@@ -98,7 +106,8 @@ def restore(url: str, source: Path) -> Restored:
     except (OSError, sqlite3.Error, DBAPIError) as exc:
         raise StartupError(f"cannot restore {path}: {_reason(exc)}") from None
     finally:
-        _remove(part)
+        with suppress(OSError):
+            _remove(part)
         lock.release()
     return Restored(holdings, former)
 
@@ -110,7 +119,7 @@ def _check_source(source: Path) -> None:
         with source.open("rb"):
             revision = sqlite.examine(source)
     except OSError as exc:
-        raise StartupError(f"cannot read {source}: {exc.strerror or exc}") from None
+        raise StartupError(f"cannot read {source}: {files.reason_of(exc, source)}") from None
     if revision is None:
         raise StartupError(f"{source} is empty, not a backup")
     check_is_known(revision, source)

@@ -18,6 +18,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, QueuePool, create_engi
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from chat.errors import StartupError
+from chat.store import files
 from chat.store.sql import run_driver
 
 __all__ = [
@@ -102,7 +103,8 @@ def path_of(url: str) -> Path:
     """Return the path of a URL like `sqlite:////path/chat.db` (percent-encoded).
 
     Raises:
-        StartupError: the URL does not have this form, or it is a broken link.
+        StartupError: the URL does not have this form, it is a broken link, or this user may not
+            enter its folder.
     """
     name = url.removeprefix(_SCHEME)
     if name == url or not name or "?" in name:
@@ -110,10 +112,12 @@ def path_of(url: str) -> Path:
     if name == ":memory:":
         raise StartupError("the store must be a file, not :memory:")
     path = Path(os.fsdecode(unquote_to_bytes(name))).absolute()
+    files.check_is_reachable(path)
     if not path.is_symlink():
         return path
     # SQLite names its other files after the target of a link; so does the lock file.
     target = Path(os.path.realpath(path))
+    files.check_is_reachable(target)
     if not target.exists():
         raise StartupError(f"{path} links to {target}, which does not exist")
     return target
@@ -340,7 +344,7 @@ def _not_ours(path: Path) -> StartupError:
 def _unreadable(path: Path, reason: object) -> StartupError:
     said = " ".join(str(reason).split())
     if isinstance(reason, PermissionError):
-        return StartupError(f"{path} cannot be read: permission denied")
+        return StartupError(f"{path} cannot be read: {files.reason_of(reason, path)}")
     return Damaged(f"{path} is damaged or cannot be read ({said}); restore it from a backup")
 
 
@@ -371,6 +375,7 @@ def check_is_writable(path: Path) -> None:
     """
     folder = path.parent
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise StartupError(f"{folder} is not writable: permission denied")
+        reason = files.reason_of(PermissionError(), folder)
+        raise StartupError(f"{folder} is not writable: {reason}")
     if path.is_dir() or (path.exists() and not os.access(path, os.W_OK)):
         raise StartupError(f"{path} is not a file that chat-server can write")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,7 @@ from chat.client.model.records import DiskError
 from chat.client.storage.outbox_db import OutboxDb
 from chat.client.storage.tokens import TokenStore
 from chat.errors import StartupError
+from tests.serving import PATIENCE
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="modes and links as POSIX has them")
 
@@ -119,3 +123,28 @@ def test_permissions_of_others_on_existing_files_are_removed(tmp_path: Path) -> 
 
 def test_a_log_may_be_a_device() -> None:
     log_to(Path(os.devnull))
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("setpriv") is None, reason="only root can give files away"
+)
+def test_a_data_folder_of_another_user_is_refused_in_one_line(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o700)
+    os.chown(folder, 65_534, 65_534)
+    rights = "-dac_override,-dac_read_search"
+    done = subprocess.run(
+        [
+            *("setpriv", "--bounding-set", rights, "--inh-caps", rights),
+            *(sys.executable, "-m", "chat.client.cli", "--plain", "--data", str(folder)),
+            *("--url", "ws://127.0.0.1:9", "--name", "alice"),
+        ],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    (error,) = done.stderr.splitlines()
+    assert f"cannot use the data folder {folder}: Permission denied" in error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import resource
 import shutil
@@ -297,6 +298,14 @@ def as_owner(file: Path) -> tuple[int, int, int]:
     return found.st_uid, found.st_gid, found.st_mode & 0o777
 
 
+RUN_ALL = """
+import json, sys
+from chat.server.cli import main
+for arguments in json.loads(sys.argv[1]):
+    print(main(arguments))
+"""
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 class TestByRoot:
     NOBODY = 65_534
@@ -330,6 +339,48 @@ class TestByRoot:
         assert sorted(file.name for file in fresh.data.iterdir()) == ["chat.db", "chat.db.lock"]
         for file in fresh.data.iterdir():
             assert as_owner(file) == (self.NOBODY, self.NOBODY, 0o600), file
+
+    @pytest.mark.skipif(shutil.which("setpriv") is None, reason="nothing here drops capabilities")
+    def test_a_folder_of_another_user_is_refused_in_one_line(
+        self, stopped: ChatServer, tmp_path: Path
+    ) -> None:
+        copy = tmp_path / "copy.db"
+        assert administer(stopped, "backup", str(copy)).returncode == 0
+        self.given_away(stopped)
+        closed, mine = stopped.data, tmp_path / "mine"
+        closed.chmod(0o700)
+        mine.mkdir(mode=0o700)
+        shutil.copy(copy, mine / "chat.db")
+        commands = [
+            ["user", "list", "--data", closed],
+            ["user", "add", "bob", "--data", closed],
+            ["check", "--data", closed],
+            ["--port", "0", "--data", closed],
+            ["audit", "--data", closed / "deeper"],
+            ["restore", copy, "--data", closed],
+            ["restore", closed / "chat.db", "--data", mine],
+            ["backup", closed / "copy.db", "--data", mine],
+        ]
+        root_without_rights = "-dac_override,-dac_read_search"
+        done = subprocess.run(
+            [
+                *("setpriv", "--bounding-set", root_without_rights),
+                *("--inh-caps", root_without_rights, sys.executable, "-c", RUN_ALL),
+                json.dumps(commands, default=str),
+            ],
+            capture_output=True,
+            text=True,
+            env=stopped.environment(),
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert done.stdout.split() == ["2"] * len(commands), done.stderr
+        errors = done.stderr.splitlines()
+        assert len(errors) == len(commands), done.stderr
+        for error in errors[:-1]:
+            assert f"cannot enter {closed}: permission denied; run it as the owner" in error
+            assert "sudo -u nobody chat-server" in error
+        assert "permission denied; choose a folder that you can write to" in errors[-1]
 
     @pytest.mark.skipif(shutil.which("setpriv") is None, reason="nothing here drops capabilities")
     def test_a_restore_succeeds_if_owners_cannot_be_changed(
