@@ -9,7 +9,6 @@ import logging
 import os
 import signal
 import socket
-import ssl
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -37,12 +36,12 @@ from chat.server.jobs import Steps, jobs, retention
 from chat.server.passwords import Passwords
 from chat.server.reads import Reads
 from chat.server.session import Session
-from chat.server.transport import tls
 from chat.server.transport.connection import Connection, ConnectionContext, Endpoint
 from chat.server.transport.limits import AdmissionQueue, ConnectionLimiter
 from chat.server.transport.listening import BACKLOG, bind, raise_file_limit, reachable_hosts
 from chat.server.transport.origins import Origins
 from chat.server.transport.outbound import WriteCoalescer
+from chat.server.transport.tls import Certificate
 from chat.server.writes import Writes
 from chat.store.accounts import RecordSettings
 from chat.store.channels import Expired
@@ -86,6 +85,8 @@ REFUSED_ORIGINS_MAX = 100
 async def run(settings: ServerSettings, announce: Callable[[list[str]], None]) -> None:
     """Serve until SIGINT or SIGTERM; a second signal ends the process at once.
 
+    SIGHUP reloads the certificate, or stops the server if its terminal was closed.
+
     Args:
         settings: checked settings.
         announce: called once, with the server's addresses, as soon as clients can connect.
@@ -97,6 +98,7 @@ async def run(settings: ServerSettings, announce: Callable[[list[str]], None]) -
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         _on_signal(number, stop)
+    _on_hangup(app, stop)
     await app.start()
     app.start_heartbeats()
     _reduce_garbage_collection()
@@ -132,6 +134,20 @@ def _on_signal(number: signal.Signals, stop: asyncio.Event) -> None:
         signal.signal(number, lambda *_: loop.call_soon_threadsafe(received))
 
 
+def _on_hangup(app: App, stop: asyncio.Event) -> None:
+    if sys.platform == "win32":
+        return
+    had_terminal = os.isatty(0)
+
+    def received() -> None:
+        if had_terminal and not os.isatty(0):  # it was closed
+            stop.set()
+        else:
+            app.reload_certificate()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, received)
+
+
 class App:
     """A running server.
 
@@ -160,6 +176,7 @@ class App:
         self.connections: set[Connection] = set()
         self.addresses: list[str] = []
         self._session_ids = Ids()
+        self._certificate: Certificate | None = None
         self._connection_context: ConnectionContext
         self._servers: list[asyncio.Server] = []
         self._is_stopping = False
@@ -178,9 +195,9 @@ class App:
     async def start(self) -> None:
         """Open the store, then listen; close everything again if a step fails."""
         settings = self.settings
-        self._connection_context = self._make_connection_context(
-            tls.context(settings.tls_cert, settings.tls_key)
-        )
+        if settings.tls_cert is not None and settings.tls_key is not None:
+            self._certificate = Certificate(settings.tls_cert, settings.tls_key)
+        self._connection_context = self._make_connection_context()
         sockets = bind(settings.host, settings.port)
         tuning = self._tuning
         channels = LiveChannels(recent=tuning.recent, typing_expiry=tuning.typing_expiry)
@@ -284,6 +301,13 @@ class App:
         scheme = "wss" if self.settings.is_tls else "ws"
         self.addresses += (f"{scheme}://{host}:{port}" for host in reachable_hosts(listening))
 
+    def reload_certificate(self) -> None:
+        """Read the certificate and its key again, for new connections."""
+        if self._certificate is not None:
+            self._certificate.reload()
+        else:
+            log.info("nothing to reload: the server uses no certificate (--tls-cert)")
+
     async def stop(self) -> None:
         """Send `bye`, finish pending commits, and close all connections with 1001."""
         if self._heartbeat_timer is not None:
@@ -310,7 +334,7 @@ class App:
 
     # Connections
 
-    def _make_connection_context(self, tls_context: ssl.SSLContext | None) -> ConnectionContext:
+    def _make_connection_context(self) -> ConnectionContext:
         settings = self.settings
         return ConnectionContext(
             loop=self.loop,
@@ -322,7 +346,7 @@ class App:
             frame_bytes=settings.limits.frame,
             close_timeout=settings.close_timeout,
             write_timeout=settings.write_timeout,
-            tls=tls_context,
+            certificate=self._certificate,
             respond=self._respond,
             open_endpoint=self._open_endpoint,
             banned=lambda address: self.context.administration.refusal(address),

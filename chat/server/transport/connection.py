@@ -32,7 +32,7 @@ from chat.errors import CloseCode
 from chat.rate import Budget, Budgets
 from chat.server.transport.limits import ConnectionLimiter, Refusal
 from chat.server.transport.outbound import Outlet, WriteCoalescer
-from chat.server.transport.tls import accept_tls, detach_socket
+from chat.server.transport.tls import Certificate, accept_tls, detach_socket
 from chat.text import printable_line
 
 try:
@@ -86,7 +86,7 @@ class ConnectionContext:
     """Seconds from the start of a close until the transport is aborted."""
     write_timeout: float
     """Seconds that written bytes may stay unread by the peer."""
-    tls: ssl.SSLContext | None
+    certificate: Certificate | None
     """Set for `wss://`."""
     respond: Callable[[Connection, Request], Response]
     """Answers the handshake request; status 101 accepts it."""
@@ -559,8 +559,9 @@ class Connection(asyncio.Protocol):
                 return
             self._is_counted = True
             context.connections.add(self)
-            if context.tls is not None:
-                accepting = self._accept_tls(detach_socket(made), context.tls)
+            if context.certificate is not None:
+                tls = context.certificate.context
+                accepting = self._accept_tls(detach_socket(made), tls)
                 self._tls_task = context.loop.create_task(accepting)
                 return
         self._has_started = True

@@ -8,25 +8,86 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import socket
 import ssl
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from chat.errors import StartupError
 
-__all__ = ["accept_tls", "context", "detach_socket"]
+__all__ = ["Certificate", "accept_tls", "detach_socket"]
 
 log = logging.getLogger(__name__)
 
 
-def context(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
-    """Return the TLS settings (1.2 and later) for `wss://`; None without a certificate.
+WARN_DAYS = 14
+"""Days before the end of a certificate from which a warning is logged."""
+_PEM = re.compile("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
+# The validity of a certificate is two times, one after the other (RFC 5280, 4.1.2.5).
+_VALIDITY = re.compile(
+    rb"(?:\x17\x0d\d{12}Z|\x18\x0f\d{14}Z)(?:\x17\x0d(\d{12})Z|\x18\x0f(\d{14})Z)"
+)
+
+
+class Certificate:
+    """The server's certificate and key; the TLS settings of the next handshake.
 
     Raises:
         StartupError: the certificate or its key cannot be used.
     """
-    if certificate is None:
+
+    def __init__(self, file: Path, key: Path) -> None:
+        self._file, self._key = file, key
+        self.context = _context(file, key)
+        """Replaced by `reload`; connections keep the one of their handshake."""
+        self._warn_of_end()
+
+    def reload(self) -> None:
+        """Read both files again; if they cannot be used, log an error and keep the old ones."""
+        try:
+            self.context = _context(self._file, self._key)
+        except StartupError as exc:
+            log.error("%s; keeping the old certificate", exc)
+            return
+        log.info("reloaded the certificate %s; new connections get it", self._file)
+        self._warn_of_end()
+
+    def _warn_of_end(self) -> None:
+        """Log a warning if the certificate has expired or is about to."""
+        end = _end_of(self._file)
+        left = None if end is None else end - datetime.now(UTC)
+        if end is None or left is None or left > timedelta(days=WARN_DAYS):
+            return
+        day = f"{end:%Y-%m-%d}"
+        if left < timedelta():
+            log.warning("the certificate %s expired on %s: clients refuse it", self._file, day)
+        else:
+            log.warning(
+                "the certificate %s expires on %s: renew it, then send SIGHUP", self._file, day
+            )
+
+
+def _end_of(certificate: Path) -> datetime | None:
+    """Return the end of the first certificate of a PEM file, or None if it cannot be found."""
+    try:
+        first = _PEM.search(certificate.read_text(errors="replace"))
+        found = _VALIDITY.search(ssl.PEM_cert_to_DER_cert(first[0])) if first else None
+        if found is None:
+            return None
+        short, long = found.groups()
+        text, form = (short, "%y%m%d%H%M%S") if short else (long, "%Y%m%d%H%M%S")
+        return datetime.strptime(text.decode(), form).replace(tzinfo=UTC)
+    except (OSError, ValueError):
         return None
+
+
+def _context(certificate: Path, key: Path) -> ssl.SSLContext:
+    """Return the TLS settings (1.2 and later) for `wss://`.
+
+    Raises:
+        StartupError: the certificate or its key cannot be used.
+    """
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.minimum_version = ssl.TLSVersion.TLSv1_2  # OpenSSL may be built to accept older ones
     try:
