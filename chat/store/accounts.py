@@ -351,10 +351,14 @@ class AddDevice(AccountOperation[None]):
 
 @dataclass(frozen=True, slots=True)
 class LinkCode:
-    """A one-time code, in the form to type, and when it expires (ms since 1970)."""
+    """A one-time code, in the form to type, and when it expires (ms since 1970).
+
+    `has_replaced`: an earlier code was valid until now.
+    """
 
     code: str = field(repr=False)
     expires: int
+    has_replaced: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -453,6 +453,8 @@ def _print_devices(devices: Iterable[Device]) -> None:
 
 
 def _print_link(settings: LinkSettings | UserAddSettings, name: str, link: LinkCode) -> None:
+    if link.has_replaced:
+        tell(f"Earlier codes of {name} no longer work.")
     tell(
         f"To sign in as {name} on a new device, run\n"
         f"`chat-client --name {name} --url {_address(settings.public_url)}`\n"

@@ -43,6 +43,12 @@ def test_an_account_is_added_and_shown(run: Run) -> None:
     assert "Alice" in again.stderr
 
 
+def test_a_new_link_code_says_that_it_replaces_the_earlier_one(run: Run) -> None:
+    replaces = "Earlier codes of alice no longer work."
+    assert replaces not in run("user", "add", "alice").stderr
+    assert replaces in run("link", "alice").stderr
+
+
 def test_a_bot_gets_a_token(run: Run) -> None:
     added = run("user", "add", "deploy", "--bot")
     assert len(added.stdout.strip()) >= 43

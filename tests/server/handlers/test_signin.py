@@ -55,7 +55,7 @@ async def test_taken_name_without_a_token_is_refused_and_another_name_can_be_tri
     async with Peer.signed_in(shared.url, name), Peer.connect(shared.url) as other:
         error = await other.call(Hello(v=1, name=name), ErrorFrame)
         assert error.code == "name_taken"
-        assert "chat-server token" in error.message
+        assert "chat-server link" in error.message
         await other.hello(fresh("bob"))
 
 
@@ -66,7 +66,7 @@ async def test_wrong_token_gets_an_error_with_advice_and_a_final_close(
     async with Peer.signed_in(shared.url, name), Peer.connect(shared.url) as thief:
         error = await thief.call(Hello(v=1, name=name, token="x" * 43), ErrorFrame)
         assert error.code == "bad_token"
-        assert "chat-server token" in error.message
+        assert "chat-server link" in error.message
         assert not error.retryable
         code = await thief.close_code()
         assert code == CloseCode.BAD_TOKEN

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hmac
 import re
+from typing import Any
 
-from sqlalchemy import BindParameter, bindparam, delete, insert, select, update
+from sqlalchemy import BindParameter, Row, bindparam, delete, insert, select, update
 
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.limits import USUAL_LEVEL
@@ -154,8 +155,8 @@ def _prove(
     else:
         raise CommandError(
             ErrorCode.BAD_TOKEN,
-            f"wrong token for {user.name}: choose another name, or ask the operator to run"
-            f" `chat-server token {user.name}`",
+            f"wrong token for {user.name}: choose another name, or ask the operator for a link code"
+            f" (`chat-server link {user.name}`)",
             field="token",
         )
     if not is_valid:
@@ -167,8 +168,8 @@ def _prove(
 def _name_taken(user: User) -> CommandError:
     return CommandError(
         ErrorCode.NAME_TAKEN,
-        f"the name {user.name} is taken: choose another, or use its token (the operator"
-        f" issues one with `chat-server token {user.name}`)",
+        f"the name {user.name} is taken: choose another, or sign in with a link code (/link on a"
+        f" device that is signed in, or the operator runs `chat-server link {user.name}`)",
         field="name",
     )
 
@@ -176,8 +177,8 @@ def _name_taken(user: User) -> CommandError:
 def _link_invalid() -> CommandError:
     return CommandError(
         ErrorCode.LINK_INVALID,
-        "the link code is wrong, expired, or already used: create another with /link on a device"
-        " that is signed in",
+        "the link code is wrong, expired, already used, or replaced by a newer one: create another"
+        " with /link on a device that is signed in",
         field="link",
     )
 
@@ -193,10 +194,18 @@ def _bad_password() -> CommandError:
 _NO_PROOF = {ErrorCode.LINK_INVALID: _link_invalid, ErrorCode.BAD_PASSWORD: _bad_password}
 
 
-def _is_link(transaction: Transaction, user: User, code: str) -> bool:
-    """Whether `code` is the account's link code; count a wrong one."""
+def _valid_link(transaction: Transaction, user: User) -> Row[Any] | None:
+    """Return the account's link code if it can still be used."""
     row = transaction.first(_LINK, user=user.id)
     if row is None or row.expires <= transaction.now() or row.tries >= LINK_TRIES:
+        return None
+    return row
+
+
+def _is_link(transaction: Transaction, user: User, code: str) -> bool:
+    """Whether `code` is the account's link code; count a wrong one."""
+    row = _valid_link(transaction, user)
+    if row is None:
         return False
     mac = link_mac(transaction.lookups.accounts_key(), fold(user.name), code)
     if hmac.compare_digest(row.mac, mac):
@@ -441,7 +450,7 @@ def create_link(transaction: Transaction, operation: CreateLink) -> LinkCode:
             retry_after=wait,
         )
     now, code = transaction.now(), new_link_code()
-    expires = now + LINK_MS
+    expires, has_replaced = now + LINK_MS, _valid_link(transaction, user) is not None
     transaction.execute(_REMOVE_LINK, user=user.id)
     transaction.execute(
         _ADD_LINK,
@@ -452,7 +461,7 @@ def create_link(transaction: Transaction, operation: CreateLink) -> LinkCode:
         tries=0,
     )
     transaction.record("link_created", now, actor=actor, user=user, details={"expires": expires})
-    return LinkCode(code, expires)
+    return LinkCode(code, expires, has_replaced)
 
 
 def set_password(transaction: Transaction, operation: SetPassword) -> None:

@@ -88,7 +88,7 @@ class TestSigningIn:
         outcome = store.outcome(SignIn("alice", token_hash, b"wrong"))
         assert isinstance(outcome, CommandError)
         assert outcome.code is code
-        assert "chat-server token Alice" in outcome.message
+        assert "chat-server link Alice" in outcome.message
         assert "choose another" in outcome.message
 
     def test_first_claim_in_a_commit_sets_the_token(self, store: OpenStore) -> None:
