@@ -196,7 +196,7 @@ _NO_PROOF = {ErrorCode.LINK_INVALID: _link_invalid, ErrorCode.BAD_PASSWORD: _bad
 
 def _valid_link(transaction: Transaction, user: User) -> Row[Any] | None:
     """Return the account's link code if it can still be used."""
-    row = transaction.first(_LINK, user=user.id)
+    row: Row[Any] | None = transaction.first(_LINK, user=user.id)
     if row is None or row.expires <= transaction.now() or row.tries >= LINK_TRIES:
         return None
     return row
