@@ -22,7 +22,7 @@ from chat.client.model.state import (
 from chat.client.tui.screens.moderation import AskModeration
 from chat.client.tui.screens.picker import Picker
 from chat.client.tui.widgets.sidebar import Sidebar
-from chat.protocol.commands import Ban, Decline, Follow, Join, MuteUser
+from chat.protocol.commands import Decline, Follow, Join, MuteUser
 from chat.rights import ChannelSettings
 from tests.client.presenter.fakes import NOON, info, said
 from tests.client.tui.conftest import Desktop, Open
@@ -97,31 +97,6 @@ async def test_a_click_on_the_users_own_name_selects_the_message(open_desktop: O
         await desktop.until(lambda: "quiet" in desktop.screen(), "it shows")
         await desktop.click_on("quiet")
         assert desktop.main.channel.timeline.cursor is not None
-
-
-async def test_the_question_changes_reason_and_duration(open_desktop: Open) -> None:
-    async with open_desktop(TEA) as desktop:
-        await begin(desktop)
-        desktop.conversation.run_command("/ban mallory 1d spam")
-        await answer_question(desktop, *"bot", "down", "down", "down", "enter")
-        (ban,) = cast("list[Ban]", asked(desktop, Ban))
-        assert (ban.channel, ban.name, ban.reason, ban.until) == (
-            "#tea",
-            "mallory",
-            "spambot",
-            None,
-        )
-
-
-async def test_an_enter_meant_for_a_message_bans_nobody(open_desktop: Open) -> None:
-    async with open_desktop(TEA) as desktop:
-        await begin(desktop)
-        desktop.conversation.run_command("/ban mallory")
-        await desktop.until(lambda: isinstance(desktop.app.screen, AskModeration), "it asks")
-        await desktop.press("enter")
-        assert isinstance(desktop.app.screen, AskModeration)
-        await answer_question(desktop, "escape")
-        assert not asked(desktop, Ban)
 
 
 @pytest.mark.parametrize(("sign", "kind"), [("✓", Join), ("✗", Decline)])

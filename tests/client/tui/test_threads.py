@@ -68,7 +68,7 @@ async def test_a_message_shows_its_reply_count_and_t_opens_the_thread(desktop: D
     gone = said(4, "bob", "", thread=3, deleted=True, rev=9)
     desktop.core.tell(TimelineChanged("#general", upserts=(gone,)))
     await desktop.until(lambda: "↳ 1 reply" in desktop.screen(), "the smaller count")
-    await desktop.press("ctrl+up", "k", "t")
+    await desktop.press("ctrl+up", "up", "t")
     await desktop.until(lambda: desktop.core.asked("open_thread") == [("#general", 5)])
 
 
@@ -113,7 +113,7 @@ async def test_escape_closes_the_thread_from_the_channel_s_composer_too(
 async def test_a_click_in_the_thread_chooses_there_and_letters_are_typed_there(
     open_thread: Desktop,
 ) -> None:
-    await open_thread.click_on("carol")
+    await open_thread.click_on("tea?")
     await open_thread.until(lambda: open_thread.composer.has_focus)
     await open_thread.click_on("Thread in")
     await open_thread.until(lambda: composer(open_thread).has_focus)

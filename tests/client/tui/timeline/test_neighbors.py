@@ -203,3 +203,25 @@ async def test_the_screens_follow_the_setting(open_desktop: Open, joins: Joins, 
         desktop.core.tell(TimelineChanged("#general", upserts=lines))
         await desktop.until(lambda: "hello again" in desktop.screen())
         assert desktop.screen().count("zed joined") == count
+
+
+def test_messages_of_ignored_users_fold_into_the_last_of_them() -> None:
+    lines = [told(1, "bob", "a"), *(told(n, "mallory", "b") for n in (2, 3)), told(4, "bob", "c")]
+    log = Log()
+    log.apply(TimelineChanged("#general", upserts=tuple(lines)))
+    near = [
+        around(log, index, None, is_folded=lambda each: each.author == "mallory")
+        for index in range(4)
+    ]
+    assert [each.hidden for each in near] == [False, True, False, False]
+    assert [len(each.folded) for each in near] == [0, 0, 2, 0]
+    assert not near[3].grouped
+
+
+def test_unread_messages_do_not_fold_with_read_ones() -> None:
+    log = Log()
+    lines = tuple(told(n, "mallory", "b") for n in (1, 2, 3))
+    log.apply(TimelineChanged("#general", upserts=lines))
+    near = [around(log, index, 2, is_folded=lambda _: True) for index in range(3)]
+    assert [each.hidden for each in near] == [False, True, False]
+    assert near[2].unread

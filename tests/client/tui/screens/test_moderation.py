@@ -1,0 +1,48 @@
+"""The question before an act of moderation: its reason and duration, and keys pressed too early."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from chat.client.tui.screens.moderation import AskModeration, Durations
+from chat.protocol.commands import Ban
+from tests.client.tui.conftest import Open
+from tests.client.tui.test_rooms import TEA, answer_question, asked, begin
+
+
+async def test_the_question_changes_reason_and_duration(open_desktop: Open) -> None:
+    async with open_desktop(TEA) as desktop:
+        await begin(desktop)
+        desktop.conversation.run_command("/ban mallory 1d spam")
+        await answer_question(desktop, *"bot", "down", "down", "down", "enter")
+        (ban,) = cast("list[Ban]", asked(desktop, Ban))
+        assert (ban.channel, ban.name, ban.reason, ban.until) == (
+            "#tea",
+            "mallory",
+            "spambot",
+            None,
+        )
+
+
+async def test_an_enter_meant_for_a_message_bans_nobody(open_desktop: Open) -> None:
+    async with open_desktop(TEA) as desktop:
+        await begin(desktop)
+        desktop.conversation.run_command("/ban mallory")
+        await desktop.until(lambda: isinstance(desktop.app.screen, AskModeration), "it asks")
+        await desktop.press("enter")
+        assert isinstance(desktop.app.screen, AskModeration)
+        await answer_question(desktop, "escape")
+        assert not asked(desktop, Ban)
+
+
+async def test_a_click_chooses_the_duration_and_the_answer(open_desktop: Open) -> None:
+    async with open_desktop(TEA) as desktop:
+        await begin(desktop)
+        desktop.conversation.run_command("/ban mallory 12h")
+        await desktop.until(lambda: "no end" in desktop.screen(), "it asks")
+        durations = desktop.app.screen.query_one(Durations)
+        assert durations.value == "12h"
+        await desktop.click_on("no end")
+        assert durations.value == ""
+        await desktop.click_on("Enter Ban")
+        assert len(asked(desktop, Ban)) == 1
