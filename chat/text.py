@@ -49,6 +49,8 @@ __all__ = [
     "is_link_code",
     "is_long_enough",
     "is_number",
+    "is_typed_invitation",
+    "is_typed_link_code",
     "mentioned_names",
     "password_form",
     "printable",
@@ -73,6 +75,8 @@ _NAME = re.compile(r"[A-Za-z0-9_.\-]+")
 # Codes may be typed with O, I and L in place of digits; see `chat.store.codes`.
 _LINK_CODE = re.compile(r"([0-9A-TV-Z]{5})-([0-9A-TV-Z]{5})", re.ASCII | re.IGNORECASE)
 _INVITATION_CODE = re.compile(r"(?:[0-9A-TV-Z]{5}-){5}[0-9A-TV-Z]", re.ASCII | re.IGNORECASE)
+_TYPED_LINK_CODE = re.compile(r"([0-9A-TV-Z]{5})[\s-]*([0-9A-TV-Z]{5})", re.IGNORECASE | re.ASCII)
+_TYPED_INVITATION = re.compile(r"(?:[0-9A-TV-Z]{5}[\s-]*){5}[0-9A-TV-Z]", re.IGNORECASE | re.ASCII)
 # C0 without \t and \n, DEL, C1, lone surrogates.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _FORBIDDEN_IN_LINE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
@@ -241,7 +245,15 @@ def is_link_code(text: str) -> bool:
 
     One of its two groups has both letters and digits, so `alice-12345` is not a code.
     """
-    found = _LINK_CODE.fullmatch(text)
+    return _has_mixed_group(_LINK_CODE.fullmatch(text))
+
+
+def is_typed_link_code(text: str) -> bool:
+    """Whether `text` is a link code as people type it: `7k3qx 9mz2t`, or without a hyphen."""
+    return _has_mixed_group(_TYPED_LINK_CODE.fullmatch(text.strip()))
+
+
+def _has_mixed_group(found: re.Match[str] | None) -> bool:
     groups = () if found is None else found.groups()
     return any(not each.isalpha() and not each.isdigit() for each in groups)
 
@@ -249,6 +261,12 @@ def is_link_code(text: str) -> bool:
 def is_invitation_code(text: str) -> bool:
     """Whether `text` has the form of an invitation, such as `0Q8VB-KM4TS-W2XNA-7C9DE-H3JPR-6`."""
     return _INVITATION_CODE.fullmatch(text) is not None
+
+
+def is_typed_invitation(text: str) -> bool:
+    """Whether `text` is an invitation as people type it: with blanks, or without hyphens."""
+    found = _TYPED_INVITATION.fullmatch(text.strip())
+    return found is not None and any(map(str.isdigit, text))
 
 
 def check_new_name(value: str, limit: int = NAME_MAX) -> str:

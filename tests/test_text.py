@@ -26,6 +26,8 @@ from chat.text import (
     is_blank,
     is_builtin,
     is_direct,
+    is_typed_invitation,
+    is_typed_link_code,
     mentioned_names,
     printable,
     printable_line,
@@ -330,3 +332,21 @@ def test_blank_text_has_no_visible_character(text: str, expected: bool) -> None:
 )
 def test_counted_uses_the_singular_only_for_one(number: int, text: str) -> None:
     assert counted(number, "event") == text
+
+
+@pytest.mark.parametrize(
+    ("text", "is_link", "is_invitation"),
+    [
+        (" 7k3qx 9mz2t ", True, False),
+        ("7K3QX9MZ2T", True, False),
+        ("0q8vb km4ts w2xna 7c9de h3jpr 6", False, True),
+        ("everything", False, False),
+        ("alice12345", False, False),
+        ("lunch at 12h", False, False),
+        ("we meet at 10 in the tea hall", False, False),
+        ("otherwisethoughtfulpeoplee", False, False),
+    ],
+)
+def test_typed_codes_are_told_from_words(text: str, is_link: bool, is_invitation: bool) -> None:
+    assert is_typed_link_code(text) == is_link
+    assert is_typed_invitation(text) == is_invitation

@@ -420,6 +420,7 @@ class Conversation:
 
     async def _sign_in(self, credential: Credential) -> None:
         self._tried = credential.way
+        self.drafts.drop_codes()
         with self.telling():
             await answer(self.core.sign_in(self.state.user, credential))
 

@@ -191,6 +191,7 @@ async def test_an_invalid_name_is_explained_and_stays(
     [
         ("31XDM-YKKZQ", SignInWay.LINK, "Use this link code for me"),
         ("31xdmykkzq", SignInWay.LINK, "Use this link code for me"),
+        ("31xdm ykkzq", SignInWay.LINK, "Use this link code for me"),
         (
             "0Q8VB-KM4TS-W2XNA-7C9DE-H3JPR-6",
             SignInWay.INVITATION,
@@ -204,7 +205,7 @@ async def test_a_code_typed_as_a_name_is_used_as_a_code(
     async with open_desktop(settings=settings(tmp_path)) as desktop:
         refuse(desktop.core, ways=(SignInWay.NAME, way))
         await asked(desktop, "me")
-        await desktop.press(*code)
+        await desktop.press(*("space" if letter == " " else letter for letter in code))
         await desktop.until(lambda: offered in desktop.screen())
         await desktop.press("enter")
         signed_in = [("me", Credential(way, code))]
@@ -246,27 +247,55 @@ async def test_a_code_becomes_neither_a_name_nor_a_message(
         await desktop.press(*code)
         await desktop.until(lambda: "looks like a link code" in desktop.screen())
         await desktop.press("enter", "escape")
-        text = command.format(code)
-        await desktop.type(text, "enter")
+        await desktop.type(command.format(code), "enter")
         await desktop.until(lambda: desktop.told)
-        assert desktop.composer.text == text
+        assert not desktop.composer.text
+        await desktop.press("up")
+        assert not desktop.composer.text
+        assert not any(desktop.core.drafts.values())
         assert not desktop.core.asked("sign_in")
         assert not desktop.core.asked("send")
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "31XDM-YKKZQ",
+        "31xdm ykkzq",
+        "31xdmykkzq",
+        "0q8vb km4ts w2xna 7c9de h3jpr 6",
+        "0Q8VBKM4TSW2XNA7C9DEH3JPR6",
+    ],
+)
 async def test_a_code_that_is_pasted_before_the_server_asks_is_no_message(
-    open_desktop: Open, tmp_path: Path
+    open_desktop: Open, tmp_path: Path, code: str
 ) -> None:
-    code = "31XDM-YKKZQ"
     async with open_desktop(settings=settings(tmp_path)) as desktop:
         desktop.core.tell(ConnectionChanged(Link.CONNECTING, user="me"))
         await desktop.type(code, "enter")
         await desktop.until(lambda: desktop.told)
-        assert desktop.composer.text == code
+        assert not desktop.composer.text
+        await desktop.press("up")
+        assert not desktop.composer.text
         assert not desktop.core.asked("send")
+        assert not any(desktop.core.drafts.values())
         desktop.core.go_online(info("#general"))
-        await desktop.type("", "enter")
+        await desktop.type(code, "enter")
         await desktop.until(lambda: desktop.core.asked("send"))
+
+
+async def test_a_code_left_in_the_composer_is_cleared_when_the_user_signs_in(
+    open_desktop: Open, tmp_path: Path
+) -> None:
+    async with open_desktop(settings=settings(tmp_path)) as desktop:
+        desktop.core.tell(ConnectionChanged(Link.CONNECTING, user="me"))
+        await desktop.type("31xdm ykkzq")
+        refuse(desktop.core, ways=(SignInWay.NAME, SignInWay.LINK))
+        await asked(desktop, "me")
+        await desktop.press(*"31XDM-YKKZQ", "enter")
+        await desktop.until(lambda: desktop.core.asked("sign_in"))
+        assert not desktop.composer.text
+        assert not any(desktop.core.drafts.values())
 
 
 async def test_a_hidden_server_asks_for_a_name_when_shown(

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from chat.client.model.slash import parser
 from chat.client.model.slash.parser import Invocation
-from chat.client.model.state import Link, Message
+from chat.client.model.state import Message
 from chat.client.presenter.acts import why_silent
 from chat.client.presenter.composer import substitution
 from chat.client.presenter.composer.draft import Aim, Draft, DraftStore, check_length, join_texts
@@ -21,10 +21,15 @@ from chat.client.presenter.state import ConversationState
 from chat.client.presenter.view import Refused, View, sentence
 from chat.client.sync.core import Core
 from chat.errors import ChatError
-from chat.text import is_invitation_code, is_link_code
+from chat.text import is_typed_invitation, is_typed_link_code
 
 __all__ = ["Drafts"]
 
+_SIGN_IN_COMMANDS = ("/signin", "/name", "/connect")
+_IS_CODE = (
+    "This looks like a link code or an invitation. It was not sent as a message, and it is not "
+    "kept. To sign in with it, use /signin and enter it there."
+)
 _EMPTY_EDIT = (
     "An edited message cannot be empty. To delete it: press Esc, select it with Ctrl+↑, press d."
 )
@@ -174,8 +179,10 @@ class Drafts:
         return held
 
     def _save(self, key: PaneKey) -> None:
-        """Save a draft, preceded by the texts held for its channel."""
+        """Save a draft, preceded by the texts held for its channel; a code is not saved."""
         draft = self._of(key)
+        if self.holds_code(draft.text):
+            draft = replace(draft, text="")
         held = self._held if key == PaneKey(self.channel) else ()
         self._store.save(key, replace(draft, text=join_texts(*held, draft.text)))
 
@@ -185,11 +192,15 @@ class Drafts:
         """Send a text, run it as a command, or apply it as an edit or a reply.
 
         Text for a channel that is still being joined is held. An empty text is ignored; for an
-        edit, a notice explains how to delete the message.
+        edit, a notice explains how to delete the message. A code is dropped: a message is public.
         """
         if not text:
             if self._of(key).aim is Aim.EDIT:
                 self._view.say(_EMPTY_EDIT, "warning")
+            return
+        if self.holds_code(text):
+            self._view.say(_IS_CODE, "warning")
+            self.keep("", key)
             return
         if self.is_joining and key == PaneKey(self.channel):
             self._held.append(text)
@@ -216,20 +227,31 @@ class Drafts:
             last = self._own_latest(key)
             self._edit(last, substitution.corrected(correction, last))
         else:
-            self._check_is_no_code(text.strip())
             self.send(parser.literal(text), key)
 
-    def _check_is_no_code(self, text: str) -> None:
-        """Refuse a code until the server has signed the user in: a message is public.
+    def holds_code(self, text: str) -> bool:
+        """Whether a text is a code, or a command for the sign-in that ends in one.
 
-        A code that is pasted before the question appears would be sent after the sign-in.
+        No text is one as soon as the server has signed the user in. A command may end in a name
+        without a hyphen that looks like a code.
         """
-        is_signed_in = self._state.connection.link is Link.ONLINE
-        if not is_signed_in and (is_link_code(text) or is_invitation_code(text)):
-            raise ChatError(
-                "This looks like a link code or an invitation, so it was not sent as a message. "
-                "Use /signin."
-            )
+        if self._state.is_online:
+            return False
+        words = text.split()
+        if not words or words[0].lower() not in _SIGN_IN_COMMANDS:
+            return is_typed_link_code(text) or is_typed_invitation(text)
+        ends = (" ".join(words[at:]) for at in range(1, len(words)))
+        return any(
+            is_typed_invitation(end) or (is_typed_link_code(end) and not end.isalnum())
+            for end in ends
+        )
+
+    def drop_codes(self) -> None:
+        """Clear the composers that contain a code: after the sign-in, Enter would send it."""
+        for key in self.open:
+            if self.holds_code(self._view.composed(key)):
+                self._view.compose_with(key, "")
+                self.keep("", key)
 
     def _edit(self, message: Message | None, text: str) -> None:
         check_length(text, self._state.text_limit)

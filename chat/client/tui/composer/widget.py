@@ -225,7 +225,8 @@ class Composer(Area, inherit_bindings=False):
         self._close()
         if self.has_text:
             text = sendable(self.text).strip("\n").rstrip()
-            self._history.add(text)
+            if self.subject is None or not self.subject.drafts.holds_code(text):
+                self._history.add(text)
             self.load("")
         else:
             text = ""

@@ -24,7 +24,7 @@ from chat.client.tui.choice_list import ChoiceList
 from chat.client.tui.safe_text import elide, kind_signs, line
 from chat.client.tui.screens import NARROW
 from chat.client.tui.screens.confirm import Confirm, TypingPause
-from chat.text import check_new_name, fold, is_invitation_code, is_link_code
+from chat.text import check_new_name, fold, is_typed_invitation, is_typed_link_code
 
 __all__ = [
     "Picker",
@@ -335,10 +335,10 @@ _WAYS = {
 
 
 def _codes(written: str) -> Iterable[tuple[SignInWay, str]]:
-    """Return which codes a text can be; a link code may be typed without its hyphen."""
-    if is_invitation_code(written):
+    """Return which codes a text can be."""
+    if is_typed_invitation(written):
         yield SignInWay.INVITATION, "invitation"
-    if is_link_code(written) or is_link_code(f"{written[:5]}-{written[5:]}"):
+    if is_typed_link_code(written):
         yield SignInWay.LINK, "link code"
 
 
@@ -372,7 +372,7 @@ def pick_sign_in(
         return [*codes, Choice(written, f"Sign in as {written}")]
 
     def chosen(key: str) -> None:
-        name, *rest = key.split(" ")
+        name, *rest = key.split(" ", 2)
         match rest:
             case [way]:
                 then(SignInWay(way))
