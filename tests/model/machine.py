@@ -67,9 +67,9 @@ GUESTS = ["erin", "alice", "", "", ""]
 DEVICES_MAX = 6
 
 # Mostly one channel and its first messages, so that actions meet.
-PUBLIC = ["#ONE", "#Two", "#general", "#none", "#echo", "#den", "#DEN"]
+PUBLIC = ["#ONE", "#Two", "#general", "#none", "#echo", "#DEN"]
 DIRECT = ["@bob,ALICE", "@alice,Bob,carol", "@carol,dave", "@alice,nobody"]
-channels = st.sampled_from(["#one"] * 9 + ["@alice,Bob"] * 3 + PUBLIC + DIRECT)
+channels = st.sampled_from(["#one"] * 9 + ["#den"] * 3 + ["@alice,Bob"] * 3 + PUBLIC + DIRECT)
 rooms = st.sampled_from(["#one"] * 4 + ["#den"] * 4 + ["#general", "@alice,Bob", "#none"])
 devices = st.integers(0, DEVICES_MAX - 1)
 admins = st.integers(0, 2 * DEVICES_MAX)
@@ -126,6 +126,9 @@ class ProtocolMachine(RuleBasedStateMachine):
             self.run(self.scene.step(number, Join(channel="#one")))
             self.run(self.scene.step(number, Send(channel="#one", text="hi @bob")))
         self.run(self.scene.step(0, Send(channel="@alice,Bob", text="psst")))
+        self.run(self.scene.step(3, Create(channel="#den", private=True)))
+        self.run(self.scene.step(3, Invite(channel="#den", name="Bob")))
+        self.run(self.scene.step(1, Join(channel="#den")))
         self.run(self.scene.operator_makes_admin("alice"))
 
     @precondition(lambda self: len(self.scene.online) < DEVICES_MAX)
@@ -286,12 +289,23 @@ class ProtocolMachine(RuleBasedStateMachine):
         device=devices,
         channel=rooms,
         name=st.sampled_from(PEOPLE),
-        act=st.sampled_from([Kick, Ban, Ban, MuteUser, MuteUser, Unban, Unmute, Uninvite]),
+        act=st.sampled_from([Unban, Unmute, Uninvite]),
+    )
+    def lift(self, device: int, channel: str, name: str, act: type[BaseCommand]) -> None:
+        """Lift a ban or a mute, or withdraw an invitation."""
+        command = act.model_validate({"channel": channel, "name": name})
+        self.run(self.scene.step(self.scene.pick_moderator(channel, device), command))
+
+    @rule(
+        device=devices,
+        channel=rooms,
+        name=st.sampled_from(PEOPLE),
+        act=st.sampled_from([Kick, Ban, MuteUser, MuteUser]),
         until=ends,
         reason=reasons,
         then_join=st.booleans(),
     )
-    def moderate(  # one argument for each field
+    def moderate(
         self,
         device: int,
         channel: str,
@@ -301,7 +315,8 @@ class ProtocolMachine(RuleBasedStateMachine):
         reason: str,
         then_join: bool,
     ) -> None:
-        """Act on a user, usually as a moderator; the user tries to write, or to join again."""
+        """Act on a member, usually as a moderator; they try to write, and perhaps to join again."""
+        name = self.scene.pick_member_name(channel, name)
         given = {"channel": channel, "name": name, "until": until, "reason": reason}
         fields: dict[str, Any] = {
             key: value for key, value in given.items() if key in act.model_fields

@@ -70,7 +70,8 @@ def _join(chat: Chat, number: int, join: commands.Join) -> None:
         if user in log.bans:
             raise Refused(ErrorCode.BANNED)
         is_owned = log.roles or key_of(log.name) == GENERAL
-        chat.enter(log, user, "member" if is_owned else "owner")
+        chat.enter(log, user, "member" if is_owned else chat.first_role(user))
+        chat.uninvite(log, user)
     log.hidden.discard(user)
     chat.follow(number, log, join.resume, join.id)
     chat.announce(log, [user])

@@ -93,6 +93,12 @@ class Scene:
         members = [each for each in self.online if log and self.user(each) in log.roles]
         return members[device % len(members)] if members and device % 4 else self.pick(device)
 
+    def pick_member_name(self, channel: str, name: str) -> str:
+        """Return `name`, or somebody with the role of a member if that user has another one."""
+        log = self.chat.logs.get(key_of(channel))
+        members = [each for each, role in log.roles.items() if role == "member"] if log else []
+        return name if name in members or not members else members[0]
+
     def pick_moderator(self, channel: str, device: int) -> int:
         """Return a session, usually of a moderator or owner."""
         log = self.chat.logs.get(key_of(channel))

@@ -57,14 +57,7 @@ _REMOVE = Prepared(delete(channel_invitations).where(*_is_invitation))
 def invite(transaction: Transaction, operation: InviteToChannel) -> Invited:
     """Invite a user, unless they are a member or have an invitation."""
     user = operation.user
-    channel = find_channel(transaction, user, operation.channel)
-    if is_direct(channel.name):
-        raise CommandError(
-            ErrorCode.FORBIDDEN,
-            "nobody can be invited to a direct channel: send a message to all of you instead",
-            field="channel",
-        )
-    check_right(transaction, channel, user, "invite")
+    channel = _find(transaction, user, operation.channel)
     invited = find_user(transaction, operation.name)
     if transaction.lookups.role(channel, invited) is not None:
         return Invited(invited, None)
@@ -95,8 +88,7 @@ def withdraw(transaction: Transaction, operation: WithdrawInvitation) -> None:
     theirs was silent and that somebody else has replaced it.
     """
     user = operation.user
-    channel = find_channel(transaction, user, operation.channel)
-    check_right(transaction, channel, user, "invite")
+    channel = _find(transaction, user, operation.channel)
     invited = find_user(transaction, operation.name)
     found = _invitation(transaction, channel, invited)
     if found is not None and (
@@ -131,6 +123,19 @@ def end_invitations(transaction: Transaction, channel: Channel) -> None:
     """Remove all invitations to a channel."""
     for found in transaction.execute(_INVITATIONS, channel=channel.id):
         _end(transaction, channel, found)
+
+
+def _find(transaction: Transaction, user: User, name: str) -> Channel:
+    """Return the channel `name`, to which `user` may invite others."""
+    channel = find_channel(transaction, user, name)
+    if is_direct(channel.name):
+        raise CommandError(
+            ErrorCode.FORBIDDEN,
+            "nobody can be invited to a direct channel: send a message to all of you instead",
+            field="channel",
+        )
+    check_right(transaction, channel, user, "invite")
+    return channel
 
 
 def _end(transaction: Transaction, channel: Channel, found: Any) -> None:

@@ -99,8 +99,8 @@ class TestInvitations:
     ) -> None:
         store.sign_in("carol")
         store.send(alice, "hi", "@alice,bob")
-        operation = InviteToChannel(alice, "@alice,bob", "carol")
-        assert store.refused(operation) is ErrorCode.FORBIDDEN
+        for operation in (InviteToChannel, WithdrawInvitation):
+            assert store.refused(operation(alice, "@alice,bob", "carol")) is ErrorCode.FORBIDDEN
 
     def test_declined_invitation_ends_and_may_be_repeated(self, private: Room) -> None:
         invite(private, private.member)
