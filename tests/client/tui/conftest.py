@@ -13,6 +13,7 @@ from textual import events
 from textual.geometry import Offset
 from textual.notifications import Notification
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from chat.client.config.settings import ClientSettings
 from chat.client.presenter.conversation import Conversation
@@ -21,7 +22,7 @@ from chat.client.tui.composer.widget import Composer
 from chat.client.tui.screens.confirm import Confirm
 from chat.client.tui.screens.main import MainScreen
 from tests.client.presenter.fakes import FakeCore, info, said
-from tests.client.tui.pictures.picture import strips
+from tests.client.tui.pictures.picture import picture, strips
 from tests.serving import PATIENCE
 
 
@@ -94,6 +95,16 @@ class Screens:
         y = next(at for at, row in enumerate(rows) if text in row)
         await self.pilot.click(offset=(cell_len(rows[y][: rows[y].index(text)]), y))
         await self.pilot.pause()
+
+    async def rest(self) -> None:
+        """Wait until the screen does not change any more; cursors do not blink."""
+        for field in self.app.screen.query(Input):
+            field.cursor_blink = False
+        before, same = "", 0
+        while same < 3:
+            await self.pilot.pause(0.1)
+            now = picture(self.app)
+            before, same = now, same + 1 if now == before else 0
 
     async def type(self, text: str, *keys: str) -> None:
         """Write text into the composer, where the cursor is; then press keys."""

@@ -290,7 +290,7 @@ async def ask(desktop: Desktop, command: str, question: BaseCommand, answer: Wir
 
 async def assert_shows(desktop: Desktop, text: str, name: str, size: tuple[int, int]) -> None:
     await desktop.until(lambda: text in desktop.screen(), f"{text} shows")
-    await desktop.pilot.pause()
+    await desktop.rest()
     assert_looks(desktop.app, f"{name}-{size[0]}x{size[1]}-dark")
 
 

@@ -79,7 +79,7 @@ async def begin(desktop: Desktop, channel: str = "#launch") -> None:
 
 async def looks(desktop: Desktop, text: str, name: str) -> None:
     await desktop.until(lambda: text in desktop.screen(), f"{text} shows")
-    await desktop.pilot.pause()
+    await desktop.rest()
     width, height = desktop.app.size
     assert_looks(desktop.app, f"{name}-{width}x{height}-dark")
 
