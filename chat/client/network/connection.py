@@ -245,7 +245,8 @@ def _how_to_start(url: str) -> str:
     if url == DEFAULT_URL:
         return "Start one with: chat-server, or add the address of another one: --url wss://…"
     port = urlsplit(url).port or 80
-    return "Start one with: chat-server" + ("" if port == 3000 else f" --port {port}")
+    start = "chat-server" if port == 3000 else f"chat-server --port {port}"
+    return f"Start one with: {start}, or check the address"
 
 
 def _how_to_trust(error: ssl.SSLCertVerificationError) -> str:

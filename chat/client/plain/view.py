@@ -34,7 +34,7 @@ from chat.client.presenter.conversation import Conversation
 from chat.client.presenter.log import Log, Splices
 from chat.client.presenter.navigation import Location, PaneKey
 from chat.client.presenter.search import SearchSession
-from chat.client.presenter.state import ConversationState, kinds_of, why_refused
+from chat.client.presenter.state import ConversationState, kinds_of, why_not_connected, why_refused
 from chat.client.presenter.view import AddRows, Choice, Pane, Question, Refused, Severity
 from chat.client.presenter.workspace import Workspace
 from chat.client.sync.core import Core
@@ -447,10 +447,10 @@ class PlainView:
             case Link.ONLINE:
                 return [f"Connected to {printable_line(state.server)} as {state.user}."]
             case Link.WAITING:
-                return [f"Not connected: {state.detail}. Retrying automatically."]
+                return [f"{why_not_connected(state)} Retrying automatically."]
         if state.ways:
             return []  # `ask_sign_in` follows
-        return [f"Not connected: {state.detail}. Use /reconnect to retry."]
+        return [why_not_connected(state)]
 
     # The View port
 

@@ -29,7 +29,14 @@ from chat.client.presenter.log import Log
 from chat.rights import Right
 from chat.text import fold, is_direct
 
-__all__ = ["ConversationState", "OpenThread", "kinds_of", "title_of", "why_refused"]
+__all__ = [
+    "ConversationState",
+    "OpenThread",
+    "kinds_of",
+    "title_of",
+    "why_not_connected",
+    "why_refused",
+]
 
 _SPEAKING = 400
 """Number of newest messages whose authors come first in name completion."""
@@ -73,6 +80,15 @@ def why_refused(connection: ConnectionChanged) -> str:
     if SignInWay.LINK in ways and SignInWay.PASSWORD not in ways:
         advice[ways.index(SignInWay.LINK)] = _OPERATORS_LINK
     return " ".join((f"{reason[:1].upper()}{reason[1:]}.", *advice))
+
+
+def why_not_connected(connection: ConnectionChanged) -> str:
+    """Return why there is no connection, and which commands help if the server has refused."""
+    if connection.ways:
+        return why_refused(connection)
+    detail = connection.detail
+    said = f"Not connected: {detail}" + ("" if detail.endswith((".", "?", "!")) else ".")
+    return f"{said} Use /reconnect to try again." if connection.link is Link.REFUSED else said
 
 
 @dataclass(slots=True)
@@ -192,8 +208,7 @@ class ConversationState:
         if update.link is Link.ONLINE:
             self.connection_problem = None
         elif update.link is not Link.CONNECTING and update.detail:
-            detail = why_refused(update) if update.ways else f"Not connected: {update.detail}"
-            self.connection_problem = replace(update, detail=detail)
+            self.connection_problem = replace(update, detail=why_not_connected(update))
 
     @property
     def retry_in(self) -> float:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from chat.client.model.state import (
     ChannelChanged,
     ChannelRemoved,
@@ -54,12 +56,33 @@ def test_trouble_stays_while_a_new_attempt_is_under_way() -> None:
     trouble = ConnectionChanged(Link.WAITING, "no route", retry_in=8.0)
     state.apply(trouble)
     now += 3.0
-    shown = replace(trouble, detail="Not connected: no route")
+    shown = replace(trouble, detail="Not connected: no route.")
     assert (state.connection_problem, state.retry_in) == (shown, 5.0)
     state.apply(ConnectionChanged(Link.CONNECTING))
     assert (state.connection_problem, state.retry_in) == (shown, 0.0)
     state.apply(ConnectionChanged(Link.ONLINE))
     assert state.connection_problem is None
+
+
+@pytest.mark.parametrize(
+    ("link", "detail", "shown"),
+    [
+        (Link.WAITING, "is it running?", "Not connected: is it running?"),
+        (Link.WAITING, "failed (HTTP 502)", "Not connected: failed (HTTP 502)."),
+        (
+            Link.REFUSED,
+            "alice has banned you",
+            "Not connected: alice has banned you. Use /reconnect to try again.",
+        ),
+    ],
+)
+def test_a_lost_connection_says_what_helps_in_sentences(
+    link: Link, detail: str, shown: str
+) -> None:
+    state = ConversationState("me")
+    state.apply(ConnectionChanged(link, detail))
+    assert state.connection_problem is not None
+    assert state.connection_problem.detail == shown
 
 
 def test_only_mentions_and_direct_messages_are_counted_as_addressed() -> None:

@@ -11,7 +11,12 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 from chat.client.model.slash.parser import Invocation
-from chat.client.presenter.commands.moderation import check_is_other, choose_scope, until_of
+from chat.client.presenter.commands.moderation import (
+    check_duration,
+    check_is_other,
+    choose_scope,
+    until_of,
+)
 from chat.client.presenter.commands.requests import minute, read_pages, request, run_reported
 from chat.client.presenter.conversation import Conversation, Handler
 from chat.client.presenter.view import Choice, Question, Refused
@@ -64,7 +69,7 @@ def _ban(conversation: Conversation, asked: Invocation) -> None:
     name, address = _named(asked)
     if name is not None:
         check_is_other(conversation, name, "ban")
-    until_of(asked.get("duration"))  # refuse an invalid one before the question
+    check_duration(asked)
 
     def ban(channel: str | None) -> None:
         if channel is None or name is None:

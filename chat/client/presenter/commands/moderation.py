@@ -17,7 +17,14 @@ from chat.durations import parse_duration
 from chat.rights import Right
 from chat.text import check_name, fold, is_direct
 
-__all__ = ["HANDLERS", "check_is_other", "choose_scope", "mute_member", "until_of"]
+__all__ = [
+    "HANDLERS",
+    "check_duration",
+    "check_is_other",
+    "choose_scope",
+    "mute_member",
+    "until_of",
+]
 
 
 def _kick(conversation: Conversation, asked: Invocation) -> None:
@@ -52,7 +59,7 @@ def mute_member(conversation: Conversation, asked: Invocation, word: str) -> Non
         done = f"Unmuted {name} in {channel}."
         request(conversation, Unmute(channel=channel, name=name), done)
         return
-    until_of(asked.get("duration"))  # refuse an invalid one before the question
+    check_duration(asked)
     question = Question(
         f"Mute {name} in {channel}?",
         "They can read, but not write.",
@@ -77,6 +84,20 @@ def until_of(duration: str) -> int | None:
         return int((time() + parse_duration(duration)) * 1000)
     except ValueError as exc:
         raise Refused(f"“{duration}” {exc}") from None
+
+
+def check_duration(asked: Invocation) -> None:
+    """Refuse an invalid duration before the question; also a reason that seems to begin with one.
+
+    Without this, `/ban bob 7days` would be a ban without an end.
+    """
+    until_of(asked.get("duration"))
+    word = asked.get("reason").partition(" ")[0]
+    if not asked.get("duration") and word[:1].isdigit():
+        raise Refused(
+            f"“{word}” is not a duration. Use one such as 10m, 2h or 7d, or begin the reason with "
+            "a word."
+        )
 
 
 def check_is_other(conversation: Conversation, name: str, verb: str) -> None:

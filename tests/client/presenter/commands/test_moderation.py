@@ -103,6 +103,15 @@ async def test_a_refused_question_does_nothing(bench: Bench) -> None:
     assert sent(bench) == []
 
 
+@pytest.mark.parametrize("text", ["/ban bob 7days spam", "/mute @bob 7days", "/ban bob 10 spam"])
+async def test_a_number_that_is_no_duration_is_no_reason(bench: Bench, text: str) -> None:
+    await run(bench, text)
+    assert sent(bench) == []
+    assert "is not a duration. Use one such as 10m, 2h or 7d" in bench.view.said[-1][0]
+    await run(bench, "/mute @bob 7d 2 warnings")
+    assert len(sent(bench)) == 1
+
+
 async def test_a_member_is_muted_for_a_while(bench: Bench) -> None:
     before = time.time() * 1000
     await run(bench, "/mute @bob 10m spam")
