@@ -228,6 +228,7 @@ def _claim(transaction: Transaction, operation: SignIn) -> SignedIn:
         raise _link_invalid()
     if operation.invitation is None and operation.password_hash is not None:
         raise _bad_password()
+    check_name_is_available(transaction, operation.name, operation.reserved)
     if operation.registration == "closed":
         raise CommandError(
             ErrorCode.REGISTRATION_CLOSED,
@@ -262,7 +263,6 @@ def _claim(transaction: Transaction, operation: SignIn) -> SignedIn:
             " for a code",
             field="name",
         )
-    check_name_is_available(transaction, operation.name, operation.reserved)
     if invitation is None and operation.quota is not None and (wait := operation.quota()):
         raise CommandError(
             ErrorCode.RATE_LIMITED,

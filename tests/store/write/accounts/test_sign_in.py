@@ -57,6 +57,8 @@ class TestClaiming:
     def test_reserved_name_is_unavailable(self, store: OpenStore, name: str) -> None:
         assert store.refused(SignIn(name, TOKEN, TOKEN)) is ErrorCode.NAME_UNAVAILABLE
         assert store.refused(AddAccount(None, name, "member")) is ErrorCode.NAME_UNAVAILABLE
+        uninvited = SignIn(name, TOKEN, TOKEN, registration="invite")
+        assert store.refused(uninvited) is ErrorCode.NAME_UNAVAILABLE
         invited = accept(name, invite(store))
         assert store.refused(invited) is ErrorCode.NAME_UNAVAILABLE
 
