@@ -136,6 +136,11 @@ class Message:
         """Whether the channel's timeline shows the line; it also shows what was rejected."""
         return not self.thread_only or self.delivery is Delivery.FAILED
 
+    @property
+    def is_passage(self) -> bool:
+        """Whether the line is a join, or a leave of the member's own accord: no kick and no ban."""
+        return self.moderation is None and self.kind in ("join", "leave")
+
 
 def counted_reactions(message: Message) -> list[tuple[str, tuple[str, ...], int]]:
     """Return each emoji on a message with the listed names and the number of people."""

@@ -157,8 +157,8 @@ class Announcer:
     def _new_lines(self, channel: str, new: list[Message]) -> list[str]:
         """Return the text of new lines; many are abridged to their number and the last ones."""
         place = printable_line(self._title(channel))
-        said = _passages(place, [line for line in new if _is_passage(line)])
-        lines = [line for line in new if not _is_passage(line)]
+        said = _passages(place, [line for line in new if line.is_passage])
+        lines = [line for line in new if not line.is_passage]
         if len(lines) > _AT_ONCE:
             said.append(f"{len(lines) - _AT_ONCE} lines in {place} are not shown.")
         for run in self._runs(lines[-_AT_ONCE:]):
@@ -233,11 +233,6 @@ def _is_new(line: Message, done: Splices, last: int) -> bool:
 
 def _is_printed(line: Message, only_for: str | None) -> bool:
     return only_for is None or is_for(line, only_for)
-
-
-def _is_passage(line: Message) -> bool:
-    """Whether a line is a join, or a leave of one's own accord."""
-    return line.kind in ("join", "leave") and line.moderation is None
 
 
 def _folded(run: list[Message]) -> str:

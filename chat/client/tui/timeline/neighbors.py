@@ -17,7 +17,6 @@ GROUP_MS = 5 * 60 * 1000
 """Longest time in ms between two messages of one author that share a header."""
 
 _FOLD = 256
-_FOLDING = frozenset({"join", "leave"})
 _SKIPPED_RUNS = 8
 
 Folding = Callable[[Message], bool]
@@ -91,7 +90,7 @@ def around(
     if target is not None and is_folded(target):
         target = None
     is_ignored = is_folded(message)
-    folding = message.kind in _FOLDING or is_ignored
+    folding = message.is_passage or is_ignored
     if folding and index + 1 < len(log) and _folds(log, index, index + 1, unread, is_folded):
         return Neighbors(hidden=True)
     folded: tuple[Message, ...] = ()
@@ -152,7 +151,7 @@ def shown_joins(log: Log, first: int, last: int, joins: Joins) -> tuple[Message,
 def _above(log: Log, index: int, unread: Key | None, joins: Joins) -> Message | None:
     """Return the line shown above the line at `index`, skipping runs that are not shown."""
     for _ in range(_SKIPPED_RUNS):
-        if not index or log[index - 1].kind not in _FOLDING or joins == "all":
+        if not index or not log[index - 1].is_passage or joins == "all":
             break
         top = fold_bounds(log, index - 1, unread)[0]
         is_silent = not shown_joins(log, top, index - 1, joins)
@@ -170,7 +169,7 @@ def _folds(
     A run ends at multiples of `_FOLD`, so the number of neighbors to check is bounded.
     """
     above, below = log[upper], log[lower]
-    are_joins = above.kind in _FOLDING and below.kind in _FOLDING
+    are_joins = above.is_passage and below.is_passage
     return (
         (are_joins or (is_folded(above) and is_folded(below)))
         and below.seq is not None

@@ -359,9 +359,7 @@ class Viewport:
     def _comings(self) -> set[Key]:
         """Return the keys of cached joins and leaves, which new speakers may make visible."""
         found = ((key, self.log.find(key)) for key in self._blocks)
-        return {
-            key for key, at in found if at is not None and self.log[at].kind in ("join", "leave")
-        }
+        return {key for key, at in found if at is not None and self.log[at].is_passage}
 
     def _touch(self, keys: Collection[Key]) -> None:
         """Drop the blocks of messages, and those that depend on them: neighbors and replies."""

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chat.client.config.settings import ClientSettings
-from chat.client.model.state import Message, TimelineChanged
+from chat.client.model.state import Message, Moderation, TimelineChanged
 from chat.client.presenter.log import Log
 from chat.client.tui.timeline.neighbors import Joins, Neighbors, around, fold_bounds
 from chat.client.tui.timeline.palette import Palette
@@ -133,6 +133,19 @@ def shown(sheet: Viewport) -> list[str]:
 def test_the_setting_selects_the_shown_joins(joins: Joins, line: str | None) -> None:
     found = [text for text in shown(sheet_of(joins, *LINES)) if "joined" in text]
     assert found == ([line] if line else [])
+
+
+@pytest.mark.parametrize("joins", ["all", "spoken", "none"])
+def test_a_ban_and_a_kick_are_not_shown_as_leaves(joins: Joins) -> None:
+    done = Moderation("ban", "alice", reason="spam"), Moderation("kick", "alice")
+    gone = [
+        event(seq, "leave", who, moderation=act)
+        for seq, who, act in zip((5, 6), ("carl", "dora"), done, strict=True)
+    ]
+    found = shown(sheet_of(joins, *LINES, *gone, event(7, "leave", "alice")))
+    assert "carl was banned by alice: spam" in found
+    assert "dora was kicked by alice" in found
+    assert not any("carl" in line and "left" in line for line in found)
 
 
 def test_a_later_message_reveals_the_authors_join() -> None:
