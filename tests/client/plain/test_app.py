@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import signal
 import subprocess
@@ -147,13 +148,18 @@ async def test_delete_asks_once_in_a_terminal(plain: RawTerminal, server: ChatSe
         plain.send(b"oops\n")
         seq = (await alice.next_event("#general", "message")).seq
         await alice.say("what?")
-        plain.wait(lambda: b": what?" in plain.output, "the message is confirmed")
+
+        async def wait(condition: Callable[[], bool], what: str) -> None:
+            # In a thread: the peer must answer heartbeats, however slow the machine is.
+            await asyncio.to_thread(plain.wait, condition, what)
+
+        await wait(lambda: b": what?" in plain.output, "the message is confirmed")
         for asked, answer in ((1, "n"), (2, "y")):
             plain.send(b"/delete\n")
-            plain.wait(partial(_has_asked, plain, question, asked), "the question")
+            await wait(partial(_has_asked, plain, question, asked), "the question")
             plain.send(f"{answer}\n".encode())
             if answer == "n":
-                plain.wait(lambda: b"Cancelled." in plain.output, "the message is kept")
+                await wait(lambda: b"Cancelled." in plain.output, "the message is kept")
         assert (await alice.next_event("#general", "delete")).target == seq
 
 
