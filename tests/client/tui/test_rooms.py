@@ -40,6 +40,7 @@ PLANS = Invitation("#plans", "olga", NOON, private=True)
 async def begin(desktop: Desktop) -> None:
     """Moderate `#tea` on a server with rooms."""
     desktop.core.pages["#tea"] = PAGE
+    desktop.conversation.state.take_names(("mallory",))
     desktop.core.tell(
         ConnectionChanged(Link.ONLINE, user="me", server="test", has_accounts=True, has_rooms=True)
     )

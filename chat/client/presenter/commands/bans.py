@@ -7,6 +7,7 @@ them on others.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,13 @@ from chat.client.presenter.commands.moderation import (
     choose_scope,
     until_of,
 )
-from chat.client.presenter.commands.requests import minute, read_pages, request, run_reported
+from chat.client.presenter.commands.requests import (
+    minute,
+    read_pages,
+    request,
+    run_reported,
+    when_known,
+)
 from chat.client.presenter.conversation import Conversation, Handler
 from chat.client.presenter.view import Choice, Question, Refused
 from chat.client.sync.core import answer
@@ -72,10 +79,14 @@ def _ban(conversation: Conversation, asked: Invocation) -> None:
     check_duration(asked)
 
     def ban(channel: str | None) -> None:
-        if channel is None or name is None:
+        if name is None:
             _ban_from_server(conversation, asked, name, address)
+        elif channel is None:
+            then = partial(_ban_from_server, conversation, asked, name, address)
+            when_known(conversation, name, then)
         else:
-            _ban_from_channel(conversation, asked, name, channel)
+            then = partial(_ban_from_channel, conversation, asked, name, channel)
+            when_known(conversation, name, then)
 
     _scope(conversation, asked, f"Ban {name} from …", ban)
 

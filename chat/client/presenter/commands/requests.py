@@ -11,13 +11,13 @@ from chat.client.presenter.conversation import Conversation
 from chat.client.presenter.view import AddRows, Choice, Refused, sentence
 from chat.client.sync.core import answer
 from chat.errors import ChatError
-from chat.text import check_name
+from chat.text import check_name, fold
 
 if TYPE_CHECKING:
     from chat.protocol.commands import AnsweredBy
 
 
-__all__ = ["day", "minute", "named_user", "read_pages", "request", "run_reported"]
+__all__ = ["day", "minute", "named_user", "read_pages", "request", "run_reported", "when_known"]
 
 
 T = TypeVar("T")
@@ -61,6 +61,24 @@ def request(conversation: Conversation, command: AnsweredBy[object], done: str) 
     async def work() -> None:
         await answer(conversation.core.ask(command))
         conversation.view.say(done)
+
+    run_reported(conversation, work())
+
+
+def when_known(conversation: Conversation, name: str, then: Callable[[], None]) -> None:
+    """Call `then`, which asks the user, unless the server knows no user of that name.
+
+    The server is asked only about names that the client has not seen; its error is shown.
+    """
+    from chat.protocol.commands import AccountCommand
+
+    if fold(name) in map(fold, conversation.state.names):
+        then()
+        return
+
+    async def work() -> None:
+        await answer(conversation.core.ask(AccountCommand(name=name)))
+        then()
 
     run_reported(conversation, work())
 

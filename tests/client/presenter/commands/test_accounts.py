@@ -59,6 +59,7 @@ LAPTOP = Device(id=8, label="laptop", created=NOW, seen=NOW, current=True)
 def bench() -> Iterator[Bench]:
     bench = Bench()
     be(bench, "admin")
+    bench.conversation.state.take_names(("mallory", "10.0.0.1"))
     yield bench
     for work in bench.view.beside:
         work.close()
@@ -368,6 +369,19 @@ async def test_a_ban_that_needs_force_asks_again(bench: Bench) -> None:
     await working
     assert "it covers loopback" in [done[2] for done in bench.view.done if done[0] == "confirm"]
     assert bench.view.said[-1][0] == "Banned 127.0.0.1."
+
+
+async def test_a_ban_of_an_unknown_name_asks_nothing(bench: Bench) -> None:
+    bench.run("/ban malory")
+    working = asyncio.create_task(bench.finish())
+    while "account" not in bench.core.futures:
+        await asyncio.sleep(0)
+    error = CommandError(ErrorCode.NO_SUCH_USER, "there is no user malory")
+    bench.core.futures["account"].set_exception(error)
+    await working
+    assert bench.view.said[-1][0] == "There is no user malory."
+    assert not [done for done in bench.view.done if done[0] == "confirm"]
+    assert not bench.core.asked("ban")
 
 
 async def test_nothing_is_banned_without_agreement(bench: Bench) -> None:

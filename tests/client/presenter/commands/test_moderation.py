@@ -61,6 +61,7 @@ def be(bench: Bench, role: str, *, server_role: str = "member") -> None:
     bench.core.tell(MembersChanged("#tea", rows, 3, frozenset({"bob"})))
     bench.take_in()
     bench.core.calls.clear()
+    bench.conversation.state.take_names(("mallory",))
 
 
 def sent(bench: Bench) -> list[BaseCommand]:

@@ -399,6 +399,7 @@ async def test_the_audit_log(open_desktop: Open, size: tuple[int, int]) -> None:
 async def test_the_question_before_a_ban(open_desktop: Open, size: tuple[int, int]) -> None:
     async with open_desktop(*CHANNELS, size=size) as desktop:
         await be_admin(desktop)
+        desktop.conversation.state.take_names(("mallory",))
         desktop.conversation.run_command("/ban mallory spam in #general")
         await desktop.until(lambda: isinstance(desktop.app.screen, Confirm), "it asks")
         question = cast("Confirm", desktop.app.screen)

@@ -130,6 +130,7 @@ async def test_a_removed_member_keeps_the_text(open_desktop: Open, size: tuple[i
 async def test_the_question_before_a_ban(open_desktop: Open, size: tuple[int, int]) -> None:
     async with open_desktop(*CHANNELS, size=size) as desktop:
         await begin(desktop)
+        desktop.conversation.state.take_names(("mallory",))
         desktop.conversation.run_command("/ban --channel mallory 1d spam")
         await desktop.until(lambda: isinstance(desktop.app.screen, AskModeration), "it asks")
         await desktop.until(lambda: desktop.app.screen.has_class("-ready"), "it is ready")
