@@ -249,7 +249,7 @@ def ask(terminal: RawTerminal, reader: Reader, server: HostileServer) -> None:
 
     server.intercept = answer
     terminal.send(b"/topic x\r")
-    reader.wait_for("g00.␛[2J")
+    reader.wait_for("G00.␛[2J")  # a sentence begins with a capital
     terminal.send(b"\x15/who\r")
     reader.wait_for(*(shown("n", number) for number in range(20)))
     close_the_list(terminal, reader)

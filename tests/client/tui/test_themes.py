@@ -265,7 +265,7 @@ async def test_panes_of_one_color_have_a_border(open_desktop: Open, word: str) -
         desktop.app.theme = by_name(word)
         await desktop.pilot.pause()
         row = desktop.screen().splitlines()[10]
-        assert (row[23], row[-22]) == ("│", "│")
+        assert (row[27], row[-22]) == ("│", "│")
         await desktop.until(lambda: re.search("alice +owner", desktop.screen()), "no word is cut")
         desktop.app.theme = by_name("dark")
         await desktop.pilot.pause()

@@ -12,7 +12,7 @@ from tests.client.tui.conftest import Desktop, Open, at_once
 
 
 async def test_text_typed_after_a_message_action_is_handled_after_it(desktop: Desktop) -> None:
-    at_once(desktop, "ctrl+up", "k", "r", "hi")
+    at_once(desktop, "ctrl+up", "up", "r", "hi")
     await desktop.until(lambda: desktop.composer.text == "hi")
     assert "Replying to carol" in desktop.screen()
 
@@ -35,7 +35,7 @@ async def test_text_typed_after_closing_a_screen_goes_to_the_composer(desktop: D
 async def test_text_typed_after_opening_a_thread_goes_to_the_thread(
     desktop: Desktop,
 ) -> None:
-    at_once(desktop, "ctrl+up", "k", "t", "hello", "enter", "more")
+    at_once(desktop, "ctrl+up", "up", "t", "hello", "enter", "more")
     await desktop.until(lambda: desktop.core.asked("send"), "it was sent")
     assert desktop.core.asked("send") == [("#general", "hello", False, 5)]
     composer = desktop.main.thread.composer
