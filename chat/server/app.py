@@ -41,7 +41,7 @@ from chat.server.transport.limits import AdmissionQueue, ConnectionLimiter
 from chat.server.transport.listening import BACKLOG, bind, raise_file_limit, reachable_hosts
 from chat.server.transport.origins import Origins
 from chat.server.transport.outbound import WriteCoalescer
-from chat.server.transport.tls import Certificate
+from chat.server.transport.tls import Certificate, SchemeHints
 from chat.server.writes import Writes
 from chat.store.accounts import RecordSettings
 from chat.store.channels import Expired
@@ -347,6 +347,7 @@ class App:
             close_timeout=settings.close_timeout,
             write_timeout=settings.write_timeout,
             certificate=self._certificate,
+            hints=SchemeHints(self.loop),
             respond=self._respond,
             open_endpoint=self._open_endpoint,
             banned=lambda address: self.context.administration.refusal(address),

@@ -70,6 +70,7 @@ __all__ = [
     "InviteListSettings",
     "InviteRevokeSettings",
     "LinkSettings",
+    "OneUserSettings",
     "ReindexSettings",
     "RestoreSettings",
     "ServerSettings",
@@ -414,7 +415,7 @@ class ServerSettings(DataSettings):
         return self.tls_cert is not None
 
 
-class _OneUser(DataSettings):
+class OneUserSettings(DataSettings):
     """A command about one account."""
 
     positional: ClassVar[tuple[str, ...]] = ("name",)
@@ -427,13 +428,13 @@ class UserListSettings(DataSettings):
     example = "chat-server user list"
 
 
-class UserShowSettings(_OneUser):
+class UserShowSettings(OneUserSettings):
     """Show an account and its devices."""
 
     example = "chat-server user show alice"
 
 
-class UserAddSettings(_OneUser):
+class UserAddSettings(OneUserSettings):
     """Add an account, and print a link code for its first sign-in within 10 minutes."""
 
     example = "chat-server user add deploy --bot"
@@ -446,7 +447,7 @@ class UserAddSettings(_OneUser):
     public_url: _Urls = Field(default=[], exclude=True)
 
 
-class UserRoleSettings(_OneUser):
+class UserRoleSettings(OneUserSettings):
     """Change the role of an account."""
 
     positional = ("name", "role")
@@ -454,25 +455,25 @@ class UserRoleSettings(_OneUser):
     role: AccountRole = Field(description="Role: admin, member or bot")
 
 
-class UserDisableSettings(_OneUser):
+class UserDisableSettings(OneUserSettings):
     """Disable an account: its sessions end at once, and it cannot sign in."""
 
     example = "chat-server user disable mallory"
 
 
-class UserEnableSettings(_OneUser):
+class UserEnableSettings(OneUserSettings):
     """Enable a disabled account."""
 
     example = "chat-server user enable mallory"
 
 
-class UserDevicesSettings(_OneUser):
+class UserDevicesSettings(OneUserSettings):
     """List the devices of an account."""
 
     example = "chat-server user devices alice"
 
 
-class UserExportSettings(_OneUser):
+class UserExportSettings(OneUserSettings):
     """Write the data and messages of an account to FILE, as lines of JSON."""
 
     positional = ("name", "file")
@@ -480,14 +481,14 @@ class UserExportSettings(_OneUser):
     file: _Path = Field(description="File to create; it must not exist")
 
 
-class UserEraseSettings(_OneUser):
+class UserEraseSettings(OneUserSettings):
     """Erase an account permanently: its messages, its devices, and its name."""
 
     example = "chat-server user erase alice"
     yes: bool = Field(False, description="Erase without asking")
 
 
-class UserRevokeSettings(_OneUser):
+class UserRevokeSettings(OneUserSettings):
     """Revoke a device of an account: its sessions end at once."""
 
     positional = ("name", "device")
@@ -495,7 +496,7 @@ class UserRevokeSettings(_OneUser):
     device: int = Field(ge=1, description="Number of the device, from `user devices`")
 
 
-class UserPasswordSettings(_OneUser):
+class UserPasswordSettings(OneUserSettings):
     """Remove the password of an account (--remove); the user can set one in the client."""
 
     example = "chat-server user password alice --remove"
@@ -544,14 +545,14 @@ class InviteRevokeSettings(DataSettings):
     number: int = Field(ge=1, description="Number of the invitation, from `invite list`")
 
 
-class LinkSettings(_OneUser):
+class LinkSettings(OneUserSettings):
     """Print a link code: another device can sign in with it within 10 minutes."""
 
     example = "chat-server link alice"
     public_url: _Urls = Field(default=[], exclude=True)
 
 
-class TokenSettings(_OneUser):
+class TokenSettings(OneUserSettings):
     """Issue a new token for a name: for another device, or to replace a lost token."""
 
     example = "chat-server token alice --label laptop > alice.token"
@@ -610,7 +611,8 @@ class RestoreSettings(DataSettings):
 class CheckSettings(DataSettings):
     """Verify all logs and the index, also while the server runs; exit code 1 on problems."""
 
-    example = "chat-server check"
+    example = "chat-server check --file monday.db"
+    file: _Path | None = Field(None, description="Backup to check, without restoring it")
 
 
 class ReindexSettings(DataSettings):
@@ -838,6 +840,7 @@ def _explain(fault: ErrorDetails, given: Mapping[str, _Given]) -> str:
 
 _METAVARS = {
     "data": "FOLDER",
+    "file": "FILE",
     "reserved_names": "NAME",
     "host": "ADDRESS",
     "port": "PORT",
@@ -881,7 +884,9 @@ def _flags(kind: type[DataSettings], program: str, argv: list[str]) -> dict[str,
     if first.startswith("-"):
         known, what = [_flag(name) for name in _settings(kind)], "a flag"
     else:
-        known, what = [*COMMANDS, "schema"] if kind is ServerSettings else [], "expected here"
+        groups = {name.partition(" ")[0] for name in COMMANDS}
+        known = [*COMMANDS, *groups, "schema"] if kind is ServerSettings else []
+        what = "expected here"
     found = get_close_matches(first, known, 1, SIMILAR)
     if command := next((name for name in known if unknown == name.split()), None):
         at = argv.index(first)

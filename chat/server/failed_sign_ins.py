@@ -25,6 +25,8 @@ FAILURES = frozenset(
 name."""
 INTERVAL = 60.0
 """Seconds for which further failures of an address are counted before they are logged."""
+NEWCOMERS_MAX = 1_000
+"""Most unknown tokens in one interval that are not counted."""
 ADDRESSES_MAX = 100
 """Most addresses in one interval that are logged one by one."""
 NAMES_MAX = 5
@@ -63,6 +65,7 @@ class FailedSignIns:
         self._interval = interval
         self._addresses_max = addresses_max
         self._failures: dict[str, _Failures] = {}
+        self._newcomers: set[tuple[str, str]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, address: str, name: str, code: ErrorCode) -> None:
@@ -73,10 +76,9 @@ class FailedSignIns:
             name: the name as given.
             code: the error.
         """
-        if code not in FAILURES:
+        if code not in FAILURES or self._is_newcomer(address, name, code):
             return
-        if self._timer is None:
-            self._timer = self._loop.call_later(self._interval, self.flush)
+        self._start_timer()
         shown = _shown(name)
         if address not in self._failures and len(self._failures) < self._addresses_max:
             self._failures[address] = _Failures()
@@ -88,11 +90,31 @@ class FailedSignIns:
         if len(failures.names) <= NAMES_MAX:
             failures.names[shown] = None
 
+    def _is_newcomer(self, address: str, name: str, code: ErrorCode) -> bool:
+        """Whether a device has only learned that a name is taken.
+
+        A new device shows a token of its own, which claims the name if it is free. So the first
+        unknown token of an address for a name is no failure.
+        """
+        key = (address, name)
+        if code is not ErrorCode.BAD_TOKEN or key in self._newcomers:
+            return False
+        if len(self._newcomers) >= NEWCOMERS_MAX:
+            return False
+        self._newcomers.add(key)
+        self._start_timer()
+        return True
+
+    def _start_timer(self) -> None:
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._interval, self.flush)
+
     def flush(self) -> None:
         """Log what was counted, and forget the addresses."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._newcomers.clear()
         failures, self._failures = self._failures, {}
         for address, each in failures.items():
             if each.codes:

@@ -37,6 +37,7 @@ from chat.store.sqlite import engine, fts5
 __all__ = [
     "Database",
     "FileLock",
+    "NoDatabase",
     "bring_up_to_date",
     "check_is_current",
     "check_is_known",
@@ -50,6 +51,10 @@ log = logging.getLogger(__name__)
 
 FINGERPRINT_MAX = 1_000
 """Bytes of the lock file that are read."""
+
+
+class NoDatabase(StartupError):
+    """The folder has no database, so it is probably not the one that was meant."""
 
 
 class FileLock:
@@ -274,7 +279,7 @@ def check_is_current(path: Path) -> None:
     """
     revision = engine.examine(path)
     if revision is None:
-        raise StartupError(f"no chat database at {path}; name its folder with --data")
+        raise NoDatabase(f"no chat database at {path}; name its folder with --data")
     if revision != REVISION:
         check_is_known(revision, path)
         raise StartupError(

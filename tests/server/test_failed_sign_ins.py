@@ -77,6 +77,14 @@ async def test_mistakes_are_not_logged(
     assert caplog.messages == []
 
 
+async def test_a_device_that_learns_that_a_name_is_taken_is_not_logged(
+    failed: FailedSignIns, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("alice", "bob", "alice"):
+        failed.add("203.0.113.7", name, ErrorCode.BAD_TOKEN)
+    assert caplog.messages == ["203.0.113.7: failed sign-in as alice: bad_token"]
+
+
 async def test_a_code_that_was_typed_as_a_name_is_not_logged(
     failed: FailedSignIns, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -96,8 +104,10 @@ async def test_a_code_that_was_typed_as_a_name_is_not_logged(
 async def test_the_server_logs_a_failed_sign_in_without_its_proof(
     server: ChatServer, proof: dict[str, Any]
 ) -> None:
-    async with Peer.signed_in(server.url, "alice"), Peer.connect(server.url) as peer:
-        error = await peer.call(Hello(v=1, name="ALICE", **proof), ErrorFrame)
+    async with Peer.signed_in(server.url, "alice"):
+        for _ in range(2):  # the first unknown token is that of a new device
+            async with Peer.connect(server.url) as peer:
+                error = await peer.call(Hello(v=1, name="ALICE", **proof), ErrorFrame)
     server.wait_for_line(f"127.0.0.1: failed sign-in as ALICE: {error.code}")
     server.stop()
     assert next(iter(proof.values())) not in server.text

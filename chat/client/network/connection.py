@@ -211,7 +211,7 @@ def explain(exc: Exception, url: str, proxy: str | None = None) -> str:
     if isinstance(exc, ConnectionResetError) and url.startswith("wss://"):
         return f"{url} closed the connection during the TLS handshake; is it a ws:// server?"
     if isinstance(exc, socket.gaierror):
-        return f"cannot find the host {urlsplit(url).hostname}; are you online?"
+        return f"cannot find the host {urlsplit(url).hostname}; check the name and your network"
     return f"cannot reach {url}: {printable_line(str(exc) or type(exc).__name__)}"
 
 

@@ -26,6 +26,7 @@ from chat.server.config import (
     InviteCreateSettings,
     InviteRevokeSettings,
     LinkSettings,
+    OneUserSettings,
     TokenSettings,
     UnbanSettings,
     UserAddSettings,
@@ -67,7 +68,7 @@ from chat.store.codes import hash_token
 from chat.store.operations import Operation
 from chat.store.read.reader import Reader
 from chat.store.store import erase_account, execute, look
-from chat.text import fold, printable_line
+from chat.text import counted, fold, printable_line
 
 __all__ = ["WORK"]
 
@@ -117,9 +118,7 @@ def _user_show(settings: UserShowSettings) -> int:
     return 0
 
 
-def _read_user(
-    settings: UserShowSettings | UserDevicesSettings | UserPasswordSettings,
-) -> tuple[Account, tuple[Device, ...]]:
+def _read_user(settings: OneUserSettings) -> tuple[Account, tuple[Device, ...]]:
     def query(reader: Reader) -> tuple[Account, tuple[Device, ...]]:
         account = reader.accounts.account(None, settings.name)
         return account, reader.accounts.devices(account.user)
@@ -146,17 +145,26 @@ def _user_add(settings: UserAddSettings) -> int:
 def _user_role(settings: UserRoleSettings) -> int:
     changed = execute(settings.store_url, ChangeAccount(None, settings.name, role=settings.role))
     tell(f"{changed.user.name} now has the role {changed.role}")
+    _warn_if_stopped(settings, "role")
     return 0
 
 
 def _user_disable(settings: UserDisableSettings) -> int:
+    before, _ = _read_user(settings)
     changed = execute(settings.store_url, ChangeAccount(None, settings.name, disabled=True))
+    if before.disabled:
+        tell(f"{changed.user.name} is already disabled")
+        return 0
     tell(f"{changed.user.name} is disabled; their sessions end within a second")
     return 0
 
 
 def _user_enable(settings: UserEnableSettings) -> int:
+    before, _ = _read_user(settings)
     changed = execute(settings.store_url, ChangeAccount(None, settings.name, disabled=False))
+    if not before.disabled:
+        tell(f"{changed.user.name} is already enabled")
+        return 0
     tell(f"{changed.user.name} is enabled")
     return 0
 
@@ -168,7 +176,11 @@ def _user_devices(settings: UserDevicesSettings) -> int:
 
 
 def _user_revoke(settings: UserRevokeSettings) -> int:
+    _, devices = _read_user(settings)
     execute(settings.store_url, RevokeDevice(None, settings.name, settings.device))
+    if settings.device not in {each.id for each in devices}:
+        tell(f"Device {settings.device} of {settings.name} is already revoked")
+        return 0
     tell(f"Revoked device {settings.device} of {settings.name}; its sessions end within a second")
     return 0
 
@@ -209,7 +221,7 @@ def _user_export(settings: UserExportSettings) -> int:
 
 def _user_erase(settings: UserEraseSettings) -> int:
     name = settings.name
-    if not settings.yes and not _is_confirmed(name):
+    if not settings.yes and not _is_confirmed(settings):
         tell("Nothing was erased")
         return 1
     if not erase_account(settings.store_url, name, ERASE_PATIENCE):
@@ -219,10 +231,17 @@ def _user_erase(settings: UserEraseSettings) -> int:
     return 0
 
 
-def _is_confirmed(name: str) -> bool:
+def _is_confirmed(settings: UserEraseSettings) -> bool:
     if not sys.stdin.isatty():
         raise StartupError("erasing cannot be undone: add --yes to erase without asking")
-    tell(f"This erases everything that {name} wrote, and cannot be undone.")
+    account, _ = _read_user(settings)
+    name = account.user.name
+    messages = look(settings.store_url, lambda reader: reader.accounts.count_messages(account.user))
+    tell(
+        f"{name}: role {account.role}, last sign-in {_time(account.seen)},"
+        f" {counted(messages, 'message')}.\n"
+        f"This erases everything that {name} wrote, and cannot be undone."
+    )
     sys.stderr.write("Type the name to confirm: ")
     sys.stderr.flush()
     return fold(sys.stdin.readline().strip()) == fold(name)
@@ -244,7 +263,7 @@ def _token(settings: TokenSettings) -> int:
     return 0
 
 
-def _warn_if_stopped(settings: LinkSettings | TokenSettings, proof: str) -> None:
+def _warn_if_stopped(settings: LinkSettings | TokenSettings | UserRoleSettings, proof: str) -> None:
     """Say that the account cannot sign in, and which commands let it."""
     account = look(settings.store_url, lambda reader: reader.accounts.account(None, settings.name))
     name, stopped = account.user.name, _stopped(settings, account)
@@ -327,7 +346,13 @@ def _invite_list(settings: DataSettings) -> int:
 
 
 def _invite_revoke(settings: InviteRevokeSettings) -> int:
+    invitations, _ = look(
+        settings.store_url, lambda reader: reader.accounts.invitations(None, cursor=None, limit=ALL)
+    )
     execute(settings.store_url, RevokeInvitation(None, settings.number))
+    if any(each.id == settings.number and each.revoked for each in invitations):
+        tell(f"Invitation {settings.number} is already revoked")
+        return 0
     tell(f"Revoked invitation {settings.number}; accounts that used it remain")
     return 0
 
@@ -381,6 +406,9 @@ def _execute_ban(settings: BanSettings | UnbanSettings, operation: Operation[T])
     try:
         return execute(settings.store_url, operation)
     except CommandError as exc:
+        if exc.code is ErrorCode.NEEDS_FORCE:
+            text = exc.message.replace("use force", "add --force")
+            raise CommandError(exc.code, text) from None
         if exc.code is not ErrorCode.NO_SUCH_USER or not _ADDRESS.fullmatch(settings.target):
             raise
         raise CommandError(

@@ -21,8 +21,10 @@ from chat.server.config import (
     ExpireSettings,
     ReindexSettings,
     RestoreSettings,
+    config_file,
     load,
 )
+from chat.store.database import NoDatabase
 from chat.store.store import expire, look
 from chat.text import counted, printable_line
 
@@ -42,6 +44,10 @@ def run(name: str, arguments: list[str]) -> int:
     except CommandError as exc:
         tell(f"chat-server: {exc}")
         return REFUSED
+    except NoDatabase as exc:
+        file = config_file()
+        source = f"{file} was read" if file.exists() else f"there is no {file}"
+        raise StartupError(f"{exc} ({source})") from None
     except StoreUnavailable as exc:
         raise StartupError(str(exc)) from None
 
@@ -66,18 +72,28 @@ def _restore(settings: RestoreSettings) -> int:
     tell(f"{settings.database}: {restored.holdings}, from {settings.file}")
     if restored.former is not None:
         tell(f"The old database is kept as {restored.former}")
+    if restored.undone:
+        tell("The backup is older than these acts; do them again:")
+        for line in restored.undone:
+            tell(f"  {printable_line(line)}")
     return 0
 
 
 def _check(settings: CheckSettings) -> int:
     """Check every log; print a line for each problem."""
+    from chat.store.maintenance.backup import check_backup
     from chat.store.maintenance.check import Holdings, check_database
 
-    found = 0
-    for line in check_database(settings.store_url):
+    found, checked = 0, settings.file or settings.database
+    lines = (
+        check_database(settings.store_url)
+        if settings.file is None
+        else check_backup(_absolute(settings.file))
+    )
+    for line in lines:
         if isinstance(line, Holdings):
             verdict = counted(found, "problem") if found else "no problems"
-            tell(f"{settings.database}: {line}; {verdict}")
+            tell(f"{checked}: {line}; {verdict}")
         else:
             found += 1
             sys.stdout.write(printable_line(line) + "\n")

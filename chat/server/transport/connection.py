@@ -32,7 +32,7 @@ from chat.errors import CloseCode
 from chat.rate import Budget, Budgets
 from chat.server.transport.limits import ConnectionLimiter, Refusal
 from chat.server.transport.outbound import Outlet, WriteCoalescer
-from chat.server.transport.tls import Certificate, accept_tls, detach_socket
+from chat.server.transport.tls import Certificate, SchemeHints, accept_tls, detach_socket
 from chat.text import printable_line
 
 try:
@@ -88,6 +88,8 @@ class ConnectionContext:
     """Seconds that written bytes may stay unread by the peer."""
     certificate: Certificate | None
     """Set for `wss://`."""
+    hints: SchemeHints
+    """Logs peers that use the wrong scheme."""
     respond: Callable[[Connection, Request], Response]
     """Answers the handshake request; status 101 accepts it."""
     open_endpoint: Callable[[Connection, Request], Endpoint]
@@ -439,10 +441,10 @@ class Connection(asyncio.Protocol):
 
     def _refuse_tls(self) -> None:
         if not self.transport.is_closing():
-            log.info(
-                "%s tried TLS (wss://), but this port is not encrypted: connect with ws://, "
-                "or start the server with --tls-cert and --tls-key",
+            self._context.hints.add(
                 self._address,
+                "tried TLS (wss://), but this port is not encrypted: connect with ws://, or start"
+                " the server with --tls-cert and --tls-key",
             )
             self.transport.close()
 
@@ -571,7 +573,7 @@ class Connection(asyncio.Protocol):
 
     async def _accept_tls(self, plain: socket.socket, tls: ssl.SSLContext) -> None:
         try:
-            await accept_tls(plain, tls, self, OPEN_TIMEOUT)
+            await accept_tls(plain, tls, self, OPEN_TIMEOUT, self._context.hints)
         finally:
             if not self._has_started:
                 self._uncount()

@@ -16,11 +16,15 @@ from pathlib import Path
 
 from chat.errors import StartupError
 
-__all__ = ["Certificate", "accept_tls", "detach_socket"]
+__all__ = ["Certificate", "SchemeHints", "accept_tls", "detach_socket"]
 
 log = logging.getLogger(__name__)
 
 
+HINT_EVERY = 60.0
+"""Seconds between two hints about the same address."""
+HINTS_MAX = 100
+"""Most addresses in a minute that are logged."""
 WARN_DAYS = 14
 """Days before the end of a certificate from which a warning is logged."""
 _PEM = re.compile("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
@@ -111,8 +115,31 @@ def detach_socket(transport: asyncio.Transport) -> socket.socket:
     return duplicate
 
 
+class SchemeHints:
+    """Logs connections with the wrong scheme, once per address and minute."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._told: dict[str, float] = {}
+
+    def add(self, address: str, hint: str) -> None:
+        """Log what the peer tried and what to do, unless it was logged in the last minute."""
+        now = self._loop.time()
+        if len(self._told) >= HINTS_MAX:
+            self._told = {who: when for who, when in self._told.items() if when > now - HINT_EVERY}
+        if now - self._told.get(address, float("-inf")) < HINT_EVERY:
+            return
+        if len(self._told) < HINTS_MAX:
+            self._told[address] = now
+            log.info("%s %s", address, hint)
+
+
 async def accept_tls(
-    plain: socket.socket, tls: ssl.SSLContext, protocol: asyncio.Protocol, deadline: float
+    plain: socket.socket,
+    tls: ssl.SSLContext,
+    protocol: asyncio.Protocol,
+    deadline: float,
+    hints: SchemeHints,
 ) -> None:
     """Do the server's side of the handshake within `deadline` seconds, then start `protocol`.
 
@@ -128,9 +155,8 @@ async def accept_tls(
     except ssl.SSLError as exc:  # TLS has sent the reason to the peer
         plain.close()
         if exc.reason == "HTTP_REQUEST":
-            log.info(
-                "%s tried plain HTTP (ws://), but this port is encrypted: connect with wss://",
-                peer,
+            hints.add(
+                peer, "tried plain HTTP (ws://), but this port is encrypted: connect with wss://"
             )
         else:
             log.info("%s: TLS handshake failed: %s", peer, exc.reason or exc)

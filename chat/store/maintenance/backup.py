@@ -11,7 +11,8 @@ import secrets
 import shutil
 import sqlite3
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,22 +22,51 @@ from sqlalchemy.exc import DBAPIError
 from chat.errors import StartupError
 from chat.store import files
 from chat.store.database import FileLock, bring_up_to_date, check_is_current, check_is_known
-from chat.store.maintenance.check import Holdings, holdings, problems
-from chat.store.schema import channels
+from chat.store.maintenance.check import Holdings, check_file, holdings, problems
+from chat.store.schema import REVISION, channels
 from chat.store.sqlite import engine as sqlite
 from chat.store.sqlite import fts5
 
-__all__ = ["Restored", "back_up", "restore"]
+__all__ = ["Restored", "back_up", "check_backup", "restore"]
 
 _PARTS = ("", "-wal", "-shm")
+# An account has the same number and the same time of creation in both databases.
+_UNDONE = """
+    WITH pairs AS (
+        SELECT new.id, new.name, new.disabled AS is_off, new.is_erased AS is_gone,
+            old.disabled AS was_off, old.is_erased AS was_gone
+        FROM main.users new JOIN former.users old USING (id, created)
+    ), undone AS (
+        SELECT name, 'erased' AS act FROM pairs WHERE was_gone AND NOT is_gone
+        UNION ALL SELECT name, 'disabled' FROM pairs
+            WHERE was_off IS NOT NULL AND is_off IS NULL AND NOT was_gone
+        UNION ALL SELECT name, 'banned' FROM pairs JOIN former.bans b ON b.user_id = pairs.id
+            WHERE coalesce(b.until > :now, 1)
+                AND b.user_id NOT IN (SELECT user_id FROM main.bans WHERE user_id IS NOT NULL)
+        UNION ALL SELECT b.network, 'banned' FROM former.bans b
+            WHERE b.network IS NOT NULL AND coalesce(b.until > :now, 1)
+                AND b.network NOT IN (SELECT network FROM main.bans WHERE network IS NOT NULL)
+        UNION ALL SELECT name, 'device ' || d.id || ' revoked'
+            FROM pairs JOIN former.devices d ON d.user_id = pairs.id
+            JOIN main.devices n ON n.id = d.id AND n.hash = d.hash
+            WHERE d.revoked IS NOT NULL AND n.revoked IS NULL AND NOT was_gone
+    )
+    SELECT name, act FROM undone
+    WHERE (SELECT value FROM main.meta WHERE key = 'server_id')
+        = (SELECT value FROM former.meta WHERE key = 'server_id')
+    ORDER BY act, name"""
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """The restored database, and the path of the previous one, if there was one."""
+    """The restored database, and the path of the previous one, if there was one.
+
+    `undone`: acts since the backup that have to be done again, as `bob: disabled`.
+    """
 
     holdings: Holdings
     former: Path | None
+    undone: tuple[str, ...] = ()
 
 
 def back_up(url: str, target: Path) -> Holdings:
@@ -86,9 +116,6 @@ def restore(url: str, source: Path) -> Restored:
     """
     path = sqlite.path_of(url)
     part = path.with_name(f"{path.name}.restoring")
-    files.check_is_reachable(source)
-    if not source.exists():
-        raise StartupError(f"no backup at {source}")
     _check_source(source)
     try:
         files.make_folder(path.parent)
@@ -103,26 +130,59 @@ def restore(url: str, source: Path) -> Restored:
         former = _give_second_name(path)
         part.replace(path)
         _sync(path.parent)
+        undone = _undone(path, former) if former is not None else ()
     except (OSError, sqlite3.Error, DBAPIError) as exc:
         raise StartupError(f"cannot restore {path}: {_reason(exc)}") from None
     finally:
         with suppress(OSError):
             _remove(part)
         lock.release()
-    return Restored(holdings, former)
+    return Restored(holdings, former, undone)
 
 
-def _check_source(source: Path) -> None:
+def check_backup(source: Path) -> Iterator[str | Holdings]:
+    """Check a backup as `check_database` does, without restoring it.
+
+    Raises:
+        StartupError: it is no backup, or an older version made it.
+    """
+    if _check_source(source) != REVISION:
+        raise StartupError(
+            f"{source} was made by an older version and cannot be checked in full; to check it,"
+            " restore it into an empty folder with --data"
+        )
+    yield from check_file(source)
+
+
+def _undone(path: Path, former: Path) -> tuple[str, ...]:
+    """Return what the former database of the same server says of accounts, and the new one not."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        try:
+            connection.execute("ATTACH ? AS former", (str(former),)).close()
+            rows = connection.execute(_UNDONE, {"now": time.time_ns() // 1_000_000}).fetchall()
+        except sqlite3.Error:  # damaged, or of an older version
+            return ()
+    return tuple(f"{name}: {act}" for name, act in rows)
+
+
+def _check_source(source: Path) -> str:
+    """Check that a file can be restored; return its schema revision."""
+    files.check_is_reachable(source)
+    if not source.exists():
+        raise StartupError(f"no backup at {source}")
     try:
         if not source.is_file() and not source.is_dir():
             raise StartupError(f"{source} is not a regular file")
         with source.open("rb"):
             revision = sqlite.examine(source)
+    except sqlite.Unusable as exc:
+        raise StartupError(f"{exc.finding}; choose another backup") from None
     except OSError as exc:
         raise StartupError(f"cannot read {source}: {files.reason_of(exc, source)}") from None
     if revision is None:
-        raise StartupError(f"{source} is empty, not a backup")
+        raise StartupError(f"{source} is empty; choose another backup")
     check_is_known(revision, source)
+    return revision
 
 
 def _name(part: Path, target: Path) -> None:

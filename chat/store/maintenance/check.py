@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, func, select, text
@@ -34,7 +35,15 @@ from chat.store.sqlite import engine as sqlite
 from chat.store.sqlite import fts5
 from chat.text import counted
 
-__all__ = ["Holdings", "check_database", "holdings", "problems", "reindex", "wrongly_indexed"]
+__all__ = [
+    "Holdings",
+    "check_database",
+    "check_file",
+    "holdings",
+    "problems",
+    "reindex",
+    "wrongly_indexed",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +262,15 @@ def check_database(url: str) -> Iterator[str | Holdings]:
     except sqlite.Damaged as exc:
         yield str(exc)
         return
+    yield from check_file(path)
+
+
+def check_file(path: Path) -> Iterator[str | Holdings]:
+    """Check a database of this version; yield each problem as a line, then the holdings.
+
+    Raises:
+        StartupError: the database cannot be read.
+    """
     engine = sqlite.checker_engine(path)
     try:
         with engine.begin() as connection:

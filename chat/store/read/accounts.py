@@ -30,8 +30,10 @@ from chat.store.schema import (
     audit,
     bans,
     devices,
+    events,
     invitation_uses,
     invitations,
+    is_unerased,
     jobs,
     meta,
     passwords,
@@ -141,6 +143,11 @@ def _entries() -> Select[Any]:
 _AUDIT = Prepared(
     _entries().where(audit.c.seq < _before).order_by(audit.c.seq.desc()).limit(_count)
 )
+_MESSAGES = Prepared(
+    select(func.count())
+    .select_from(events)
+    .where(events.c.author_id == bindparam("user"), is_unerased("message"))
+)
 _AUDIT_AFTER = Prepared(_entries().where(audit.c.seq > bindparam("after")).order_by(audit.c.seq))
 _UNFINISHED = Prepared(select(jobs.c.id).where(jobs.c.result.is_(None)).limit(1))
 _RESULT = Prepared(select(jobs.c.result).where(jobs.c.id == bindparam("job")))
@@ -219,6 +226,10 @@ class AccountReader:
     def devices(self, user: User) -> tuple[Device, ...]:
         """Return the devices of `user` that are not revoked, newest first."""
         return tuple(Device(*row) for row in _DEVICES.all(self._connection, user=user.id))
+
+    def count_messages(self, user: User) -> int:
+        """Return how many messages a user has written, without those that were deleted."""
+        return int(_MESSAGES.scalar(self._connection, user=user.id) or 0)
 
     def invitations(
         self, viewer: User | None, *, cursor: int | None, limit: int

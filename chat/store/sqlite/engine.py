@@ -23,6 +23,7 @@ from chat.store.sql import run_driver
 
 __all__ = [
     "Damaged",
+    "Unusable",
     "check_is_writable",
     "checker_engine",
     "copy_running",
@@ -95,7 +96,15 @@ DAMAGES_MAX = 100
 """Most reported problems; one broken page can cause thousands."""
 
 
-class Damaged(StartupError):
+class Unusable(StartupError):
+    """A file that is not a sound chat database; `finding` is the message without the advice."""
+
+    def __init__(self, finding: str, advice: str) -> None:
+        super().__init__(f"{finding}; {advice}")
+        self.finding = finding
+
+
+class Damaged(Unusable):
     """A damaged chat database."""
 
 
@@ -336,8 +345,8 @@ def _revision(path: Path, connection: sqlite3.Connection, *, is_intact: bool) ->
 
 
 def _not_ours(path: Path) -> StartupError:
-    return StartupError(
-        f"{path} is not a chat database; move it, or choose another folder with --data"
+    return Unusable(
+        f"{path} is not a chat database", "move it, or choose another folder with --data"
     )
 
 
@@ -345,7 +354,7 @@ def _unreadable(path: Path, reason: object) -> StartupError:
     said = " ".join(str(reason).split())
     if isinstance(reason, PermissionError):
         return StartupError(f"{path} cannot be read: {files.reason_of(reason, path)}")
-    return Damaged(f"{path} is damaged or cannot be read ({said}); restore it from a backup")
+    return Damaged(f"{path} is damaged or cannot be read ({said})", "restore it from a backup")
 
 
 def reason_of(error: DBAPIError) -> str:

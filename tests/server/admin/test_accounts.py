@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import subprocess
 from collections.abc import Callable
@@ -72,6 +73,49 @@ def test_roles_and_states(run: Run) -> None:
         ["carol", "member", "banned"],
     ]
     assert run("user", "enable", "bob").returncode == 0
+
+
+def test_a_repeated_act_says_so(run: Run) -> None:
+    run("user", "add", "bot", "--bot")
+    run("invite", "create")
+    for command in ("user disable bot", "user revoke bot 1", "invite revoke 1", "user enable bot"):
+        for is_again in (False, True):
+            done = run(*command.split())
+            assert done.returncode == 0
+            assert ("is already" in done.stderr) == is_again, command
+
+
+def test_a_role_of_a_disabled_account_comes_with_a_warning(run: Run) -> None:
+    run("user", "add", "alice")
+    run("user", "disable", "alice")
+    assert "Warning: alice is disabled" in run("user", "role", "alice", "bot").stderr
+
+
+def test_an_unavailable_name_is_explained_to_the_operator(run: Run) -> None:
+    assert "the name system is reserved" in run("user", "add", "system").stderr
+    run("user", "add", "alice")
+    run("user", "erase", "alice", "--yes")
+    refused = run("user", "add", "alice")
+    assert refused.returncode == 1
+    assert "the name alice belonged to an account that was erased" in refused.stderr
+
+
+def test_erasing_shows_the_account_before_it_asks(
+    server: ChatServer, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    run("user", "add", "alice")
+    for typed, code in (("bob\n", 1), ("alice\n", 0)):
+        monkeypatch.setattr("sys.stdin", Terminal(typed))
+        asked = run("user", "erase", "alice")
+        assert asked.returncode == code
+        assert "alice: role member, last sign-in never, 0 messages." in asked.stderr
+    refused = run("user", "erase", "alice")
+    assert refused.returncode == 1
+    assert "Type the name" not in refused.stderr
 
 
 async def test_devices_are_listed_and_revoked(server: ChatServer, run: Run) -> None:
@@ -200,7 +244,7 @@ def test_codes_and_tokens_for_a_stopped_account_come_with_a_warning(run: Run, co
 def test_a_ban_of_loopback_needs_force(run: Run) -> None:
     refused = run("ban", "127.0.0.1")
     assert refused.returncode == 1
-    assert "force" in refused.stderr
+    assert "add --force to ban it anyway" in refused.stderr
     assert run("ban", "127.0.0.1", "--force").returncode == 0
 
 
@@ -275,6 +319,7 @@ def test_an_unknown_flag_ends_with_exit_code_2(
     [
         (("user",), "choose one of: user list"),
         (("user", "lisst"), "user lisst is not a command"),
+        (("usr", "list"), "did you mean user?"),
         (("user", "role", "alice"), "ROLE"),
         (("user", "role", "alice", "boss"), "must be admin, member or bot"),
         (("user", "revoke", "alice", "x"), "DEVICE 'x': must be a whole number"),
@@ -298,6 +343,7 @@ def test_without_a_database_nothing_is_created(
     refused = server.administer("user", "list")
     assert refused.returncode == 2
     assert "no chat database" in refused.stderr
+    assert "server.toml)" in refused.stderr
     assert not server.data.exists()
 
 

@@ -428,6 +428,49 @@ def test_a_newer_backup_is_reported_by_its_name(stopped: ChatServer, tmp_path: P
     assert (stopped.data / "chat.db").read_bytes() == before
 
 
+def test_a_backup_is_checked_without_restoring_it(stopped: ChatServer, tmp_path: Path) -> None:
+    copy, damaged = tmp_path / "copy.db", tmp_path / "damaged.db"
+    assert administer(stopped, "backup", str(copy)).returncode == 0
+    content = copy.read_bytes()
+    sound = administer(stopped, "check", "--file", str(copy))
+    assert sound.returncode == 0
+    assert f"{copy}: " in sound.stderr
+    assert "no problems" in sound.stderr
+    damaged.write_bytes(content[: len(content) // 2])
+    for file in (damaged, Path(__file__)):
+        for command in (("check", "--file"), ("restore",)):
+            refused = administer(stopped, *command, str(file))
+            assert refused.returncode == 2
+            assert "choose another backup" in refused.stderr
+            assert "restore it from a backup" not in refused.stderr
+            assert "--data" not in refused.stderr
+    assert copy.read_bytes() == content
+
+
+def test_a_restore_names_the_acts_that_it_undoes(stopped: ChatServer, tmp_path: Path) -> None:
+    copy = str(tmp_path / "copy.db")
+    administer(stopped, "user", "add", "boss")
+    administer(stopped, "user", "role", "boss", "admin")
+    for name in ("bob", "carol", "dora"):
+        administer(stopped, "user", "add", name)
+    administer(stopped, "user", "disable", "dora")
+    assert administer(stopped, "backup", copy).returncode == 0
+    administer(stopped, "user", "erase", "bob", "--yes")
+    administer(stopped, "user", "disable", "carol")
+    administer(stopped, "user", "revoke", "alice", "1")
+    administer(stopped, "ban", "192.0.2.7")
+    done = administer(stopped, "restore", copy)
+    assert done.returncode == 0
+    told = done.stderr.partition("do them again:\n")[2].splitlines()
+    assert told == [
+        "  192.0.2.7/32: banned",
+        "  alice: device 1 revoked",
+        "  carol: disabled",
+        "  bob: erased",
+    ]
+    assert "do them again" not in administer(stopped, "restore", copy).stderr
+
+
 def test_an_invalid_backup_file_is_named(stopped: ChatServer, tmp_path: Path) -> None:
     places = {"folder": tmp_path / "folder", "none": tmp_path / "none", "text": tmp_path / "text"}
     places["folder"].mkdir()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import ssl
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.serving import ChatServer, Peer
+from tests.serving import PATIENCE, ChatServer, Peer
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="needs SIGHUP")
 
@@ -62,6 +64,24 @@ async def test_hangup_reloads_the_certificate_and_keeps_connections(
         await alice.settle()
     assert server.text.count("expires on") == 1
     assert server.stop() == 0
+
+
+async def test_plain_http_is_logged_once_per_address(
+    start_server: Callable[..., ChatServer], tmp_path: Path
+) -> None:
+    trust = certify(tmp_path)
+    server = start_server(*flags(tmp_path))
+    for _ in range(3):
+        with socket.create_connection(("127.0.0.1", server.port)) as plain:
+            plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            plain.settimeout(PATIENCE)
+            with suppress(ConnectionError):
+                while plain.recv(1_024):
+                    pass
+    async with Peer.signed_in(server.url, "alice", ssl=trust) as alice:
+        await alice.settle()
+    server.stop()
+    assert server.text.count("tried plain HTTP") == 1
 
 
 async def test_hangup_without_a_certificate_is_logged(server: ChatServer) -> None:

@@ -43,7 +43,11 @@ from chat.store.rights import name_unavailable
 from chat.store.schema import bans, invitation_uses, invitations, meta, users
 from chat.store.sql import Prepared
 from chat.store.write.access import find_user
-from chat.store.write.accounts.sign_in import check_name_is_available, remove_password
+from chat.store.write.accounts.sign_in import (
+    check_name_is_available,
+    is_reserved,
+    remove_password,
+)
 from chat.store.write.channels.membership import check_may_create, enter
 from chat.store.write.channels.ownership import pass_on_later
 from chat.store.write.transaction import Transaction
@@ -140,6 +144,7 @@ def add_account(transaction: Transaction, operation: AddAccount) -> Account:
         raise CommandError(ErrorCode.INVALID, f"name: {exc}", field="name") from None
     if transaction.lookups.people([name]):
         raise CommandError(ErrorCode.NAME_TAKEN, f"the name {name} is taken", field="name")
+    _explain_unavailable(transaction, name, operation.reserved)
     check_name_is_available(transaction, name, operation.reserved)
     user = transaction.add_user(name, now, role=operation.role, arrived=False)
     transaction.record(
@@ -147,6 +152,19 @@ def add_account(transaction: Transaction, operation: AddAccount) -> Account:
     )
     transaction.flush()
     return find_account(transaction.connection, name, now)
+
+
+def _explain_unavailable(transaction: Transaction, name: str, reserved: frozenset[str]) -> None:
+    """Refuse a name with the reason, which only the operator is told."""
+    if is_reserved(name, reserved):
+        reason = "is reserved"
+    elif transaction.lookups.is_erased_name(name):
+        reason = "belonged to an account that was erased"
+    else:
+        return
+    raise CommandError(
+        ErrorCode.NAME_UNAVAILABLE, f"the name {name} {reason}: choose another", field="name"
+    )
 
 
 def change_account(transaction: Transaction, operation: ChangeAccount) -> Account:

@@ -47,6 +47,7 @@ __all__ = [
     "add_device",
     "check_name_is_available",
     "create_link",
+    "is_reserved",
     "remove_password",
     "revoke_device",
     "set_password",
@@ -310,19 +311,23 @@ def check_name_is_available(transaction: Transaction, name: str, reserved: froze
             "this looks like a link code or an invitation, not a name: choose another",
             field="name",
         )
-    key = fold(name)
-    if (
-        key in RESERVED_NAMES
-        or key in reserved
-        or _PLACEHOLDER.fullmatch(key)
-        or _is_address(key)
-        or transaction.lookups.is_erased_name(name)
-    ):
+    if is_reserved(name, reserved) or transaction.lookups.is_erased_name(name):
         raise CommandError(
             ErrorCode.NAME_UNAVAILABLE,
             f"the name {name} cannot be used: choose another",
             field="name",
         )
+
+
+def is_reserved(name: str, reserved: frozenset[str]) -> bool:
+    """Whether nobody may claim a name; `reserved` are those of the settings, folded."""
+    key = fold(name)
+    return (
+        key in RESERVED_NAMES
+        or key in reserved
+        or _PLACEHOLDER.fullmatch(key) is not None
+        or _is_address(key)
+    )
 
 
 def _is_address(name: str) -> bool:
