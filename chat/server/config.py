@@ -45,7 +45,7 @@ from chat.protocol.values import Limits
 from chat.rights import RETENTION_MIN
 from chat.server.transport.limits import LOOPBACK, Network, network
 from chat.server.transport.origins import check_origin, check_public_url
-from chat.store.accounts import AccountRole, Registration
+from chat.store.accounts import ACTS, AccountRole, Registration
 from chat.store.operations import ChannelPolicy
 from chat.text import (
     check_channel,
@@ -588,8 +588,18 @@ class BansSettings(DataSettings):
 class AuditSettings(DataSettings):
     """Show the newest entries of the audit log, newest first."""
 
-    example = "chat-server audit --limit 20"
+    example = "chat-server audit --account alice --act banned --since 7d"
     limit: int = Field(50, ge=1, le=1_000_000, description="Number of entries")
+    account: str | None = Field(None, description="Only entries by or about this account")
+    act: str | None = Field(None, description="Only entries of this act, such as banned")
+    since: _Duration | None = Field(None, description="Only entries as recent, such as 7d")
+
+    @field_validator("act")
+    @classmethod
+    def _check_act(cls, value: str | None) -> str | None:
+        if value is not None and value not in ACTS:
+            raise ValueError(f"must be one of {', '.join(ACTS)}")
+        return value
 
 
 class BackupSettings(DataSettings):
@@ -857,6 +867,9 @@ _METAVARS = {
     "retention": "DURATION",
     "expires": "DURATION",
     "for_": "DURATION",
+    "since": "DURATION",
+    "account": "NAME",
+    "act": "ACT",
     "label": "TEXT",
     "reason": "TEXT",
     "target": "NAME|ADDRESS",

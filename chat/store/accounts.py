@@ -48,6 +48,7 @@ __all__ = [
     "LinkCode",
     "Network",
     "Quota",
+    "RecordAct",
     "RecordSettings",
     "Registration",
     "RevokeDevice",
@@ -90,6 +91,7 @@ ACTS = (
     *("device_added", "device_revoked", "link_created", "password_set", "password_removed"),
     *("invitation_created", "invitation_used", "invitation_revoked"),
     *("banned", "unbanned", "settings", "expiry_forced"),
+    *("exported", "backed_up", "restored"),
 )
 """The kinds of audit entries.
 
@@ -496,6 +498,17 @@ class ForceExpiry(AccountOperation[int]):
 
     actor: None
     retention: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordAct(AccountOperation[None]):
+    """Add an entry about a file that the operator's command line has written or read."""
+
+    actor: None
+    act: Literal["exported", "backed_up", "restored"]
+    file: str
+    name: str | None = None
+    """The account that was exported."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,12 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from itertools import chain
 from typing import Any, TypeVar
 
 from chat.durations import duration_text
-from chat.errors import CommandError, ErrorCode, StartupError
+from chat.errors import CommandError, ErrorCode, StartupError, StoreUnavailable
 from chat.program import tell
 from chat.server.config import (
     AuditSettings,
@@ -59,22 +60,25 @@ from chat.store.accounts import (
     LiftBan,
     LinkCode,
     Network,
+    RecordAct,
     RevokeDevice,
     RevokeInvitation,
     SetPassword,
     network_of,
 )
 from chat.store.codes import hash_token
-from chat.store.operations import Operation
+from chat.store.operations import AuditEntry, Operation
 from chat.store.read.reader import Reader
 from chat.store.store import erase_account, execute, look
 from chat.text import counted, fold, printable_line
 
-__all__ = ["WORK"]
+__all__ = ["WORK", "record_act"]
 
 T = TypeVar("T")
 
 ALL = 1_000_000_000
+AUDIT_PAGE = 1_000
+"""Entries of the audit log that are read at once."""
 ERASE_PATIENCE = 60.0
 """Seconds that `user erase` waits for the running server."""
 _ADDRESS = re.compile(r"[0-9.]+|.*[:/].*")
@@ -216,6 +220,7 @@ def _user_export(settings: UserExportSettings) -> int:
     except OSError as exc:
         raise StartupError(f"cannot write {file}: {exc.strerror or exc}") from None
     tell(f"{file}: {count:,} lines. The file contains private messages: keep it safe")
+    record_act(settings, RecordAct(None, "exported", file.name, settings.name))
     return 0
 
 
@@ -439,26 +444,57 @@ def _bans(settings: DataSettings) -> int:
 
 
 def _audit(settings: AuditSettings) -> int:
-    page = look(
-        settings.store_url,
-        lambda reader: reader.accounts.audit(None, before=None, limit=settings.limit),
-    )
+    entries = look(settings.store_url, lambda reader: _audit_entries(settings, reader))
     _print_table(
         ("ENTRY", "TIME", "ACT", "BY", "ACCOUNT", "ADDRESS", "DETAILS"),
         (
             (
                 str(each.seq),
-                _time(each.ts),
+                datetime.fromtimestamp(each.ts / 1_000).astimezone().isoformat(" ", "minutes"),
                 each.act,
                 each.actor.name if each.actor else "operator",
                 each.user.name if each.user else "-",
                 each.address or "-",
                 " ".join(f"{key}={_detail(key, value)}" for key, value in each.details.items()),
             )
-            for each in page.entries
+            for each in entries
         ),
     )
     return 0
+
+
+def _audit_entries(settings: AuditSettings, reader: Reader) -> list[AuditEntry]:
+    """Return the newest entries that match the settings, newest first."""
+    since = 0.0
+    if settings.since is not None:
+        since = (time.time() - settings.since.total_seconds()) * 1_000
+    found: list[AuditEntry] = []
+    before: int | None = None
+    while True:
+        page = reader.accounts.audit(None, before=before, limit=AUDIT_PAGE)
+        for entry in page.entries:
+            if entry.ts < since or len(found) == settings.limit:
+                return found
+            if _matches(settings, entry):
+                found.append(entry)
+        if page.complete:
+            return found
+        before = page.entries[-1].seq
+
+
+def _matches(settings: AuditSettings, entry: AuditEntry) -> bool:
+    if settings.act is not None and entry.act != settings.act:
+        return False
+    names = [each.name for each in (entry.user, entry.actor) if each is not None]
+    return settings.account is None or fold(settings.account) in map(fold, names)
+
+
+def record_act(settings: DataSettings, operation: RecordAct) -> None:
+    """Add an entry to the audit log; warn if the database does not accept it."""
+    try:
+        execute(settings.store_url, operation)
+    except (CommandError, StartupError, StoreUnavailable) as exc:
+        tell(f"Warning: this is missing in the audit log: {exc}")
 
 
 # Output

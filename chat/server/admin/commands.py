@@ -24,6 +24,7 @@ from chat.server.config import (
     config_file,
     load,
 )
+from chat.store.accounts import RecordAct
 from chat.store.database import NoDatabase
 from chat.store.store import expire, look
 from chat.text import counted, printable_line
@@ -61,6 +62,7 @@ def _backup(settings: BackupSettings) -> int:
     tell(
         f"{settings.file}: {holdings}, {size:,} bytes. Messages deleted later remain in this backup"
     )
+    accounts.record_act(settings, RecordAct(None, "backed_up", settings.file.name))
     return 0
 
 
@@ -76,6 +78,7 @@ def _restore(settings: RestoreSettings) -> int:
         tell("The backup is older than these acts; do them again:")
         for line in restored.undone:
             tell(f"  {printable_line(line)}")
+    accounts.record_act(settings, RecordAct(None, "restored", settings.file.name))
     return 0
 
 

@@ -30,6 +30,7 @@ from chat.store.accounts import (
     EraseAccount,
     ForceExpiry,
     LiftBan,
+    RecordAct,
     RecordSettings,
     RevokeDevice,
     RevokeInvitation,
@@ -81,6 +82,7 @@ from chat.store.write.accounts.administration import (
     change_account,
     create_invitation,
     lift_ban,
+    record_act,
     record_settings,
     revoke_invitation,
 )
@@ -167,6 +169,7 @@ _RULES: dict[type[Operation[Any]], Callable[[Transaction, Any], Any]] = {
     RevokeInvitation: revoke_invitation,
     AddBan: add_ban,
     LiftBan: lift_ban,
+    RecordAct: record_act,
     RecordSettings: record_settings,
     EraseAccount: erase_account,
     ForceExpiry: force_expiry,

@@ -6,6 +6,7 @@ import io
 import re
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -263,6 +264,25 @@ def test_the_audit_log_records_the_actor_of_each_act(run: Run) -> None:
     assert any(re.fullmatch(r"until=\d{4}-\d\d-\d\dT\d\d:\d\d", word) for word in banned)
     acts = [row[3] for row in rows(run("audit"))]
     assert "settings" in acts[-2:]  # written by the server meanwhile
+
+
+def test_the_audit_log_is_filtered(run: Run, tmp_path: Path) -> None:
+    for name in ("alice", "bob"):
+        run("user", "add", name)
+        run("user", "disable", name)
+    assert run("user", "export", "bob", str(tmp_path / "bob.jsonl")).returncode == 0
+    assert run("backup", str(tmp_path / "copy.db")).returncode == 0
+
+    def acts(*flags: str) -> list[str]:
+        return [row[3] for row in rows(run("audit", *flags))]
+
+    assert acts("--account", "BOB") == ["exported", "disabled", "link_created", "created"]
+    assert acts("--act", "disabled") == ["disabled", "disabled"]
+    assert acts("--act", "disabled", "--account", "alice", "--since", "1h") == ["disabled"]
+    assert acts("--limit", "1") == ["backed_up"]
+    ((_, _, time, *_),) = rows(run("audit", "--limit", "1"))
+    assert re.fullmatch(r"\d\d:\d\d[+-]\d\d:\d\d", time)
+    assert "must be one of" in run("audit", "--act", "unknown").stderr
 
 
 NOBODY = "there is no user nobody"

@@ -468,6 +468,7 @@ def test_a_restore_names_the_acts_that_it_undoes(stopped: ChatServer, tmp_path: 
         "  carol: disabled",
         "  bob: erased",
     ]
+    assert "restored" in administer(stopped, "audit", "--limit", "1").stdout
     assert "do them again" not in administer(stopped, "restore", copy).stderr
 
 

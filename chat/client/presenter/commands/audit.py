@@ -88,6 +88,9 @@ _SENTENCES = {
     "banned": "{by} banned {banned}",
     "unbanned": "{by} lifted the ban on {banned}",
     "settings": "the settings changed",
+    "exported": "{by} exported the data of {user}",
+    "backed_up": "{by} made a backup",
+    "restored": "{by} restored a backup",
 }
 """A sentence for each act."""
 

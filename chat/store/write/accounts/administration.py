@@ -26,6 +26,7 @@ from chat.store.accounts import (
     Created,
     CreateInvitation,
     LiftBan,
+    RecordAct,
     RecordSettings,
     RevokeInvitation,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "check_is_not_last_admin",
     "create_invitation",
     "lift_ban",
+    "record_act",
     "record_settings",
     "revoke_invitation",
     "revoke_invitations_of",
@@ -405,7 +407,14 @@ def _covering(transaction: Transaction, operation: LiftBan, now: int) -> str:
     return f" itself, but {ban.network} is: lift the ban of {ban.network}" if ban else ""
 
 
-# Settings
+# Settings and files
+
+
+def record_act(transaction: Transaction, operation: RecordAct) -> None:
+    """Record that the operator exported an account, or made or restored a backup."""
+    user = find_user(transaction, operation.name) if operation.name is not None else None
+    details = {"file": operation.file}
+    transaction.record(operation.act, transaction.now(), actor=None, user=user, details=details)
 
 
 def record_settings(transaction: Transaction, operation: RecordSettings) -> None:
