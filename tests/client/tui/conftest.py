@@ -180,7 +180,7 @@ async def desktop(open_desktop: Open) -> AsyncIterator[Desktop]:
 def at_once(desktop: Desktop, *pieces: str) -> None:
     """Press keys, and type what is no name of one, without waiting for any of it."""
     for piece in pieces:
-        if "+" in piece or piece in ("enter", "escape"):
+        if "+" in piece or piece in ("enter", "escape", "up"):
             desktop.app.post_message(events.Key(piece, None))
         else:
             for letter in piece:
