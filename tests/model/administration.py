@@ -59,8 +59,10 @@ def _invite(chat: Chat, number: int, command: commands.CreateInvitation) -> None
     chat.accounts.check_is_admin(user)
     found = [chat.logs.get(name.lower()) for name in command.channels]
     names = tuple(log.name for log in found if log is not None)
-    if len(names) < len(found) or any(log and log.is_private for log in found):
+    if any(log.is_direct for log in found if log is not None):
         raise Refused(ErrorCode.INVALID)
+    if any(log.is_private for log in found if log is not None):
+        raise Refused(ErrorCode.NAME_UNAVAILABLE)
     made = chat.accounts.invite(user, command.uses, command.role, names)
     answer = frames.InvitationFrame(id=command.id, code="", invitation=_invitation(made))
     chat.outgoing[number].append(answer)

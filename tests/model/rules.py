@@ -123,12 +123,8 @@ def _send(chat: Chat, number: int, send: commands.Send) -> None:
         chat.stop_typing(known, present.user)  # also if it is refused
     if chat.is_repeated(number, send, None):
         return
-    is_new = send.channel.startswith("@") and key_of(send.channel) not in chat.logs
-    if is_new:
-        chat.check_may_open(present.user, send.channel)
-        if send.reply_to is not None:
-            raise Refused(ErrorCode.NO_SUCH_MESSAGE)
-        chat.open(present.user, send.channel)
+    if send.channel.startswith("@") and key_of(send.channel) not in chat.logs:
+        _open_for(chat, present.user, send)
     user, log = chat.seat(number, send.channel, "send")
     if send.thread_only and send.reply_to is None:
         raise Refused(ErrorCode.INVALID)
@@ -151,6 +147,16 @@ def _send(chat: Chat, number: int, send: commands.Send) -> None:
     if log.is_direct:
         log.hidden = {each for each in log.hidden if user in chat.ignored[each]}
         chat.announce(log, log.roles.keys() - log.hidden)
+
+
+def _open_for(chat: Chat, user: str, send: commands.Send) -> None:
+    """Open a direct channel for its first message, which must be no reply."""
+    chat.check_may_open(user, send.channel)
+    if send.reply_to is not None:
+        raise Refused(ErrorCode.NO_SUCH_MESSAGE)
+    if send.thread_only:
+        raise Refused(ErrorCode.INVALID)
+    chat.open(user, send.channel)
 
 
 def _change(chat: Chat, number: int, change: commands.Edit | commands.Delete) -> None:

@@ -24,6 +24,9 @@ class Recorder:
     def typing(self, active: bool, key: PaneKey) -> None:
         self._app.seen.append(("typing", active))
 
+    def holds_code(self, text: str) -> bool:
+        return False
+
     def keep_open(self) -> None:
         self._app.seen.append(("draft", self._app.composer.text))
 

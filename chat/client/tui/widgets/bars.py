@@ -244,6 +244,7 @@ class ContextBar(Widget):
         """
         message = draft.message if draft.aim is not Aim.MESSAGE else None
         self.set_class(message is not None or bool(channel), "-shown")
+        before = self._text, self._way_out, self._channel, self._is_in_channel
         self._channel, self._is_in_channel = channel, draft.in_channel
         self._text = self._way_out = Content("")
         if message is not None:
@@ -254,7 +255,8 @@ class ContextBar(Widget):
             quoted = line(gist(message.text))
             self._text = Content.assemble((verb, "bold"), line(name, "bold"), ": ", quoted)
             self._way_out = Content.styled("  Esc to cancel", "$text-muted")
-        self.refresh()
+        if before != (self._text, self._way_out, self._channel, self._is_in_channel):
+            self.refresh()
 
     def render(self) -> Content:
         """Draw the line, with the keys; without room, it drops the key of the choice first."""
@@ -629,7 +631,9 @@ class MessageBar(Widget):
         if "show" in self.acts:
             return {"show": self._keys["author"]}
         found = {may(name, message, self.user): key for name, key in self._keys.items()}
-        allowed = {*self.acts, "author", "copy", *(["open"] if links_of(message.text) else [])}
+        allowed = {*self.acts, "copy", *(["open"] if links_of(message.text) else [])}
+        if self.has_keys:  # a click on the author does the same
+            allowed.add("author")
         return {name: key for name, key in found.items() if name in allowed and name}
 
     def on_mouse_down(self, event: MouseDown) -> None:

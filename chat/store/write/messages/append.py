@@ -95,7 +95,15 @@ def _open_for(transaction: Transaction, operation: Append) -> Channel:
     check_may_open_direct(operation.channel, operation.user.name)
     if operation.reply_to is not None:
         raise no_such_message("reply_to")
+    if operation.thread_only:
+        raise _not_a_reply()
     return open_direct(transaction, operation.user, operation.channel, is_hidden=False)
+
+
+def _not_a_reply() -> CommandError:
+    return CommandError(
+        ErrorCode.INVALID, "thread_only: only a reply can have it", field="thread_only"
+    )
 
 
 def _send(transaction: Transaction, channel: Channel, operation: SendMessage) -> EventFields:
@@ -106,9 +114,7 @@ def _send(transaction: Transaction, channel: Channel, operation: SendMessage) ->
         if answered is None:
             raise no_such_message("reply_to")
     elif operation.thread_only:
-        raise CommandError(
-            ErrorCode.INVALID, "thread_only: only a reply can have it", field="thread_only"
-        )
+        raise _not_a_reply()
     mentioned = _mentioned(transaction, channel, user, operation.text, answered)
     event = transaction.append(
         channel,

@@ -8,7 +8,7 @@ import pytest
 
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.items import Event
-from chat.store.operations import Appended, SendMessage, User
+from chat.store.operations import Appended, MarkRead, SendMessage, User
 from tests.store.opened import OpenStore, delete, edit, items_of, message, react, topic
 
 
@@ -109,6 +109,17 @@ class TestThreadOnly:
         outcome = store.outcome(SendMessage(alice, "#general", "text", thread_only=True))
         assert isinstance(outcome, CommandError)
         assert (outcome.code, outcome.field) == (ErrorCode.INVALID, "thread_only")
+
+    def test_a_refused_first_message_opens_no_direct_channel(
+        self, store: OpenStore, alice: User, bob: User
+    ) -> None:
+        outcome = store.outcome(SendMessage(alice, "@alice,Bob", "text", thread_only=True))
+        assert isinstance(outcome, CommandError)
+        assert outcome.code is ErrorCode.INVALID
+        assert not store.commits[-1].events
+        missing = store.outcome(MarkRead(alice, "@alice,Bob", 1))
+        assert isinstance(missing, CommandError)
+        assert missing.code is ErrorCode.NO_SUCH_CHANNEL
 
 
 class TestMentions:
