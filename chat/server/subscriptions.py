@@ -160,11 +160,12 @@ class Subscriptions:
     def listed(self, channel: str, head: int) -> None:
         """Enter and follow a channel that was added to the user's list.
 
-        Sends `joined`, unless a `join` of this session is pending: its answer is the `joined`.
+        Sends `joined`, unless a `join` of this session is pending: its answer is the `joined`. Has
+        no effect if the membership has ended after `head`, such as by a kick in the same commit.
         """
         if self._deferred is not None:
             self._deferred.append(partial(self.listed, channel, head))
-        elif self.channel(channel) is None:
+        elif self.channel(channel) is None and self._left.get(fold(channel), 0) <= head:
             self.enter(channel, head)
             if fold(channel) not in self._joining:
                 self._session.run(self._follow_unrequested([(channel, None)]))

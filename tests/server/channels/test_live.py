@@ -412,3 +412,14 @@ async def _attach_whenever(data: st.DataObject) -> None:
         ((head, complete),) = session.pages
         assert complete
         assert session.sink.seqs() == list(range(head + 1, committed + 1))
+
+
+async def test_a_join_answered_after_a_kick_of_the_same_commit_enters_nothing() -> None:
+    session = Session(LiveChannels())
+    session.subscriptions.left("#room", 5, None)
+    session.subscriptions.listed("#room", 4)
+    assert session.subscriptions.channel("#room") is None
+    session.heads = [6]
+    session.subscriptions.listed("#room", 6)
+    assert session.subscriptions.channel("#room") is not None
+    await settled()
