@@ -41,7 +41,7 @@ RETENTION_MIN = 86_400
 Right = Literal[
     "read", "send", "leave", "typing", "pin", "topic", "invite", "moderate", "roles", "settings"
 ]
-"""What one may do in a channel.
+"""A right of a user in a channel.
 
 - read: history, search, who, mark, following a thread
 - send: messages, replies, edits of one's own messages, reactions

@@ -182,7 +182,7 @@ class Keeper:
         try:
             while not self._is_over:
                 await act(line)
-                await self._pause(0.1, 0.6)
+                await self._pause(0.05, 0.3)
         finally:
             await line.close()
 
@@ -274,7 +274,7 @@ class Keeper:
         """Change settings for a while: only moderators send, or nobody."""
         if self._chance.random() < 0.5:
             await self._act(line, "settings", ChangeChannel(channel=CLUB, posting="moderators"))
-            await self._pause(0.1, 0.6)
+            await self._pause(0.05, 0.3)
             await self._act(line, "settings", ChangeChannel(channel=CLUB, posting="everyone"))
         else:
             await self._act(line, "settings", Archive(channel=CLUB))

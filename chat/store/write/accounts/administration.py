@@ -157,7 +157,7 @@ def add_account(transaction: Transaction, operation: AddAccount) -> Account:
 
 
 def _explain_unavailable(transaction: Transaction, name: str, reserved: frozenset[str]) -> None:
-    """Refuse a name with the reason, which only the operator is told."""
+    """Refuse a name, and state the reason to the operator only."""
     if is_reserved(name, reserved):
         reason = "is reserved"
     elif transaction.lookups.is_erased_name(name):

@@ -98,7 +98,7 @@ _END_CHANGE = Prepared(
 
 
 class _Clock(NamedTuple):
-    """What is old in a channel; all times are in milliseconds."""
+    """The expired texts of a channel; times are in milliseconds."""
 
     now: int
     retention: int
