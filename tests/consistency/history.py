@@ -106,6 +106,8 @@ class Stop:
 class Restriction:
     """A mute, or a ban from a channel: from its answer until the start of its removal."""
 
+    kind: str
+    """`mute` or `ban`."""
     channel: str
     name: str
     start: float

@@ -249,7 +249,8 @@ class Keeper:
         start = _now()
         await self._pause(0.2, 1.2)
         if done and act.until is None:  # else it may have ended by itself
-            self._history.restrictions.append(Restriction(channel, name, start, _now()))
+            restriction = Restriction(kind, channel, name, start, _now())
+            self._history.restrictions.append(restriction)
         await self._act(line, kind, lift)
 
     async def _delete(self, line: _Line) -> None:

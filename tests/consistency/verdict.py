@@ -102,13 +102,18 @@ def _act_faults(history: History, logs: Logs) -> Iterator[str]:
 
 
 def _restriction_faults(history: History) -> Iterator[str]:
-    """Check that nothing is stored of somebody between a mute or ban and its end."""
+    """Check that nothing is stored of somebody between a mute or ban and its end.
+
+    Muted members may still delete their own messages.
+    """
     restrictions: dict[tuple[str, str], list[Restriction]] = defaultdict(list)
     for each in history.restrictions:
         restrictions[each.channel, each.name].append(each)
     for append in history.appends:
         for ack in append.acks:
             for each in restrictions[append.command.channel, append.author]:
+                if each.kind == "mute" and append.command.type == "delete":
+                    continue
                 if not ack.duplicate and each.start <= ack.asked and ack.answered <= each.end:
                     yield f"{append.author} wrote {append.command} during {each}"
 
