@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import logging
+import os
 import sqlite3
 import threading
 import time
@@ -127,6 +129,7 @@ class Store:
         probe_every: float = PROBE_EVERY,
         audit_every: float = AUDIT_EVERY,
         gather: float = GATHER,
+        login: str = "",
     ) -> Self:
         """Open the database; create or migrate it if necessary.
 
@@ -142,6 +145,7 @@ class Store:
             audit_every: seconds between looks for audit entries of other processes.
             gather: seconds between the starts of two commits while operations arrive in quick
                 succession.
+            login: the operator's login name, for audit entries of a command; empty for a server.
 
         Raises:
             StartupError: the address is wrong, the file or folder cannot be written, is damaged, no
@@ -152,7 +156,7 @@ class Store:
         feed = AuditFeed(database.readers, committed, audit_every)
         writer = Writer(
             database.writer,
-            Transaction(limits, clock_ms, monotonic),
+            Transaction(limits, clock_ms, monotonic, login),
             feed.committed,
             clock_ms,
             index_after,
@@ -327,8 +331,8 @@ def look(url: str, query: Callable[[Reader], T]) -> T:
 def execute(url: str, operation: Operation[Result]) -> Result:
     """Run one operation on the database at `url`; a server may be using it.
 
-    A running server applies the new audit entries within half a second. The operation must not
-    append events: a server would not deliver them.
+    A running server applies the new audit entries within half a second; they have the operator's
+    login name. The operation must not append events: a server would not deliver them.
 
     Raises:
         CommandError: the operation is refused; nothing was changed.
@@ -337,7 +341,7 @@ def execute(url: str, operation: Operation[Result]) -> Result:
     """
     with _SHARED:
         engine = open_shared(url)
-        transaction = Transaction(Limits(), _wall_clock_ms)
+        transaction = Transaction(Limits(), _wall_clock_ms, login=_login())
         try:
             with engine.begin() as connection:
                 transaction.begin(connection, [operation])
@@ -407,7 +411,7 @@ def _carry_out(url: str, operation: AccountOperation[int], patience: float) -> b
 def _run_without_server(url: str, operations: Sequence[AccountOperation[int]]) -> bool:
     """Run `operations` and all jobs; return False if a server is running."""
     try:
-        store = Store.open(url, limits=Limits(), committed=_settle)
+        store = Store.open(url, limits=Limits(), committed=_settle, login=_login())
     except StartupError:
         return False
     with closing(store):
@@ -416,6 +420,17 @@ def _run_without_server(url: str, operations: Sequence[AccountOperation[int]]) -
         while not _run(store, RunNextJob()).is_last:
             pass
     return True
+
+
+def _login() -> str:
+    """Return the login name of the operator, also behind `sudo` and `doas`; empty if unknown."""
+    for variable in ("SUDO_USER", "DOAS_USER"):
+        if name := os.environ.get(variable):
+            return name
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # the system has no name for the user's number
+        return ""
 
 
 def _is_done_within(url: str, job: int, seconds: float) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
@@ -21,6 +22,7 @@ from chat.errors import CloseCode
 from chat.protocol.commands import History, Send
 from chat.protocol.frames import Bye, Ok, Page
 from tests.client.screen import Screen
+from tests.processes import Process
 from tests.serving import ChatServer, ConnectionOver, Peer, eventually
 
 FAST = ("--limits.rate", "100000", "--limits.burst", "100000")
@@ -178,6 +180,30 @@ async def test_clients_spread_their_reconnects_over_the_window(
             screen.stop()
     assert all(0 <= delay <= WINDOW for delay in delays), delays
     assert max(delays) - min(delays) > WINDOW / 4, delays
+
+
+class ServerInATerminal(ChatServer):
+    """A server whose standard input is a terminal."""
+
+    def launch(self, *arguments: str) -> Process:
+        self.terminal, its_terminal = os.openpty()
+        command, env = ["chat-server", *arguments], self.environment()
+        process = Process(command, stdin=its_terminal, stderr=subprocess.STDOUT, env=env)
+        os.close(its_terminal)
+        return process
+
+
+async def test_hangup_stops_the_server_only_after_its_terminal_was_closed(tmp_path: Path) -> None:
+    with ServerInATerminal(tmp_path / "data") as server:
+        async with Peer.signed_in(server.url, "alice") as alice:
+            os.kill(server.pid, signal.SIGHUP)
+            server.wait_for_line("nothing to reload")
+            await alice.settle()
+            os.close(server.terminal)
+            os.kill(server.pid, signal.SIGHUP)
+            await alice.next(Bye)
+            assert await alice.close_code() == CloseCode.GOING_AWAY
+        assert server.wait() == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -159,7 +159,11 @@ class JobProgress(NamedTuple):
 
 
 class Transaction:
-    """The writer's transaction, for one thread and connection; call `begin` first."""
+    """The writer's transaction, for one thread and connection; call `begin` first.
+
+    `login` is the name with which the operator is logged in to the system, for the audit log; empty
+    in a server, whose own acts have no actor either.
+    """
 
     connection: Connection
 
@@ -168,10 +172,12 @@ class Transaction:
         limits: Limits,
         clock_ms: Callable[[], int],
         monotonic: Callable[[], float] = time.monotonic,
+        login: str = "",
     ) -> None:
         self.limits = limits
         self.now = clock_ms
         self._monotonic = monotonic
+        self._login = login
         self._openings = TokenBuckets(limits.openings / 3_600, limits.openings)
         self._creations = TokenBuckets(limits.channels / 3_600, limits.channels)
         self._links = TokenBuckets(LINKS_PER_HOUR / 3_600, LINKS_PER_HOUR)
@@ -400,7 +406,9 @@ class Transaction:
 
         `address` is that of `actor` by default.
         """
-        given = details or {}
+        given = dict(details or {})
+        if actor is None and self._login:
+            given["login"] = self._login
         known = {key: _cut(str(value)) for key, value in given.items() if value is not None}
         if address is None and actor is not None:
             address = actor.address

@@ -249,6 +249,30 @@ def test_a_ban_of_loopback_needs_force(run: Run) -> None:
     assert run("ban", "127.0.0.1", "--force").returncode == 0
 
 
+def test_the_audit_log_records_the_login_name_of_the_operator(
+    server: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUDO_USER", "olivia")
+    server.administer("user", "add", "alice")
+    server.administer("user", "erase", "alice", "--yes")
+    entries = rows(server.administer("audit"))
+    by_command = {row[3]: row[-1] for row in entries if row[4] == "operator" and row[5] != "-"}
+    assert by_command == {
+        "created": "login=olivia",
+        "link_created": "login=olivia",
+        "erased": "login=olivia",
+    }
+    (settings,) = [row for row in entries if row[3] == "settings"]
+    assert "login=" not in " ".join(settings)  # the act of the server itself
+    server.stop()
+    server.administer("user", "add", "bob")
+    server.administer("user", "erase", "bob", "--yes")  # no server runs
+    assert [row[-1] for row in rows(server.administer("audit", "--act", "erased"))] == [
+        "login=olivia",
+        "login=olivia",
+    ]
+
+
 @pytest.mark.feature("server.audit")
 def test_the_audit_log_records_the_actor_of_each_act(run: Run) -> None:
     run("user", "add", "alice")

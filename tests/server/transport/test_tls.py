@@ -66,6 +66,19 @@ async def test_hangup_reloads_the_certificate_and_keeps_connections(
     assert server.stop() == 0
 
 
+def test_expired_certificate_is_logged_at_the_start(
+    start_server: Callable[..., ChatServer], tmp_path: Path
+) -> None:
+    certify(tmp_path)
+    files = ("-signkey", tmp_path / "key.pem", "-in", tmp_path / "cert.pem")
+    expired = subprocess.run(
+        ["openssl", "x509", *files, "-days", "-1"], check=True, capture_output=True
+    )
+    (tmp_path / "cert.pem").write_bytes(expired.stdout)
+    server = start_server(*flags(tmp_path))
+    server.wait_for_line(r"WARNING .* certificate .*cert\.pem expired on .*: clients refuse it")
+
+
 async def test_plain_http_is_logged_once_per_address(
     start_server: Callable[..., ChatServer], tmp_path: Path
 ) -> None:

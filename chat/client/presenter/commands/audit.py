@@ -91,6 +91,7 @@ _SENTENCES = {
     "exported": "{by} exported the data of {user}",
     "backed_up": "{by} made a backup",
     "restored": "{by} restored a backup",
+    "expiry_forced": "{by} erased all expired messages",
 }
 """A sentence for each act."""
 

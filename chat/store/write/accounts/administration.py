@@ -243,8 +243,8 @@ def _invited_to(
 ) -> tuple[str, ...]:
     """Return the stored names of public channels; create those that do not exist.
 
-    An admin who creates channels owns them; those that the operator creates have no owner. The name
-    of a private channel is refused like one that cannot be used.
+    An admin who creates channels owns them; the first member of one that the operator creates owns
+    it. The name of a private channel is refused like one that cannot be used.
     """
     lookups = transaction.lookups
     # Everything is checked before the first channel is created: a refusal changes nothing.

@@ -38,7 +38,7 @@ from chat.store.read.accounts import find_invitation
 from chat.store.schema import devices, invitation_uses, links, passwords, users
 from chat.store.sql import Prepared
 from chat.store.write.access import find_user, role_in
-from chat.store.write.channels.membership import enter
+from chat.store.write.channels.membership import enter, role_on_entry
 from chat.store.write.lookups import Channel, KnownAccount, KnownDevice
 from chat.store.write.transaction import Transaction
 from chat.text import GENERAL, fold, is_invitation_code, is_link_code
@@ -354,7 +354,7 @@ def _arrive(
     preference = Preference(pinned=0, muted=False, level=USUAL_LEVEL)
     for channel in sorted(places.values(), key=lambda each: each.fold):
         if lookups.role(channel, user) is None:
-            event = enter(transaction, channel, user, MEMBER)
+            event = enter(transaction, channel, user, role_on_entry(transaction, channel, user))
             role = role_in(transaction, channel, user) or MEMBER
             found.append(Membership(channel.state(), role, event["seq"], 0, 0, preference))
     return tuple(found)

@@ -43,6 +43,7 @@ __all__ = [
     "join",
     "leave",
     "open_direct",
+    "role_on_entry",
 ]
 
 DELETION = "delete_channel"
@@ -74,9 +75,7 @@ def join(transaction: Transaction, operation: JoinChannel) -> ChannelState:
         channel = _create(transaction, user, name, operation.policy)
         return channel.state()
     _check_has_room(transaction, user)
-    # A channel that everybody has left gets an owner again.
-    is_owned = channel.member_count > 0 or channel.fold == GENERAL
-    enter(transaction, channel, user, MEMBER if is_owned else _role_of_first(transaction, user))
+    enter(transaction, channel, user, role_on_entry(transaction, channel, user))
     end_invitation(transaction, channel, user)
     return channel.state()
 
@@ -133,13 +132,18 @@ def _create(
     if channel_key(name) in policy.reserved or transaction.lookups.channel(name) is not None:
         raise name_unavailable(name)
     channel = transaction.add_channel(name, is_private=is_private)
-    enter(transaction, channel, user, _role_of_first(transaction, user))
+    enter(transaction, channel, user, role_on_entry(transaction, channel, user))
     return channel
 
 
-def _role_of_first(transaction: Transaction, user: User) -> str:
-    """Return the role of the first member of a channel; a bot never owns one."""
-    return MEMBER if transaction.lookups.account(user).role == BOT else OWNER
+def role_on_entry(transaction: Transaction, channel: Channel, user: User) -> str:
+    """Return the role with which `user` enters: the first member owns the channel, unless a bot.
+
+    So a channel that everybody has left gets an owner again.
+    """
+    is_owned = channel.member_count > 0 or channel.fold == GENERAL
+    is_bot = transaction.lookups.account(user).role == BOT
+    return MEMBER if is_owned or is_bot else OWNER
 
 
 def check_may_create(transaction: Transaction, user: User, count: int = 1) -> None:

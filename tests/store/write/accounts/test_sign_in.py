@@ -10,6 +10,7 @@ import pytest
 
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.values import Limits
+from chat.rights import MEMBER, OWNER
 from chat.store.accounts import (
     ADMIN,
     BOT,
@@ -28,7 +29,7 @@ from chat.store.accounts import (
     SignIn,
 )
 from chat.store.codes import erased_name_hash, normalize
-from chat.store.operations import Failure, JoinChannel, MarkRead, User
+from chat.store.operations import Failure, JoinChannel, LeaveChannel, MarkRead, User
 from tests.store.opened import OpenStore, message
 
 TOKEN = b"t" * 32
@@ -143,6 +144,16 @@ class TestInvitations:
         assert stored == signed_in.memberships
         assert store.acts[-2:] == ["created", "invitation_used"]
         assert store.entries[-2].details["how"] == "invitation"
+
+    def test_first_member_of_a_channel_owns_it(self, store: OpenStore) -> None:
+        alice = store.admin("alice")
+        store.do(JoinChannel(alice, "#left"))
+        code = store.do(CreateInvitation(None, 2, channels=("#left", "#new"))).code
+        store.do(LeaveChannel(alice, "#left"))
+        for name, role in (("bob", OWNER), ("carol", MEMBER)):
+            memberships = store.do(accept(name, code)).memberships or ()
+            roles = {each.channel.name: each.role for each in memberships}
+            assert roles == {"#general": MEMBER, "#left": role, "#new": role}
 
     def test_code_is_read_as_typed(self, store: OpenStore) -> None:
         code = invite(store)
