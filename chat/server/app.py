@@ -1,10 +1,9 @@
-"""Start-up, HTTP answers, heartbeats and shutdown of a server."""
+"""Start-up, heartbeats and shutdown of a server."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import logging
 import os
 import signal
@@ -12,34 +11,29 @@ import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from http import HTTPStatus
-from urllib.parse import unquote
 
-from websockets.datastructures import Headers
-from websockets.http11 import Request, Response
-from websockets.server import ServerProtocol
+from websockets.http11 import Request
 
-from chat import __version__
 from chat.errors import CloseCode, CommandError, StartupError, StoreUnavailable
-from chat.protocol import FEATURES, FEATURES_HEADER
 from chat.protocol.frames import Bye
 from chat.rate import Budgets, TokenBuckets
 from chat.server.administration import Administration
-from chat.server.channels.builtin import Counter, RawCounter, RawEcho
+from chat.server.channels.builtin import RawCounter, RawEcho
 from chat.server.channels.live import LiveChannels
 from chat.server.channels.presence import PresenceBroadcaster
 from chat.server.config import ServerSettings
 from chat.server.context import ServerContext, Tuning
 from chat.server.failed_sign_ins import FailedSignIns
 from chat.server.handlers.table import TABLE
+from chat.server.http import COUNTER_PATH, ECHO_PATH, HttpAnswers, path_of
 from chat.server.jobs import Steps, jobs, retention
+from chat.server.monitoring.health import Health
 from chat.server.passwords import Passwords
 from chat.server.reads import Reads
 from chat.server.session import Session
 from chat.server.transport.connection import Connection, ConnectionContext, Endpoint
 from chat.server.transport.limits import AdmissionQueue, ConnectionLimiter
 from chat.server.transport.listening import BACKLOG, bind, raise_file_limit, reachable_hosts
-from chat.server.transport.origins import Origins
 from chat.server.transport.outbound import WriteCoalescer
 from chat.server.transport.tls import Certificate, SchemeHints
 from chat.server.writes import Writes
@@ -48,7 +42,6 @@ from chat.store.channels import Expired
 from chat.store.ids import Ids
 from chat.store.operations import Commit, JobStep
 from chat.store.store import Store
-from chat.text import printable_line
 
 __all__ = ["run"]
 
@@ -70,16 +63,6 @@ SIGN_UP_WINDOW = 600.0
 TUNING = Tuning()
 RAW_RATE_FACTOR = 10
 """The rate limit of `/counter` and `/echo`, relative to that of a person."""
-COUNTER_PATH = "/counter"
-ECHO_PATH = "/echo"
-CHAT_PATH = "/"
-HEALTH_PATH = "/healthz"
-PATHS = (CHAT_PATH, COUNTER_PATH, ECHO_PATH)
-METHODS = ("GET", "HEAD")
-SCHEMES = ("http", "https", "ws", "wss")
-_INVALID_IN_PATH = frozenset('[]<>"{}|\\^`')
-REFUSED_ORIGINS_MAX = 100
-"""Refused origins that are logged; a limit, because clients can invent any number of them."""
 
 
 async def run(settings: ServerSettings, announce: Callable[[list[str]], None]) -> None:
@@ -168,6 +151,8 @@ class App:
         self.settings = settings
         self.loop = loop
         self.context: ServerContext
+        self.health: Health
+        """Set, like `context`, once the store is open."""
         self._tuning = tuning
         self._open_store = open_store
         self._budgets = Budgets(
@@ -179,11 +164,6 @@ class App:
         self._certificate: Certificate | None = None
         self._connection_context: ConnectionContext
         self._servers: list[asyncio.Server] = []
-        self._is_stopping = False
-        self._origins = Origins(
-            settings.allow_origin, settings.public_url, settings.host, is_tls=settings.is_tls
-        )
-        self._refused_origins: set[str] = set()
         self._has_found_proxy = False
         self._administration: Administration | None = None
         """None while the server starts: there is no session yet."""
@@ -197,7 +177,6 @@ class App:
         settings = self.settings
         if settings.tls_cert is not None and settings.tls_key is not None:
             self._certificate = Certificate(settings.tls_cert, settings.tls_key)
-        self._connection_context = self._make_connection_context()
         sockets = bind(settings.host, settings.port)
         tuning = self._tuning
         channels = LiveChannels(recent=tuning.recent, typing_expiry=tuning.typing_expiry)
@@ -220,7 +199,9 @@ class App:
             for listening in sockets:
                 listening.close()
             raise
+        self.health = Health(self.store)
         self.context = self._assemble(channels)
+        self._connection_context = self._make_connection_context()
         try:
             await self._start_administration()
             for listening in sockets:
@@ -312,7 +293,7 @@ class App:
         """Send `bye`, finish pending commits, and close all connections with 1001."""
         if self._heartbeat_timer is not None:
             self._heartbeat_timer.cancel()
-        self._is_stopping = True
+        self.health.is_draining = True
         for steps in (self._jobs, self._retention):
             if steps is not None:
                 steps.stop()
@@ -336,6 +317,7 @@ class App:
 
     def _make_connection_context(self) -> ConnectionContext:
         settings = self.settings
+        answers = HttpAnswers(settings, self.store.server_id, self.health, self.connections)
         return ConnectionContext(
             loop=self.loop,
             coalescer=WriteCoalescer(self.loop),
@@ -348,14 +330,14 @@ class App:
             write_timeout=settings.write_timeout,
             certificate=self._certificate,
             hints=SchemeHints(self.loop),
-            respond=self._respond,
+            respond=answers.respond,
             open_endpoint=self._open_endpoint,
             banned=lambda address: self.context.administration.refusal(address),
             proxy_found=self._proxy_found,
         )
 
     def _open_endpoint(self, connection: Connection, request: Request) -> Endpoint:
-        path = _path(request)
+        path = path_of(request)
         if path in (COUNTER_PATH, ECHO_PATH):
             connection.budget = self._budgets.of_connection(
                 connection.source, self.loop.time(), times=RAW_RATE_FACTOR
@@ -394,103 +376,6 @@ class App:
             if connection.heartbeat_slot % self._slots == self._heartbeat_slot:
                 connection.check_heartbeat()
 
-    # HTTP
-
-    def _respond(self, connection: Connection, request: Request) -> Response:
-        """Answer a plain HTTP request, or accept or refuse a WebSocket handshake."""
-        try:
-            response = self._refusal(connection, request) or _accept(connection.protocol, request)
-        except (ValueError, LookupError):  # a malformed path or origin; a repeated header
-            response = connection.respond(HTTPStatus.BAD_REQUEST, "Malformed request.\n")
-        if request.method == "HEAD":
-            response.body = b""  # `Content-Length` stays (RFC 9110, 9.3.2)
-        # Clients store tokens by server id, and send only fields that the server knows, so they
-        # must know both before `hello`.
-        response.headers["Chat-Server-Id"] = self.store.server_id
-        response.headers[FEATURES_HEADER] = ", ".join(FEATURES)
-        return response
-
-    def _refusal(self, connection: Connection, request: Request) -> Response | None:
-        path = _path(request)
-        if len(hosts := request.headers.get_all("Host")) != 1 and (
-            hosts or request.protocol != "HTTP/1.0"
-        ):
-            raise ValueError("a request must have one Host header (RFC 9112, 3.2)")
-        is_upgrade = "websocket" in request.headers.get("Upgrade", "").lower()
-        if path not in (*PATHS, HEALTH_PATH):
-            return connection.respond(
-                HTTPStatus.NOT_FOUND, f"Not found. Paths: {', '.join(PATHS)}, {HEALTH_PATH}\n"
-            )
-        if request.method not in METHODS:
-            response = connection.respond(
-                HTTPStatus.METHOD_NOT_ALLOWED,
-                f"Method not allowed. Methods: {', '.join(METHODS)}\n",
-            )
-            response.headers["Allow"] = ", ".join(METHODS)
-            return response
-        if path == HEALTH_PATH:
-            return self._health()
-        if not is_upgrade or request.method != "GET":
-            response = connection.respond(
-                HTTPStatus.UPGRADE_REQUIRED,
-                "This is a chat server. Connect with a WebSocket client, such as chat-client.\n",
-            )
-            response.headers["Upgrade"] = "websocket"
-            return response
-        if self._is_stopping:
-            return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping.\n")
-        if path == CHAT_PATH and (advice := self._origin_refusal(request)) is not None:
-            return connection.respond(
-                HTTPStatus.FORBIDDEN, f"Web pages from this origin may not connect; {advice}.\n"
-            )
-        return None
-
-    def _origin_refusal(self, request: Request) -> str | None:
-        """Return None for an accepted origin, or advice for the operator."""
-        origins = request.headers.get_all("Origin")
-        if not origins:
-            return None
-        origin, host = origins[0], request.headers.get("Host", "")
-        if len(origins) > 1:
-            return "the request has several Origin headers"
-        advice = self._origins.refusal(origin, host)
-        if advice is None:
-            return None
-        refused = self._refused_origins
-        if origin not in refused and len(refused) < REFUSED_ORIGINS_MAX:
-            refused.add(origin)
-            shown = (printable_line(text)[:200] for text in (origin, host, advice))
-            log.warning("rejected a web page from %s (Host: %s); %s", *shown)
-        return advice
-
-    def _health(self) -> Response:
-        store = self.store
-        fault = store.healthy()
-        body = {
-            "status": "ok" if fault is None else "unavailable",
-            "connections": sum(c.endpoint is not None for c in self.connections),
-            "tasks": len(asyncio.all_tasks(self.loop)),
-            "timers": Counter.running,
-            "server": {
-                "id": store.server_id,
-                "name": self.settings.server_name,
-                "version": __version__,
-            },
-        }
-        if fault is not None:
-            body["reason"] = fault
-        status = HTTPStatus.OK if fault is None else HTTPStatus.SERVICE_UNAVAILABLE
-        payload = json.dumps(body).encode() + b"\n"
-        headers = Headers(
-            {
-                "Content-Type": "application/json",
-                "Content-Length": str(len(payload)),
-                "Cache-Control": "no-store",
-                "Connection": "close",
-            }
-        )
-        return Response(status.value, status.phrase, headers, payload)
-
 
 def _connection_limiter(settings: ServerSettings) -> ConnectionLimiter:
     return ConnectionLimiter(
@@ -501,35 +386,3 @@ def _connection_limiter(settings: ServerSettings) -> ConnectionLimiter:
         exempt=settings.exempt_address,
         proxies=settings.trusted_proxy,
     )
-
-
-def _accept(protocol: ServerProtocol, request: Request) -> Response:
-    """Accept a handshake without a `Date` header, which takes the library 15 µs, a tenth of it."""
-    try:
-        accept, _extensions, _subprotocol = protocol.process_request(request)
-    except Exception:  # the library builds the refusal
-        return protocol.accept(request)
-    headers = Headers()
-    headers["Upgrade"] = "websocket"
-    headers["Connection"] = "Upgrade"
-    headers["Sec-WebSocket-Accept"] = accept
-    status = HTTPStatus.SWITCHING_PROTOCOLS
-    return Response(status.value, status.phrase, headers)
-
-
-def _path(request: Request) -> str:
-    """Return the normalized path of a request, without its query (RFC 3986, 6.2).
-
-    Raises:
-        ValueError: the request target is malformed.
-    """
-    target = request.path
-    if not _INVALID_IN_PATH.isdisjoint(target):
-        raise ValueError(target)
-    target = target.partition("?")[0]
-    if not target.startswith("/"):  # in absolute form (RFC 9112, 3.2.2)
-        scheme, sign, rest = target.partition("://")
-        if not sign or scheme.lower() not in SCHEMES:
-            raise ValueError(target)
-        target = "/" + rest.partition("/")[2]
-    return unquote(target)

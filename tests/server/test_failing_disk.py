@@ -139,11 +139,17 @@ async def refused(peer: Peer, *commands: Command) -> None:
 
 
 def is_well(server: ChatServer) -> bool:
-    """Whether `/healthz` reports success; if it does not, it must give the reason."""
+    """Whether `/healthz` reports success; if not, it and `/readyz` must give the reason."""
     status, body = server.get("/healthz")
     assert status in (200, 503)
     reported = json.loads(body)
     assert (status == 200) == (reported["status"] == "ok") == ("reason" not in reported)
+    if status == 503:
+        ready, reasons = server.get("/readyz")
+        # The server may have recovered meanwhile.
+        assert (ready, reasons) == (200, "ready\n") or (
+            ready == 503 and reasons.startswith("the database cannot be used: ")
+        )
     return status == 200
 
 
