@@ -372,6 +372,8 @@ class App:
         self.start_heartbeats()
         self._heartbeat_slot = (self._heartbeat_slot + 1) % self._slots
         self.store.look()
+        if self._certificate is not None:
+            self._certificate.look()
         for connection in tuple(self.connections):
             if connection.heartbeat_slot % self._slots == self._heartbeat_slot:
                 connection.check_heartbeat()

@@ -7,10 +7,12 @@ such connections would not be counted.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import re
 import socket
 import ssl
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -43,12 +45,16 @@ class Certificate:
 
     def __init__(self, file: Path, key: Path) -> None:
         self._file, self._key = file, key
+        self._seen = self._handled = self._stamps()
+        self._tried = self._contents()
+        """The contents that were loaded last, or that could not be used."""
         self.context = _context(file, key)
-        """Replaced by `reload`; connections keep the one of their handshake."""
+        """Replaced by `reload` and `look`; connections keep the one of their handshake."""
         self._warn_of_end()
 
     def reload(self) -> None:
         """Read both files again; if they cannot be used, log an error and keep the old ones."""
+        self._handled, self._tried = self._stamps(), self._contents()
         try:
             self.context = _context(self._file, self._key)
         except StartupError as exc:
@@ -56,6 +62,34 @@ class Certificate:
             return
         log.info("reloaded the certificate %s; new connections get it", self._file)
         self._warn_of_end()
+
+    def look(self) -> None:
+        """Reload the files if their contents have changed since the last reload.
+
+        Call it about every second. A change is ignored until two calls find the same files, because
+        the certificate and its key are replaced one after the other.
+        """
+        stamps = self._stamps()
+        is_settled, self._seen = stamps == self._seen, stamps
+        if stamps == self._handled or not is_settled:
+            return
+        self._handled = stamps
+        if self._contents() != self._tried:
+            self.reload()
+
+    def _stamps(self) -> tuple[object, ...]:
+        """Return a value that changes if a file, or a link to it, is written or replaced."""
+        return tuple(map(_stamp, (self._file, self._key)))
+
+    def _contents(self) -> bytes:
+        """Return a digest of both files."""
+        digest = hashlib.sha256()
+        for file in (self._file, self._key):
+            content = b"missing"
+            with suppress(OSError):
+                content = hashlib.sha256(file.read_bytes()).digest()
+            digest.update(content)
+        return digest.digest()
 
     def _warn_of_end(self) -> None:
         """Log a warning if the certificate has expired or is about to."""
@@ -68,8 +102,19 @@ class Certificate:
             log.warning("the certificate %s expired on %s: clients refuse it", self._file, day)
         else:
             log.warning(
-                "the certificate %s expires on %s: renew it, then send SIGHUP", self._file, day
+                "the certificate %s expires on %s: renew it; the server loads the new one",
+                self._file,
+                day,
             )
+
+
+def _stamp(file: Path) -> object:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    # `st_ctime_ns` also changes with the file's permissions.
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _end_of(certificate: Path) -> datetime | None:
