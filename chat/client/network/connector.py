@@ -74,7 +74,9 @@ class Connector:
     """Keeps one follower connected.
 
     Args:
-        urls: addresses of the server; an unreachable address is followed by the next one.
+        urls: addresses of the server, separated by commas. The connector stays with the address
+            that works. It goes on to the next one when an address cannot be reached or signs
+            nobody in, when a connection breaks, and when the server says `bye`.
         follower: receives all reports.
         backoff: delays between attempts.
         connect: opens a connection.
@@ -94,6 +96,8 @@ class Connector:
         self._retry = asyncio.Event()
         self._return_within: float | None = None
         self._return_after = 0.0
+        self._has_failed = True
+        """Whether the present address signed nobody in, or its connection broke."""
         self._session: Session | None = None
         self._error: ChatError | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -109,6 +113,7 @@ class Connector:
             self._follower.link_changed(Link.CONNECTING, detail)
             self._return_within = None
             self._return_after = 0.0
+            self._has_failed = True  # unless it signs the client in
             self._retry.clear()
             try:
                 detail = await self._once()
@@ -118,11 +123,15 @@ class Connector:
                 await self._retry.wait()
                 self._backoff.reset()
                 continue
+            if self._has_failed or self._return_within is not None:
+                self._urls.rotate(-1)
             await self._wait(detail)
 
     async def _wait(self, detail: str) -> None:
         if self._return_within is None:
             delay = self._return_after + self._backoff.next()
+        elif len(self._urls) > 1:  # another server takes over at once
+            delay = self._backoff.next()
         else:
             delay = self._backoff.within(self._return_within)
         self._follower.link_changed(Link.WAITING, detail, delay)
@@ -143,7 +152,6 @@ class Connector:
         try:
             connection = await self._connect(url)
         except NoConnection as exc:
-            self._urls.rotate(-1)
             return str(exc)
         except Exception as exc:
             return self._internal_error(exc)
@@ -153,6 +161,7 @@ class Connector:
             (server_id,) = connection.server_ids
             hello = self._follower.hello_for(url, server_id, connection.features)
             welcome = await session.sign_in(hello)
+            self._has_failed = False
             return await self._stay(session, self._follower.signed_in(session, welcome))
         except ConnectionLost as exc:
             return self._end(exc, session)
@@ -204,6 +213,7 @@ class Connector:
             is_why = told is not None and told.code is code
             return self._refused(told if told and is_why else CommandError(code, reason))
         if exc.code is None:
+            self._has_failed = True
             return reason or "the connection was lost"
         return f"the server ended the connection ({reason or exc.code})"
 
@@ -211,6 +221,7 @@ class Connector:
         reason = self._follower.hello_refused(error)
         if reason is not None:
             raise Refused(reason) from error
+        self._has_failed = False  # another token for the same address
         return "the server rejected this token; trying another one"
 
     def _internal_error(self, exc: Exception) -> str:
