@@ -160,7 +160,11 @@ def known_flags() -> set[str]:
     for command in commands.COMMANDS:
         for argument in command.arguments:
             names |= {word[2:] for word in argument.choices if word.startswith("--")}
-    return {name.replace("_", "-") for name in names} | {"help", "version"} | FLAGS_OF_JQ
+    return (
+        {name.replace("_", "-") for name in names}
+        | {"help", "version", "print-completion"}
+        | FLAGS_OF_JQ
+    )
 
 
 PAGES_FOR_USERS = ("README.md", "chat/docs/client.md")

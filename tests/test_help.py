@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
 
 import pytest
@@ -12,6 +13,7 @@ from chat.client.scripting.cli import COMMANDS as SCRIPT_COMMANDS
 from chat.client.scripting.settings import HIDDEN_FLAGS
 from chat.server import cli as server
 from chat.server.config import COMMANDS as SERVER_COMMANDS
+from chat.server.config import load
 
 GROUPS = sorted({name.split()[0] for name in SERVER_COMMANDS if " " in name})
 PAGES: tuple[tuple[Callable[[list[str]], int], str], ...] = (
@@ -41,7 +43,7 @@ def page(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
 def meanings(page: str) -> list[str]:
     """Return the meanings of the flags, arguments and commands on a help page."""
-    listed = page.split("example:")[0].replace("\n                        ", "  ")
+    listed = page.split("examples:")[0].replace("\n                        ", "  ")
     return re.findall(r"^  \S.*?  +(\S.*)$", listed, re.MULTILINE)
 
 
@@ -54,6 +56,28 @@ def test_help_is_in_sentence_case_without_a_final_period(
     for meaning in found:
         assert meaning[0].isupper(), meaning
         assert not meaning.endswith("."), meaning
+
+
+@pytest.mark.parametrize(("main", "command"), PAGES)
+def test_help_ends_with_examples_of_the_command(
+    page: Page, main: Callable[[list[str]], int], command: str
+) -> None:
+    program = "chat-client" if main is client.main else "chat-server"
+    _, found, rest = page(main, command).partition("examples:\n")
+    examples = rest.partition("\n\n")[0].splitlines()
+    assert found
+    assert [line for line in examples if f"{program} {command}".strip() not in line] == []
+
+
+@pytest.mark.parametrize("command", SERVER_COMMANDS)
+def test_examples_of_the_servers_commands_are_accepted(command: str) -> None:
+    kind = SERVER_COMMANDS[command]
+    for example in kind.examples:
+        words = shlex.split(example.partition(" >")[0])
+        assert words[: 1 + len(command.split())] == ["chat-server", *command.split()]
+        assert load(kind, "chat-server", words[1 + len(command.split()) :]).model_fields_set or (
+            words[1:] == command.split()
+        )
 
 
 @pytest.mark.parametrize("command", SCRIPT_COMMANDS)

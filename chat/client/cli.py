@@ -22,6 +22,7 @@ from chat.client.config.settings import (
 )
 from chat.client.first_run import with_name
 from chat.client.storage.private_files import make_private_directory
+from chat.completion import add_completion
 from chat.errors import StartupError
 from chat.program import run_program, tell
 
@@ -136,9 +137,16 @@ def prepare(settings: ClientSettings) -> ClientSettings:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="chat-client",
+        usage="%(prog)s [options]\n       %(prog)s COMMAND [options] CHANNEL",
         description="A terminal chat client that never loses a message.",
-        epilog="Without a screen: chat-client send, tail, export (each with --help). "
-        "Settings can also be set as environment variables (such as CHAT_NAME) or in "
+        examples=(
+            "chat-client --name alice",
+            "chat-client --name alice --url wss://chat.example.org",
+            "chat-client --demo",
+            "chat-client send '#builds' 'Release 1.4 is out'",
+        ),
+        epilog="Commands without a screen: chat-client send, tail, export (each with --help).\n"
+        "Settings can also be set as environment variables (such as CHAT_NAME) or in\n"
         f"{config_file()}, which also holds [keys] and [themes].",
     )
     parser.add_argument(
@@ -147,8 +155,15 @@ def _parser() -> argparse.ArgumentParser:
         version=f"chat-client {__version__}",
         help="Show the version and exit",
     )
+    add_completion(parser, _command_parsers)
     add_settings(parser, ClientSettings, flags_of(ClientSettings), several="url")
     return parser
+
+
+def _command_parsers() -> dict[str, argparse.ArgumentParser]:
+    from chat.client.scripting.cli import COMMANDS
+
+    return {name: make() for name, (make, _work) in COMMANDS.items()}
 
 
 def show_interface(settings: ClientSettings) -> int:

@@ -72,11 +72,15 @@ def _main(arguments: list[str]) -> int:
 
 def _grouped(group: str, rest: list[str]) -> int:
     """Run a command of two words, such as `user list`."""
-    from chat.server.config import COMMANDS, command_lines
+    from chat.server.config import COMMANDS, command_lines, example_lines
 
     known = [name for name in COMMANDS if name.startswith(f"{group} ")]
     if rest in (["-h"], ["--help"]):
-        sys.stdout.write(f"usage: chat-server {group} COMMAND\n\n{command_lines(known)}")
+        examples = example_lines(line for name in known for line in COMMANDS[name].examples)
+        sys.stdout.write(
+            f"usage: chat-server {group} COMMAND [options]\n\n"
+            f"commands (each has its own --help):\n{command_lines(known)}\n{examples}"
+        )
         return 0
     command = " ".join((group, *rest[:1]))
     if command not in known:
@@ -92,7 +96,10 @@ def _command(name: str, rest: list[str]) -> int:
 
 def _schema(rest: list[str]) -> int:
     if rest in (["-h"], ["--help"]):
-        sys.stdout.write("usage: chat-server schema\n\nPrint the JSON Schema of the protocol.\n")
+        sys.stdout.write(
+            "usage: chat-server schema\n\nPrint the JSON Schema of the protocol.\n\n"
+            "examples:\n  chat-server schema > chat.schema.json\n"
+        )
         return 0
     if rest:
         raise StartupError(f"schema takes no arguments, not {rest[0]!r}")

@@ -38,6 +38,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from chat import __version__
+from chat.completion import add_completion
 from chat.durations import duration_text, exact_duration, parse_duration
 from chat.errors import StartupError
 from chat.program import tell
@@ -89,6 +90,7 @@ __all__ = [
     "UserShowSettings",
     "command_lines",
     "config_file",
+    "example_lines",
     "load",
     "meaning_of",
 ]
@@ -206,8 +208,8 @@ class DataSettings(BaseModel):
 
     positional: ClassVar[tuple[str, ...]] = ()
     """The positional arguments, which are required."""
-    example: ClassVar[str] = ""
-    """A command line, shown by `--help`."""
+    examples: ClassVar[tuple[str, ...]] = ()
+    """Command lines, shown by `--help`."""
 
     data: _Path = Field(
         default=user_data_path("chat-server", appauthor=False),
@@ -258,6 +260,12 @@ class LimitSettings(Limits):
 class ServerSettings(DataSettings):
     """Run a chat server."""
 
+    examples = (
+        "chat-server --server-name 'Tea room' --port 4100",
+        "chat-server --host 0.0.0.0 --tls-cert fullchain.pem --tls-key privkey.pem",
+        "chat-server user add ada",
+        "chat-server backup monday.db",
+    )
     host: _Strings = Field(
         default=["127.0.0.1", "::1"],
         min_length=1,
@@ -425,19 +433,19 @@ class OneUserSettings(DataSettings):
 class UserListSettings(DataSettings):
     """List all accounts."""
 
-    example = "chat-server user list"
+    examples = ("chat-server user list",)
 
 
 class UserShowSettings(OneUserSettings):
     """Show an account and its devices."""
 
-    example = "chat-server user show alice"
+    examples = ("chat-server user show alice",)
 
 
 class UserAddSettings(OneUserSettings):
     """Add an account, and print a link code for its first sign-in within 10 minutes."""
 
-    example = "chat-server user add deploy --bot"
+    examples = ("chat-server user add deploy --bot",)
     bot: bool = Field(
         False,
         description="Add a bot: it is marked as a bot, has no password, and signs in with the"
@@ -451,40 +459,40 @@ class UserRoleSettings(OneUserSettings):
     """Change the role of an account."""
 
     positional = ("name", "role")
-    example = "chat-server user role alice admin"
+    examples = ("chat-server user role alice admin",)
     role: AccountRole = Field(description="Role: admin, member or bot")
 
 
 class UserDisableSettings(OneUserSettings):
     """Disable an account: its sessions end at once, and it cannot sign in."""
 
-    example = "chat-server user disable mallory"
+    examples = ("chat-server user disable mallory",)
 
 
 class UserEnableSettings(OneUserSettings):
     """Enable a disabled account."""
 
-    example = "chat-server user enable mallory"
+    examples = ("chat-server user enable mallory",)
 
 
 class UserDevicesSettings(OneUserSettings):
     """List the devices of an account."""
 
-    example = "chat-server user devices alice"
+    examples = ("chat-server user devices alice",)
 
 
 class UserExportSettings(OneUserSettings):
     """Write the data and messages of an account to FILE, as lines of JSON."""
 
     positional = ("name", "file")
-    example = "chat-server user export alice alice.jsonl"
+    examples = ("chat-server user export alice alice.jsonl",)
     file: _Path = Field(description="File to create; it must not exist")
 
 
 class UserEraseSettings(OneUserSettings):
     """Erase an account permanently: its messages, its devices, and its name."""
 
-    example = "chat-server user erase alice"
+    examples = ("chat-server user erase alice",)
     yes: bool = Field(False, description="Erase without asking")
 
 
@@ -492,21 +500,21 @@ class UserRevokeSettings(OneUserSettings):
     """Revoke a device of an account: its sessions end at once."""
 
     positional = ("name", "device")
-    example = "chat-server user revoke alice 7"
+    examples = ("chat-server user revoke alice 7",)
     device: int = Field(ge=1, description="Number of the device, from `user devices`")
 
 
 class UserPasswordSettings(OneUserSettings):
     """Remove the password of an account (--remove); the user can set one in the client."""
 
-    example = "chat-server user password alice --remove"
+    examples = ("chat-server user password alice --remove",)
     remove: bool = Field(False, description="Remove the password")
 
 
 class InviteCreateSettings(DataSettings):
     """Create an invitation, and print its code and what to send."""
 
-    example = "chat-server invite create --uses 10 --expires 2d --channel '#team'"
+    examples = ("chat-server invite create --uses 10 --expires 2d --channel '#team'",)
     uses: int = Field(1, ge=1, le=10_000, description="Number of accounts that it can create")
     expires: _Duration = Field(
         timedelta(days=7), description="Duration until it expires, such as 12h or 2d"
@@ -534,28 +542,28 @@ class InviteCreateSettings(DataSettings):
 class InviteListSettings(DataSettings):
     """List the invitations, newest first."""
 
-    example = "chat-server invite list"
+    examples = ("chat-server invite list",)
 
 
 class InviteRevokeSettings(DataSettings):
     """Revoke an invitation; accounts that used it remain."""
 
     positional = ("number",)
-    example = "chat-server invite revoke 3"
+    examples = ("chat-server invite revoke 3",)
     number: int = Field(ge=1, description="Number of the invitation, from `invite list`")
 
 
 class LinkSettings(OneUserSettings):
     """Print a link code: another device can sign in with it within 10 minutes."""
 
-    example = "chat-server link alice"
+    examples = ("chat-server link alice",)
     public_url: _Urls = Field(default=[], exclude=True)
 
 
 class TokenSettings(OneUserSettings):
     """Issue a new token for a name: for another device, or to replace a lost token."""
 
-    example = "chat-server token alice --label laptop > alice.token"
+    examples = ("chat-server token alice --label laptop > alice.token",)
     label: str = Field("", max_length=300, description="Name of the device, shown in lists")
 
 
@@ -563,7 +571,7 @@ class BanSettings(DataSettings):
     """Ban an account or an address from the server: its sessions end at once."""
 
     positional = ("target",)
-    example = "chat-server ban 192.0.2.0/24 --for 7d --reason spam"
+    examples = ("chat-server ban 192.0.2.0/24 --for 7d --reason spam",)
     target: str = Field(description="Name of an account, address, or network")
     for_: _Duration | None = Field(None, description="Duration, such as 2h or 7d")
     reason: str = Field("", max_length=300, description="Reason, shown to the banned person")
@@ -575,20 +583,20 @@ class UnbanSettings(DataSettings):
     """Lift a ban."""
 
     positional = ("target",)
-    example = "chat-server unban mallory"
+    examples = ("chat-server unban mallory",)
     target: str = Field(description="Name of an account, address, or network")
 
 
 class BansSettings(DataSettings):
     """List the current bans, newest first."""
 
-    example = "chat-server bans"
+    examples = ("chat-server bans",)
 
 
 class AuditSettings(DataSettings):
     """Show the newest entries of the audit log, newest first."""
 
-    example = "chat-server audit --account alice --act banned --since 7d"
+    examples = ("chat-server audit --account alice --act banned --since 7d",)
     limit: int = Field(50, ge=1, le=1_000_000, description="Number of entries")
     account: str | None = Field(None, description="Only entries by or about this account")
     act: str | None = Field(None, description="Only entries of this act, such as banned")
@@ -606,7 +614,7 @@ class BackupSettings(DataSettings):
     """Copy the database to FILE; the server may be running."""
 
     positional = ("file",)
-    example = "chat-server backup monday.db"
+    examples = ("chat-server backup monday.db",)
     file: _Path = Field(description="Backup to create; it must not exist")
 
 
@@ -614,27 +622,27 @@ class RestoreSettings(DataSettings):
     """Replace the database with a backup and keep the old one; stop the server first."""
 
     positional = ("file",)
-    example = "chat-server restore monday.db"
+    examples = ("chat-server restore monday.db",)
     file: _Path = Field(description="Backup made by `chat-server backup`")
 
 
 class CheckSettings(DataSettings):
     """Verify all logs and the index, also while the server runs; exit code 1 on problems."""
 
-    example = "chat-server check --file monday.db"
+    examples = ("chat-server check --file monday.db",)
     file: _Path | None = Field(None, description="Backup to check, without restoring it")
 
 
 class ReindexSettings(DataSettings):
     """Rebuild the full-text index from the logs; stop the server first."""
 
-    example = "chat-server reindex"
+    examples = ("chat-server reindex",)
 
 
 class ExpireSettings(DataSettings):
     """Erase all messages older than the retention now, however many they are (--force)."""
 
-    example = "chat-server expire --force"
+    examples = ("chat-server expire --force",)
     force: bool = Field(False, description="Erase even more than a tenth of a channel at once")
 
 
@@ -910,21 +918,24 @@ def _flags(kind: type[DataSettings], program: str, argv: list[str]) -> dict[str,
 
 
 def _parser(kind: type[DataSettings], program: str) -> argparse.ArgumentParser:
+    is_program = kind is ServerSettings
     parser = _Parser(
         prog=program,
+        usage="%(prog)s [options]\n       %(prog)s COMMAND [options]" if is_program else None,
         description=kind.__doc__,
         epilog=_epilog(kind),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         add_help=False,
     )
     parser.add_argument("-h", "--help", action="help", help="Show this help and exit")
-    if kind is ServerSettings:
+    if is_program:
         parser.add_argument(
             "--version",
             action="version",
             version=f"{program} {__version__}",
             help="Show the version and exit",
         )
+        add_completion(parser, _command_parsers)
     limits = parser.add_argument_group("limits (sent to clients in `welcome`)")
     for name, field in _settings(kind).items():
         help_text = meaning_of(field).replace("%", "%%")
@@ -952,6 +963,12 @@ def _parser(kind: type[DataSettings], program: str) -> argparse.ArgumentParser:
     return parser
 
 
+def _command_parsers() -> dict[str, argparse.ArgumentParser]:
+    found = {name: _parser(kind, f"chat-server {name}") for name, kind in COMMANDS.items()}
+    schema = _Parser(description="Print the JSON Schema of the protocol", add_help=False)
+    return {**found, "schema": schema}
+
+
 def meaning_of(field: FieldInfo) -> str:
     """Return the description of a setting, without a final period."""
     return (field.description or "").rstrip(".")
@@ -968,15 +985,21 @@ def _default(value: object) -> str:
 
 def _epilog(kind: type[DataSettings]) -> str:
     file = config_file()
+    examples = example_lines(kind.examples)
     if kind is not ServerSettings:
-        return f"example:\n  {kind.example}\n\n--data can also be set as CHAT_DATA or in\n{file}."
+        return f"{examples}\n--data can also be set as CHAT_DATA or in\n{file}."
     commands = command_lines(COMMANDS)
     return (
-        f"other commands (each has its own --help):\n{commands}"
-        f"  {'schema':13}  Print the JSON Schema of the protocol\n\n"
+        f"commands (each has its own --help):\n{commands}"
+        f"  {'schema':13}  Print the JSON Schema of the protocol\n\n{examples}\n"
         "Each flag can also be set as an environment variable (such as CHAT_PORT or\n"
         f"CHAT_LIMITS__TEXT) or in {file}."
     )
+
+
+def example_lines(examples: Iterable[str]) -> str:
+    """Return the part of a help page with these command lines."""
+    return "".join(("examples:\n", *(f"  {each}\n" for each in examples)))
 
 
 def command_lines(commands: Iterable[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import MISSING, Field
 from typing import Any, NoReturn
 
@@ -25,12 +25,23 @@ _METAVARS = {
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that raises one-line errors and lists its arguments."""
+    """An argument parser that raises one-line errors and lists its arguments.
 
-    def __init__(self, **options: Any) -> None:
+    Args:
+        examples: command lines, shown by `--help` before the `epilog`.
+    """
+
+    def __init__(self, *, examples: Sequence[str], epilog: str = "", **options: Any) -> None:
         self.arguments: list[argparse.Action] = []
         """All arguments and flags, in the order they were added."""
-        super().__init__(**options, add_help=False, allow_abbrev=False)
+        shown = "".join(("examples:\n", *(f"  {each}\n" for each in examples)))
+        super().__init__(
+            **options,
+            epilog=f"{shown}\n{epilog}" if epilog else shown,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            add_help=False,
+            allow_abbrev=False,
+        )
         self.add_argument("-h", "--help", action="help", help="Show this help and exit")
 
     def add_argument(self, *names: Any, **options: Any) -> argparse.Action:

@@ -88,7 +88,13 @@ def _prepare(settings: PipeSettings) -> PipeSettings:
 
 
 def _send_parser() -> Parser:
-    parser = _parser("send", "Send a message; with exit code 0, the server has stored it on disk.")
+    parser = _parser(
+        "send",
+        "Send a message; with exit code 0, the server has stored it on disk.",
+        "chat-client send general 'Hello'",
+        "make 2>&1 | chat-client send '#builds' --create",
+        "tail -f app.log | chat-client send '#ops' --lines",
+    )
     parser.add_argument("text", nargs="*", metavar="TEXT", help="Message (default: standard input)")
     parser.add_argument(
         "--lines", action="store_true", help="Send each line of the input as a message"
@@ -152,6 +158,8 @@ def _tail_parser() -> Parser:
     parser = _parser(
         "tail",
         "Print the newest events of a channel; with --follow, print new ones as they arrive.",
+        "chat-client tail general -n 20",
+        "chat-client tail '#builds' --since 2h --follow --json",
     )
     parser.add_argument(
         "-n", "--count", type=_count, metavar="COUNT", help="Number of events (default: 10)"
@@ -195,7 +203,13 @@ async def _tail(settings: PipeSettings, asked: argparse.Namespace) -> int:
 
 
 def _export_parser() -> Parser:
-    return _with_json(_parser("export", "Print all events of a channel."))
+    return _with_json(
+        _parser(
+            "export",
+            "Print all events of a channel.",
+            "chat-client export general --json > general.jsonl",
+        )
+    )
 
 
 async def _export(settings: PipeSettings, asked: argparse.Namespace) -> int:
@@ -257,8 +271,13 @@ class _ChannelParser(Parser):
         super().error(message)
 
 
-def _parser(name: str, what: str) -> Parser:
-    parser = _ChannelParser(prog=f"chat-client {name}", description=what)
+def _parser(name: str, what: str, *examples: str) -> Parser:
+    parser = _ChannelParser(
+        prog=f"chat-client {name}",
+        usage=f"%(prog)s [options] CHANNEL{' [TEXT ...]' if name == 'send' else ''}",
+        description=what,
+        examples=examples,
+    )
     parser.add_argument(
         "channel",
         metavar="CHANNEL",
