@@ -164,7 +164,7 @@ def _engine(path: Path, pragmas: tuple[str, ...], begin: str, mode: str, **optio
     def connect() -> sqlite3.Connection:
         return sqlite3.connect(
             f"{path.as_uri()}?mode={mode}",
-            BUSY_SECONDS,
+            timeout=BUSY_SECONDS,
             isolation_level=None,
             check_same_thread=False,
             uri=True,
@@ -235,7 +235,7 @@ def copy_running(source: Path, target: Path) -> None:
     Raises:
         sqlite3.Error: the database cannot be read, or the copy cannot be written.
     """
-    with closing(sqlite3.connect(source, BUSY_SECONDS, isolation_level=None)) as connection:
+    with closing(sqlite3.connect(source, timeout=BUSY_SECONDS, isolation_level=None)) as connection:
         _vacuum_into(connection, target)
 
 
@@ -260,7 +260,7 @@ def settle(path: Path) -> None:
     Raises:
         sqlite3.Error: the database is damaged, or open in another program.
     """
-    with closing(sqlite3.connect(path, BUSY_SECONDS, isolation_level=None)) as connection:
+    with closing(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode=DELETE").close()
 
 
