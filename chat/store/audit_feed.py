@@ -11,14 +11,14 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError
 
 from chat.store.accounts import JOB_ACTS
+from chat.store.backend import Database
 from chat.store.operations import AuditEntry, Commit
 from chat.store.read.accounts import audit_after
 from chat.store.schema import audit
-from chat.store.sqlite import engine as sqlite
 
 __all__ = ["AUDIT_EVERY", "AuditFeed"]
 
@@ -32,23 +32,23 @@ class AuditFeed:
     """Passes commits on, one at a time, each with the audit entries since the previous one.
 
     Args:
-        readers: reads the entries, with a connection of its own.
+        database: reads the entries, with a connection of its own.
         deliver: gets each commit; called in the writer's thread, and in the feed's thread for the
             entries of other processes.
         every: seconds between looks for entries of other processes.
     """
 
     def __init__(
-        self, readers: Engine, deliver: Callable[[Commit], None], every: float = AUDIT_EVERY
+        self, database: Database, deliver: Callable[[Commit], None], every: float = AUDIT_EVERY
     ) -> None:
-        self._readers = readers
+        self._database = database
         self._deliver = deliver
         self._every = every
         self._connection: Connection | None = None
-        self._version: int | None = None
+        self._version: object = None
         self._lock = threading.Lock()
         """Held during a delivery, so that the entries of both threads stay in order."""
-        with readers.begin() as connection:
+        with database.readers.begin() as connection:
             self._last = connection.scalar(select(func.max(audit.c.seq))) or 0
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="store-audit", daemon=True)
@@ -100,7 +100,7 @@ class AuditFeed:
         """Return the entries that are not delivered yet, if anything was committed."""
         try:
             connection = self._connect()
-            version = sqlite.data_version(connection)
+            version = self._database.version(connection)
             if version == self._version:
                 return ()
         except DBAPIError:
@@ -121,7 +121,7 @@ class AuditFeed:
 
     def _connect(self) -> Connection:
         if self._connection is None:
-            self._connection = self._readers.connect()
+            self._connection = self._database.readers.connect()
         return self._connection
 
     def _disconnect(self) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import getpass
 import logging
 import os
-import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from queue import SimpleQueue
 from typing import Self, TypeVar
 
@@ -21,22 +20,18 @@ from chat.errors import CommandError, StartupError, StoreFault, StoreUnavailable
 from chat.protocol.values import Limits
 from chat.store.accounts import AccountOperation, EraseAccount, ForceExpiry
 from chat.store.audit_feed import AUDIT_EVERY, AuditFeed
-from chat.store.database import (
+from chat.store.backend import (
+    INDEX_AFTER,
     READERS,
     SEARCHERS,
     WELCOMERS,
     Database,
-    check_is_current,
-    open_database,
-    open_shared,
-    taking_turns,
+    backend_of,
 )
 from chat.store.operations import Batch, Commit, Failure, Operation, PendingCall, RunNextJob
 from chat.store.read.reader import Reader
 from chat.store.schema import metadata
 from chat.store.search.search import index_unavailable
-from chat.store.sqlite import engine as sqlite
-from chat.store.sqlite.housekeeping import INDEX_AFTER
 from chat.store.write.transaction import Transaction
 from chat.store.write.writer import CLOSED, GATHER, PROBE_EVERY, Writer, decide
 
@@ -111,8 +106,8 @@ class Store:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self._welcomers = ThreadPoolExecutor(WELCOMERS, thread_name_prefix="store-welcomer")
         self._searchers = ThreadPoolExecutor(SEARCHERS, thread_name_prefix="store-searcher")
-        self._searching: set[sqlite3.Connection] = set()
-        """Connections with a running search, which closing the store interrupts."""
+        self._searching: set[Callable[[], None]] = set()
+        """Functions that interrupt the running searches; closing the store calls them."""
         self._is_closing = False
         self._reading = _Reading(database)
 
@@ -152,11 +147,11 @@ class Store:
                 chat database, of a newer version, or in use by another server. The file is
                 unharmed.
         """
-        database = open_database(url, clock_ms)
-        feed = AuditFeed(database.readers, committed, audit_every)
+        database = backend_of(url).open(url, clock_ms)
+        feed = AuditFeed(database, committed, audit_every)
         writer = Writer(
-            database.writer,
-            Transaction(limits, clock_ms, monotonic, login),
+            database,
+            Transaction(database, limits, clock_ms, monotonic, login),
             feed.committed,
             clock_ms,
             index_after,
@@ -215,9 +210,8 @@ class Store:
         for threads in every:
             threads.shutdown(wait=False, cancel_futures=True)
         while running := tuple(self._searching):
-            for connection in running:
-                with suppress(sqlite3.ProgrammingError):  # the search ended meanwhile
-                    connection.interrupt()
+            for interrupt in running:
+                interrupt()
             time.sleep(INTERRUPT_EVERY)
         for threads in every:
             threads.shutdown()
@@ -226,20 +220,23 @@ class Store:
         self._database.close(is_healthy=self.healthy() is None)
 
     def _read(self, query: Callable[[Reader], T]) -> T:
-        return self._run(lambda connection: query(Reader(connection, self._limits, self._clock_ms)))
+        return self._run(lambda connection: query(self._reader(connection)))
 
     def _search(self, query: Callable[[Reader], T]) -> T:
         def run(connection: Connection) -> T:
-            driver = sqlite.driver_of(connection)
-            self._searching.add(driver)
+            interrupt = self._database.interruption(connection)
+            self._searching.add(interrupt)
             try:
                 if self._is_closing:
                     raise StoreUnavailable(CLOSED)
-                return query(Reader(connection, self._limits, self._clock_ms))
+                return query(self._reader(connection))
             finally:
-                self._searching.discard(driver)
+                self._searching.discard(interrupt)
 
         return self._run(run)
+
+    def _reader(self, connection: Connection) -> Reader:
+        return Reader(connection, self._limits, self._clock_ms, self._database.lookup)
 
     def _run(self, query: Callable[[Connection], T]) -> T:
         since = time.monotonic()
@@ -247,11 +244,11 @@ class Store:
             with self._database.readers.begin() as connection:
                 return query(connection)
         except DBAPIError as exc:
-            if sqlite.is_of_index(exc.orig):
+            if self._database.is_of_index(exc):
                 self._writer.rebuild_index(exc, since)
                 raise index_unavailable() from exc
-            reason = sqlite.reason_of(exc)
-            if not sqlite.is_unavailability(exc):
+            reason = self._database.reason_of(exc)
+            if not self._database.is_unavailability(exc):
                 raise StoreFault(f"a read failed: {reason}") from exc
             self._reading.failed(reason)
             raise StoreUnavailable(f"cannot read the database: {reason}") from exc
@@ -263,9 +260,7 @@ class _Reading:
     def __init__(self, database: Database) -> None:
         self.fault: str | None = None
         """Reason for a recent failed read, in one line; None if there was none."""
-        self._readers = database.readers
-        self._path = database.path
-        self._inode = database.path.stat().st_ino
+        self._database = database
         self._looked_at = float("-inf")
         self._failed_at = float("-inf")
 
@@ -278,20 +273,16 @@ class _Reading:
         return True
 
     def look(self) -> None:
-        """Check that the file still exists, and read a row of every table."""
+        """Check that messages can be kept, and read a row of every table."""
+        if danger := self._database.danger():
+            self.failed(danger)
+            return
         try:
-            if self._path.stat().st_ino != self._inode:
-                raise FileNotFoundError
-            with self._readers.begin() as connection:
+            with self._database.readers.begin() as connection:
                 for table in metadata.sorted_tables:
                     connection.execute(select(literal(1)).select_from(table).limit(1)).all()
-        except FileNotFoundError:
-            self.failed(
-                "the database file was removed or replaced: messages stored from now on will be "
-                "lost when the server stops; put the file back"
-            )
         except DBAPIError as exc:
-            self.failed(sqlite.reason_of(exc))
+            self.failed(self._database.reason_of(exc))
         else:
             self._succeeded()
 
@@ -299,12 +290,12 @@ class _Reading:
         """Record that a read failed."""
         self._failed_at = time.monotonic()
         if self.fault is None:  # log only the first failure
-            log.error("cannot read %s: %s", self._path, reason)
+            log.error("cannot read %s: %s", self._database.name, reason)
         self.fault = reason
 
     def _succeeded(self) -> None:
         if self.fault is not None and time.monotonic() - self._failed_at >= FAULT_STAYS:
-            log.warning("%s can be read again", self._path)
+            log.warning("%s can be read again", self._database.name)
             self.fault = None
 
 
@@ -315,17 +306,14 @@ def look(url: str, query: Callable[[Reader], T]) -> T:
         CommandError: the query is refused.
         StartupError: the database does not exist or cannot be read.
     """
-    path = sqlite.path_of(url)
-    with _SHARED:
-        check_is_current(path)
-        engine = sqlite.readers_engine(path, 1)
+    with _shared(url) as database:
         try:
-            with engine.begin() as connection:
-                return query(Reader(connection, Limits(), _wall_clock_ms))
+            with database.readers.begin() as connection:
+                return query(Reader(connection, Limits(), _wall_clock_ms, database.lookup))
         except DBAPIError as exc:
-            raise StartupError(f"{path} cannot be read: {sqlite.reason_of(exc)}") from exc
-        finally:
-            engine.dispose()
+            raise StartupError(
+                f"{database.name} cannot be read: {database.reason_of(exc)}"
+            ) from exc
 
 
 def execute(url: str, operation: Operation[Result]) -> Result:
@@ -339,21 +327,30 @@ def execute(url: str, operation: Operation[Result]) -> Result:
         StartupError: the database does not exist or is not writable.
         StoreUnavailable: the database is not accepting writes.
     """
-    with _SHARED:
-        engine = open_shared(url)
-        transaction = Transaction(Limits(), _wall_clock_ms, login=_login())
+    with _shared(url) as database:
+        database.check_is_writable()
+        transaction = Transaction(database, Limits(), _wall_clock_ms, login=_login())
         try:
-            with engine.begin() as connection:
+            with database.writer.begin() as connection:
                 transaction.begin(connection, [operation])
                 result = decide(transaction, operation)
                 assert not transaction.events, "only the process with the lock appends events"
                 transaction.finish()
                 return result
         except DBAPIError as exc:
-            reason = sqlite.reason_of(exc)
+            reason = database.reason_of(exc)
             raise StoreUnavailable(f"the database is not accepting writes: {reason}") from exc
+
+
+@contextmanager
+def _shared(url: str) -> Iterator[Database]:
+    """Open the database at `url` beside a server, one thread at a time."""
+    with _SHARED:
+        database = backend_of(url).open_shared(url)
+        try:
+            yield database
         finally:
-            engine.dispose()
+            database.close(is_healthy=True)
 
 
 def erase_account(url: str, name: str, patience: float) -> bool:
@@ -396,15 +393,15 @@ def expire(url: str, retention: int, patience: float) -> bool:
 
 def _carry_out(url: str, operation: AccountOperation[int], patience: float) -> bool:
     """Run an operation that returns a job, and the job; return whether the job is done."""
-    path = sqlite.path_of(url)
-    check_is_current(path)
-    with taking_turns(path):  # so a lock that is taken is that of a server
+    backend = backend_of(url)
+    backend.check_is_current(url)
+    with backend.taking_turns(url):  # so a lock that is taken is that of a server
         if _run_without_server(url, [operation]):
             return True
     job = execute(url, operation)
     if _is_done_within(url, job, patience):
         return True
-    with taking_turns(path):  # the server may not have returned
+    with backend.taking_turns(url):  # the server may not have returned
         return _run_without_server(url, [])
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from chat.protocol.commands import Hello, History, Ping
 from chat.protocol.frames import Page, Welcome
-from chat.store.database import READERS
+from chat.store.backend import READERS
 from chat.store.operations import Membership, PageRead, User
 from chat.store.read.reader import Reader
 from tests.model.world import World

@@ -17,6 +17,7 @@ from chat.protocol.items import Event, Item
 from chat.protocol.values import Limits
 from chat.store.accounts import ADMIN, ChangeAccount, SignIn
 from chat.store.audit_feed import AUDIT_EVERY
+from chat.store.backend import INDEX_AFTER
 from chat.store.maintenance.check import check_database
 from chat.store.operations import (
     Append,
@@ -43,7 +44,6 @@ from chat.store.operations import (
     User,
 )
 from chat.store.read.reader import Reader
-from chat.store.sqlite.housekeeping import INDEX_AFTER
 from chat.store.store import Store
 from chat.store.write.writer import GATHER, PROBE_EVERY
 from tests.serving import PATIENCE, eventually

@@ -12,10 +12,11 @@ from sqlalchemy import Connection, text
 from chat.errors import ErrorCode, StartupError
 from chat.rights import DEFAULT
 from chat.store.accounts import SignIn
-from chat.store.database import open_database
 from chat.store.migrations.run import upgrade
 from chat.store.operations import Appended, User
 from chat.store.sqlite import engine as sqlite
+from chat.store.sqlite import fts5
+from chat.store.sqlite.database import open_database
 from tests.store.opened import OpenStore, message
 
 
@@ -150,6 +151,7 @@ _LOG = (
 def fill(connection: Connection) -> None:
     """Fill a database of the revision before `events` with every kind of event."""
     upgrade(connection, "0010")
+    fts5.create(connection)
     sqlite.mark_as_ours(connection)
     for statement in (
         "INSERT INTO meta VALUES ('server_id', 'the-server')",

@@ -13,6 +13,7 @@ from alembic.migration import MigrationContext
 from chat.store.migrations.run import known_revisions
 from chat.store.schema import REVISION, metadata
 from chat.store.sqlite import engine as sqlite
+from chat.store.sqlite import fts5
 from tests.store.opened import OpenStore
 
 
@@ -54,7 +55,9 @@ def test_sqlite_finds_no_difference_between_migrations_and_schema(
 ) -> None:
     described = tmp_path / "described.db"
     engine = sqlite.writer_engine(described)
-    metadata.create_all(engine)
+    with engine.begin() as connection:
+        metadata.create_all(connection)
+        fts5.create(connection)
     engine.dispose()
     migrated = shape(open_store().file)
     assert len(migrated) > 10

@@ -25,7 +25,7 @@ from chat.server.config import (
     load,
 )
 from chat.store.accounts import RecordAct
-from chat.store.database import NoDatabase
+from chat.store.backend import NoDatabase
 from chat.store.store import expire, look
 from chat.text import counted, printable_line
 

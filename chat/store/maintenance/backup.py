@@ -21,11 +21,11 @@ from sqlalchemy.exc import DBAPIError
 
 from chat.errors import StartupError
 from chat.store import files
-from chat.store.database import FileLock, bring_up_to_date, check_is_current, check_is_known
 from chat.store.maintenance.check import Holdings, check_file, holdings, problems
 from chat.store.schema import REVISION, channels
 from chat.store.sqlite import engine as sqlite
 from chat.store.sqlite import fts5
+from chat.store.sqlite.database import FileLock, bring_up_to_date, check_is_current, check_is_known
 
 __all__ = ["Restored", "back_up", "check_backup", "restore"]
 

@@ -19,7 +19,6 @@ from sqlalchemy.exc import DBAPIError
 
 from chat.errors import StartupError
 from chat.protocol.limits import FOLDED_KINDS
-from chat.store.database import FileLock, check_is_current
 from chat.store.details import DETAILED_KINDS
 from chat.store.schema import (
     BODY_FIELDS,
@@ -33,6 +32,8 @@ from chat.store.schema import (
 )
 from chat.store.sqlite import engine as sqlite
 from chat.store.sqlite import fts5
+from chat.store.sqlite.database import FileLock, check_is_current
+from chat.store.words import SEQ_BITS
 from chat.text import counted
 
 __all__ = [
@@ -329,7 +330,7 @@ def wrongly_indexed(connection: Connection) -> set[int]:
 def _sum_up(sums: Counter[int], words: Iterable[Sequence[Any]]) -> None:
     """Add the hash of each word of each message to the sum of its channel."""
     for word in words:
-        sums[word[1] >> fts5.SEQ_BITS] += hash(tuple(word)) & _SUM
+        sums[word[1] >> SEQ_BITS] += hash(tuple(word)) & _SUM
 
 
 def reindex(url: str) -> Holdings:

@@ -10,7 +10,6 @@ from sqlalchemy import Connection, bindparam, case, or_, select
 from sqlalchemy.exc import DBAPIError
 
 from chat.errors import CommandError, ErrorCode, StartupError
-from chat.store.database import check_is_current
 from chat.store.details import DETAILED_KINDS, actor_in, decode, ids_in
 from chat.store.schema import (
     BODY_FIELDS,
@@ -34,6 +33,7 @@ from chat.store.schema import (
     users,
 )
 from chat.store.sqlite import engine as sqlite
+from chat.store.sqlite.database import check_is_current
 from chat.text import fold
 
 __all__ = ["export_account"]

@@ -30,6 +30,7 @@ from chat.protocol.values import Limits
 from chat.rights import DEFAULT, GENERAL, OWNER, rights_of, standing_of
 from chat.store import schema
 from chat.store.accounts import ADMIN
+from chat.store.backend import Lookup
 from chat.store.channels import ChannelBan
 from chat.store.details import decode_settings
 from chat.store.operations import (
@@ -278,10 +279,20 @@ class _Entered(NamedTuple):
 
 
 class Reader:
-    """Reads one snapshot; valid only during its query."""
+    """Reads one snapshot; valid only during its query.
 
-    def __init__(self, connection: Connection, limits: Limits, clock_ms: Callable[[], int]) -> None:
+    `lookup` returns the full-text index as of the snapshot of a connection.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        limits: Limits,
+        clock_ms: Callable[[], int],
+        lookup: Callable[[Connection], Lookup],
+    ) -> None:
         self._connection = connection
+        self._lookup = lookup
         self._limits = limits
         self._clock_ms = clock_ms
         self._standings = Standings(clock_ms)
@@ -554,7 +565,8 @@ class Reader:
         author = self.user(wanted.author) if wanted.author is not None else None
         if wanted.author is not None and author is None:
             return Found((), None)
-        return search(self._connection, searched, author.id if author else None, wanted)
+        author_id = author.id if author is not None else None
+        return search(self._connection, self._lookup(self._connection), searched, author_id, wanted)
 
     def directory(
         self, user: User | None, *, cursor: str | None, limit: int

@@ -1,4 +1,4 @@
-"""Matching: the index terms a query needs, and the snippet and marks that a result shows.
+"""Matching: the words a query needs, and the snippet and marks that a result shows.
 
 The index is queried for single words only; phrases and long prefixes are then verified in each
 text. FTS5 evaluates a phrase over the messages of all channels before it applies a range of row
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chat.links import has_link
-from chat.store.sqlite.fts5 import LINK_TRAIT, PREFIXES, author_trait, window_trait
+from chat.store.words import LINK_TRAIT, PREFIXES, Word, author_trait
 from chat.tokenizer import Term, find
 
 __all__ = ["Marks", "Matcher", "snippet"]
@@ -51,28 +51,12 @@ class Matcher:
         self._terms = terms
         self._author_id = author_id
         self._with_link = with_link
-        traits = [author_trait(author_id)] if author_id is not None else []
+        words = [Word(author_trait(author_id))] if author_id is not None else []
         if with_link:
-            traits.append(LINK_TRAIT)
-        self._parts = [f'"{trait}"' for trait in traits]
-        self._parts += dict.fromkeys(word for term in terms for word in _asked(term))
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there are no criteria."""
-        return not self._parts
-
-    @property
-    def is_joint(self) -> bool:
-        """Whether the query has several words and is therefore run window by window."""
-        return len(self._parts) > 1
-
-    def expression(self, channel_id: int, seq: int) -> str:
-        """Return the FTS5 query for a channel, limited to the window of `seq` if `is_joint`."""
-        if not self.is_joint:
-            return self._parts[0]
-        # First, so that FTS5 reads the other lists only within the window.
-        return " AND ".join([f'"{window_trait(channel_id, seq)}"', *self._parts])
+            words.append(Word(LINK_TRAIT))
+        words += dict.fromkeys(word for term in terms for word in _asked(term))
+        self.words: Sequence[Word] = words
+        """The words to look up; there are no criteria if it is empty."""
 
     def marks(self, author_id: int, body: str) -> Marks | None:
         """Return the positions of the terms in a text, or None if it does not match."""
@@ -83,15 +67,15 @@ class Matcher:
         return find(self._terms, body) if self._terms else ()
 
 
-def _asked(term: Term) -> list[str]:
-    """Return the FTS5 expressions for the words of a term."""
+def _asked(term: Term) -> list[Word]:
+    """Return the indexed words and prefixes of a term."""
     if not term.is_prefix:
-        return [f'"{word}"' for word in term.words]
+        return [Word(word) for word in term.words]
     *words, last = term.words
-    return [*(f'"{word}"' for word in words), _beginning(last)]
+    return [*map(Word, words), _beginning(last)]
 
 
-def _beginning(word: str) -> str:
-    """Return an FTS5 expression for the longest indexed prefix of `word`."""
+def _beginning(word: str) -> Word:
+    """Return the longest indexed prefix of `word`."""
     length = max((length for length in PREFIXES if length <= len(word)), default=0)
-    return f'"{word[:length]}"*' if length else f'"{word}"'
+    return Word(word[:length], is_prefix=True) if length else Word(word)

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, bindparam, func, select
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.commands import positions_max
 from chat.protocol.values import Limits
+from chat.store.backend import Lookup
 from chat.store.operations import ChannelState, User
 from chat.store.schema import (
     ME,
@@ -32,7 +33,7 @@ from chat.store.schema import (
 )
 from chat.store.search.match import Marks, Matcher, snippet
 from chat.store.sql import Among, Prepared
-from chat.store.sqlite import fts5
+from chat.store.words import window_start
 from chat.tokenizer import Term
 
 __all__ = [
@@ -195,6 +196,7 @@ def searched_channels(connection: Connection, user: User, limits: Limits) -> lis
 
 def search(
     connection: Connection,
+    lookup: Lookup,
     searched: Sequence[SearchedChannel],
     author_id: int | None,
     wanted: Wanted,
@@ -206,11 +208,10 @@ def search(
     Raises:
         CommandError: unavailable, while the index is rebuilt.
     """
-    lookup = fts5.Lookup(connection)
     if lookup.is_behind:
         raise index_unavailable()
     matcher = Matcher(wanted.terms, author_id, wanted.with_link)
-    if matcher.is_empty:
+    if not matcher.words:
         return Found((), None)
     streams = [_Stream(connection, lookup, channel, matcher, wanted) for channel in searched]
     hits, has_more = _newest(streams, wanted.limit, wanted.budget)
@@ -258,7 +259,7 @@ class _Stream:
     def __init__(
         self,
         connection: Connection,
-        lookup: fts5.Lookup,
+        lookup: Lookup,
         searched: SearchedChannel,
         matcher: Matcher,
         wanted: Wanted,
@@ -322,8 +323,9 @@ class _Stream:
     def _look(self) -> None:
         channel, high = self._channel.id, self._high
         low = 1
-        if self._matcher.is_joint or self._wanted.is_timed:
-            low = fts5.window_start(high)
+        words = self._matcher.words
+        if self._wanted.is_timed or self._lookup.is_windowed(words):
+            low = window_start(high)
         if self._wanted.is_timed and low != self._window:
             self._window = low
             self._first, last = self._in_time(low, high)
@@ -331,9 +333,8 @@ class _Stream:
             if not last:
                 self._high = low - 1
                 return
-        expression = self._matcher.expression(channel, high)
         first = max(low, self._first)
-        found, lowest = self._lookup.look(expression, channel, first, high, _NUMBERS)
+        found, lowest = self._lookup.look(words, channel, first, high, _NUMBERS)
         self._high = (low if lowest == first else lowest) - 1
         self._numbers.extend(found)
 

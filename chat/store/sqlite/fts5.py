@@ -4,11 +4,7 @@
   are therefore adjacent in the list of each word, and a search reads only the channels of its user:
   messages of other channels affect neither its results nor its duration.
 - The index holds words and row ids, no texts and no positions of words: phrases are compared with
-  the texts. The words come from `chat.tokenizer`: FTS5 receives them folded and splits at blanks
-  only.
-- The traits of a message are further words: its author, a flag for links, and the window of the
-  channel. They begin with a sign that no word of a text contains. A search for several words
-  adds the word of a window, which limits it to that window.
+  the texts. The words (`chat.store.words`) come folded, and FTS5 splits at blanks only.
 - The *place* of the index, a row of `meta`, is the id of an event. Messages and edits up to this id
   are indexed. `housekeeping` indexes later ones in batches after the commits; until then a search
   reads their texts (`Lookup`). The text of an edit is indexed under the message that it changes.
@@ -31,7 +27,6 @@ from sqlalchemy import (
     Connection,
     bindparam,
     delete,
-    event,
     func,
     insert,
     or_,
@@ -39,46 +34,35 @@ from sqlalchemy import (
     text,
 )
 
-from chat.links import has_link
-from chat.store.schema import events, folds, is_unerased, meta, metadata
+from chat.store.schema import events, folds, is_unerased, meta
 from chat.store.sql import Bulk, Prepared, run_many
-from chat.tokenizer import FORMAT, folded
+from chat.store.words import PREFIXES, SEQ_BITS, Word, row_id, window_trait, words_of
+from chat.tokenizer import FORMAT
 
 __all__ = [
     "ADD",
     "BATCH",
     "CREATE",
-    "LINK_TRAIT",
     "MERGES_MAX",
-    "PREFIXES",
-    "SEQ_BITS",
-    "Erased",
+    "IndexChanges",
     "Lookup",
-    "author_trait",
     "create",
     "entries",
     "index_next",
     "invalidate",
+    "is_created",
     "is_current",
     "is_purged",
     "merge",
     "needs_rebuild",
     "place",
     "purged",
-    "remove",
     "reset",
     "seqs",
-    "window_start",
-    "window_trait",
 ]
 
-SEQ_BITS = 36
 _SEQ = (1 << SEQ_BITS) - 1
 _SECURE_SINCE = (3, 42, 0)
-PREFIXES = (3, 5)
-"""Lengths of indexed prefixes, in characters."""
-WINDOW = 1 << 14
-"""Messages of a channel per window, for searches with several words."""
 BATCH = 1_000
 """Messages indexed in one transaction."""
 UNINDEXED_MAX = 5_000
@@ -89,10 +73,6 @@ _PAGES_MERGED = 64
 """Pages of the index rewritten in one step of a merge; sends wait for the step."""
 MERGES_MAX = 900
 """Most merges of an index: each leaves two empty levels, and FTS5 cannot open one with 2,000."""
-
-_TRAIT = "·"
-"""The first character of a trait: FTS5's tokenizer accepts it as a letter, `folded` does not."""
-LINK_TRAIT = f"{_TRAIT}link"
 
 _PREFIXES = " ".join(map(str, PREFIXES))
 CREATE = (
@@ -137,6 +117,7 @@ _SEQS = Prepared(
         " AND rowid BETWEEN :first AND :last ORDER BY rowid DESC LIMIT :count"
     )
 )
+_TABLE = Prepared(text("SELECT 1 FROM sqlite_schema WHERE name = 'search'"))
 _VALUE = Prepared(select(meta.c.value).where(meta.c.key == bindparam("name")))
 _REMOVE_VALUE = Prepared(delete(meta).where(meta.c.key == bindparam("name")))
 _ADD_VALUE = Prepared(insert(meta))
@@ -149,8 +130,6 @@ _MERGES = "search_merges"
 
 Entry = tuple[int, str]
 """A row of `ADD`: row id, words."""
-Erased = tuple[int, int, int, int, str]
-"""An erased text: ids of its event and channel, seq and author id of the message, the text."""
 
 
 def is_secure() -> bool:
@@ -171,9 +150,9 @@ def create(connection: Connection) -> None:
     _remember(connection, _PLACE, 0)
 
 
-@event.listens_for(metadata, "after_create")
-def _create_with_tables(_metadata: object, connection: Connection, **_options: object) -> None:
-    create(connection)
+def is_created(connection: Connection) -> bool:
+    """Whether the database has an index."""
+    return _TABLE.first(connection) is not None
 
 
 def reset(connection: Connection) -> None:
@@ -246,15 +225,31 @@ def index_next(connection: Connection) -> bool:
     return is_all
 
 
-def remove(connection: Connection, erased: Sequence[Erased]) -> None:
-    """Remove indexed messages, in the transaction that erases their texts."""
-    reached = place(connection) or 0
-    removed = sorted(_entry(*row[1:]) for row in erased if row[0] <= reached)
-    if not removed:
-        return
-    run_many(connection, _REMOVE, removed)
-    if not is_secure():
-        _remember(connection, _UNPURGED, 1)
+class IndexChanges:
+    """See `backend.IndexChanges`; new messages are indexed later."""
+
+    def __init__(self) -> None:
+        self._erased: list[tuple[int, int, int, int, str]] = []
+
+    def remove(self, event_id: int, channel_id: int, seq: int, author_id: int, body: str) -> None:
+        """See `backend.IndexChanges`."""
+        self._erased.append((event_id, channel_id, seq, author_id, body))
+
+    def save(self, connection: Connection) -> None:
+        """See `backend.IndexChanges`."""
+        if not self._erased:
+            return
+        reached = place(connection) or 0
+        removed = sorted(_entry(*row[1:]) for row in self._erased if row[0] <= reached)
+        if not removed:
+            return
+        run_many(connection, _REMOVE, removed)
+        if not is_secure():
+            _remember(connection, _UNPURGED, 1)
+
+    def clear(self) -> None:
+        """See `backend.IndexChanges`."""
+        self._erased.clear()
 
 
 def entries(connection: Connection) -> Iterator[list[Entry]]:
@@ -266,14 +261,7 @@ def entries(connection: Connection) -> Iterator[list[Entry]]:
 
 
 def _entry(channel_id: int, seq: int, author_id: int, body: str) -> Entry:
-    words = f"{folded(body)} {author_trait(author_id)} {window_trait(channel_id, seq)}"
-    if has_link(body):
-        words += f" {LINK_TRAIT}"
-    return _row_id(channel_id, seq), words
-
-
-def _row_id(channel_id: int, seq: int) -> int:
-    return channel_id << SEQ_BITS | seq
+    return row_id(channel_id, seq), words_of(channel_id, seq, author_id, body)
 
 
 # Purging words from the disk, before SQLite 3.42
@@ -322,7 +310,7 @@ def _forget(connection: Connection, name: str) -> None:
 
 
 class Lookup:
-    """Finds messages in a snapshot: through the index up to its place, and unindexed ones."""
+    """See `backend.Lookup`: through the index up to its place, and unindexed messages."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -335,16 +323,17 @@ class Lookup:
         for channel_id, seq in rows:
             self._unindexed.setdefault(channel_id, []).append(seq)
 
-    def look(
-        self, expression: str, channel_id: int, low: int, high: int, count: int
-    ) -> tuple[list[int], int]:
-        """Return the newest candidates in a channel, and the lowest seq that was searched.
+    def is_windowed(self, words: Sequence[Word]) -> bool:
+        """See `backend.Lookup`: FTS5 can start reading the list of one word at any row id."""
+        return len(words) > 1
 
-        At most about `count` messages from `low` to `high`. They include all unindexed messages, so
-        the caller must compare the texts.
-        """
+    def look(
+        self, words: Sequence[Word], channel_id: int, low: int, high: int, count: int
+    ) -> tuple[list[int], int]:
+        """See `backend.Lookup`; the candidates include all unindexed messages."""
         found: list[int] = []
         if self._has_index:
+            expression = _expression(words, channel_id, high)
             found = seqs(self._connection, expression, channel_id, low, high, count)
             if len(found) == count:
                 low = found[-1]
@@ -354,19 +343,13 @@ class Lookup:
         return found, low
 
 
-def author_trait(author_id: int) -> str:
-    """Return the word of the author."""
-    return f"{_TRAIT}a{author_id}"
-
-
-def window_trait(channel_id: int, seq: int) -> str:
-    """Return the word of the window that contains `seq`."""
-    return f"{_TRAIT}w{_row_id(channel_id, seq) // WINDOW}"
-
-
-def window_start(seq: int) -> int:
-    """Return the first seq of the window that contains `seq`."""
-    return max(1, seq - seq % WINDOW)
+def _expression(words: Sequence[Word], channel_id: int, seq: int) -> str:
+    """Return the FTS5 query for several words, limited to the window of `seq`, or for one word."""
+    parts = [f'"{word.text}"*' if word.is_prefix else f'"{word.text}"' for word in words]
+    if len(parts) > 1:
+        # First, so that FTS5 reads the other lists only within the window.
+        parts.insert(0, f'"{window_trait(channel_id, seq)}"')
+    return " AND ".join(parts)
 
 
 def seqs(
@@ -377,7 +360,7 @@ def seqs(
         connection,
         query=expression,
         mask=_SEQ,
-        first=_row_id(channel_id, low),
-        last=_row_id(channel_id, high),
+        first=row_id(channel_id, low),
+        last=row_id(channel_id, high),
         count=count,
     )

@@ -14,14 +14,13 @@ from collections.abc import Callable
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from chat.store.backend import INDEX_AFTER
 from chat.store.sqlite import engine, fts5
 
-__all__ = ["INDEX_AFTER", "PURGE_AFTER", "Housekeeping"]
+__all__ = ["PURGE_AFTER", "Housekeeping"]
 
 log = logging.getLogger(__name__)
 
-INDEX_AFTER = 0.2
-"""Seconds from a commit to the indexing of its messages; less if a full batch is pending."""
 INDEX_RETRY = 2.0
 REBUILD_EVERY = 60.0
 """Seconds between rebuilds: if the index is damaged again at once, a rebuild does not help."""
@@ -38,12 +37,7 @@ DAMAGED = (
 
 
 class Housekeeping:
-    """Runs indexing and purging in short steps between commits.
-
-    Args:
-        connect: returns the writer's connection, which is not in a transaction.
-        index_after: seconds from a commit to the indexing of its messages.
-    """
+    """Runs indexing and purging in short steps between commits; see `backend.Housekeeping`."""
 
     def __init__(self, connect: Callable[[], Connection], index_after: float = INDEX_AFTER) -> None:
         self._connect = connect
@@ -59,14 +53,14 @@ class Housekeeping:
 
     @property
     def at(self) -> float | None:
-        """When the next step is due (monotonic clock); None if there is none."""
+        """See `backend.Housekeeping`."""
         moments = [] if self._purge_at is None else [self._purge_at]
         if self._index_at is not None:
             moments.append(max(self._index_at, self._index_pause))
         return min(moments, default=None)
 
     def committed(self, newest_event: int, *, has_erased: bool) -> None:
-        """Schedule steps for a commit: its newest event, and whether text was erased."""
+        """See `backend.Housekeeping`."""
         now = time.monotonic()
         waiting = newest_event - self._place
         if waiting > 0:
@@ -78,7 +72,7 @@ class Housekeeping:
                 self._purge_at = now + PURGE_AFTER
 
     def step(self) -> None:
-        """Run the steps that are due."""
+        """See `backend.Housekeeping`."""
         now = time.monotonic()
         if self._index_at is not None and now >= max(self._index_at, self._index_pause):
             self._index()
@@ -86,7 +80,7 @@ class Housekeeping:
             self._purge()
 
     def finish(self) -> None:
-        """Purge erased text for at most a second; the store is closing."""
+        """See `backend.Housekeeping`."""
         deadline = time.monotonic() + CLOSE_PATIENCE
         self._purge()
         while (at := self._purge_at) is not None and (now := time.monotonic()) < deadline:
@@ -94,10 +88,7 @@ class Housekeeping:
             self._purge()
 
     def rebuild_index(self, error: DBAPIError, since: float) -> bool:
-        """Start a rebuild if `error` means a damaged index; return whether one was started.
-
-        `since` is the start of the failed statement: after a later rebuild, the error is outdated.
-        """
+        """See `backend.Housekeeping`."""
         if since < self._invalidated_at or not engine.is_of_index(error.orig):
             return False
         try:

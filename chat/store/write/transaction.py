@@ -21,6 +21,7 @@ from chat.protocol.values import Limits
 from chat.rate import TokenBuckets
 from chat.rights import DEFAULT, ChannelSettings
 from chat.store.accounts import LINKS_PER_HOUR, MEMBER, AccountRole
+from chat.store.backend import Database
 from chat.store.details import Details, encode_settings
 from chat.store.ids import Ids
 from chat.store.operations import (
@@ -50,7 +51,6 @@ from chat.store.schema import (
     users,
 )
 from chat.store.sql import Among, Bulk, BulkInsert, Prepared, Rows
-from chat.store.sqlite import engine, fts5
 from chat.store.write.lookups import CACHED_MAX, Channel, Lookups, ReplyTarget
 from chat.text import fold, is_direct
 
@@ -169,11 +169,13 @@ class Transaction:
 
     def __init__(
         self,
+        database: Database,
         limits: Limits,
         clock_ms: Callable[[], int],
         monotonic: Callable[[], float] = time.monotonic,
         login: str = "",
     ) -> None:
+        self._database = database
         self.limits = limits
         self.now = clock_ms
         self._monotonic = monotonic
@@ -199,8 +201,8 @@ class Transaction:
         self.has_erased = False
         """Whether a text was erased since `begin`, so the write-ahead log needs a purge."""
         self._has_executed = False
-        self._version: tuple[object, int] | None = None
-        """The driver's connection and its `data_version` when the caches were last valid."""
+        self._version: object = None
+        """The version of the database for which the caches are valid."""
         self._next_user = self._next_device = self._next_entry = 0
         self._next_channel = self._next_event = 0
         self._ids = Ids()
@@ -227,7 +229,7 @@ class Transaction:
         """The fields of `Sent` of used cids, by author and cid."""
         self._packed: dict[str, bytearray] = {}
         """Stored forms of the cids of the transaction's operations."""
-        self._unindexed: list[fts5.Erased] = []
+        self.index = database.index_changes()
 
     @property
     def has_written(self) -> bool:
@@ -240,10 +242,10 @@ class Transaction:
         All caches are cleared if another process has committed meanwhile.
         """
         self.connection = connection
-        version = engine.driver_of(connection), engine.data_version(connection)
-        if version != self._version:
+        begun = self._database.begin(connection, operations)
+        if begun.version != self._version:
             self.forget()
-            self._version = version
+            self._version = begun.version
         self.events = []
         self.entries = []
         self.uninvited = []
@@ -366,8 +368,7 @@ class Transaction:
     def finish(self) -> None:
         """Write the remaining changes before the commit."""
         self.flush()
-        if self._unindexed:
-            fts5.remove(self.connection, self._unindexed)
+        self.index.save(self.connection)
 
     # Users, channels and members
 
@@ -650,18 +651,10 @@ class Transaction:
         (self._writers if is_writer else self._followers).rows.append((*key, read, True))
         self.lookups.followers[key] = is_writer
 
-    def unindex(self, event_id: int, channel: int, seq: int, author_id: int, body: str) -> None:
-        """Remove a message from the full-text index when its text is erased.
-
-        `event_id` is the id of the event that holds the text: the message or its latest edit;
-        `channel` is an id as well.
-        """
-        self._unindexed.append((event_id, channel, seq, author_id, body))
-
     def _clear(self) -> None:
         self._sent.clear()
         self._changed.clear()
-        self._unindexed.clear()
+        self.index.clear()
         for each in self._inserts:
             each.rows.clear()
 

@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping
 from sqlalchemy import Connection, bindparam, delete, or_, select, update
 from sqlalchemy.exc import DBAPIError
 
+from chat.store.backend import Database
 from chat.store.schema import audit, bans, channel_bans, devices, mutes
 from chat.store.sql import Prepared
-from chat.store.sqlite import engine
 
 __all__ = ["Upkeep"]
 
@@ -66,6 +66,7 @@ class Upkeep:
     """Stores sign-in times and removes old addresses, in short steps between commits.
 
     Args:
+        database: classifies errors.
         connect: returns the writer's connection, which is not in a transaction.
         clock_ms: milliseconds since 1970.
         first: seconds from the start to the first search for old addresses.
@@ -73,10 +74,12 @@ class Upkeep:
 
     def __init__(
         self,
+        database: Database,
         connect: Callable[[], Connection],
         clock_ms: Callable[[], int],
         first: float = FIRST,
     ) -> None:
+        self._database = database
         self._connect = connect
         self._clock_ms = clock_ms
         self._sightings: dict[int, int] = {}
@@ -139,7 +142,7 @@ class Upkeep:
                     ]
                     _FORGET.run_many(connection, rows)
         except DBAPIError as exc:
-            if engine.is_unavailability(exc):
+            if self._database.is_unavailability(exc):
                 return RETRY
             log.error("cannot remove old addresses from the audit log", exc_info=exc)
             return EVERY

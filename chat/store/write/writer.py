@@ -1,7 +1,7 @@
 """The writer thread: a queue, group commit, and probes while the disk refuses writes.
 
 Operations that arrive during a commit go into the next one. While many arrive, the next commit
-waits some milliseconds for more. Between commits the thread indexes and purges
+waits some milliseconds for more. Between commits the thread keeps house
 (`sqlite.housekeeping`, `upkeep`), and after a failed write it probes whether writes work again.
 """
 
@@ -15,7 +15,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, delete, insert
+from sqlalchemy import Connection, delete, insert
 from sqlalchemy.exc import DBAPIError
 
 from chat.errors import CommandError, StoreFault, StoreUnavailable
@@ -37,6 +37,7 @@ from chat.store.accounts import (
     SetPassword,
     SignIn,
 )
+from chat.store.backend import Database
 from chat.store.channels import (
     BanFromChannel,
     ChangeSettings,
@@ -74,8 +75,6 @@ from chat.store.operations import (
     SetTopic,
 )
 from chat.store.schema import meta
-from chat.store.sqlite import engine as sqlite
-from chat.store.sqlite.housekeeping import Housekeeping
 from chat.store.write.accounts.administration import (
     add_account,
     add_ban,
@@ -202,7 +201,7 @@ class Writer:
 
     def __init__(
         self,
-        engine: Engine,
+        database: Database,
         transaction: Transaction,
         committed: Callable[[Commit], None],
         clock_ms: Callable[[], int],
@@ -212,7 +211,7 @@ class Writer:
     ) -> None:
         self.fault: str | None = None
         """Reason for the failure of the last commit; None if it succeeded."""
-        self._engine = engine
+        self._database = database
         self._transaction = transaction
         self._committed = committed
         self._connection: Connection | None = None
@@ -233,8 +232,8 @@ class Writer:
         """Moving average of the operations per commit."""
         self._unwritten = 0
         """Operations decided before the transaction wrote anything."""
-        self._house = Housekeeping(self._connect, index_after)
-        self._upkeep = Upkeep(self._connect, clock_ms)
+        self._house = database.housekeeping(self._connect, index_after)
+        self._upkeep = Upkeep(database, self._connect, clock_ms)
         self._probe_every = probe_every
         self._probe_at: float | None = None
         self._settled_at: float | None = None
@@ -328,7 +327,7 @@ class Writer:
             self._drop_connection()
             if isinstance(exc, DBAPIError) and self._house.rebuild_index(exc, time.monotonic()):
                 return self._commit(batch)
-            if _is_of_database(exc):
+            if self._is_of_database(exc):
                 self._refuse(batch[self._unwritten :], exc)
                 return Commit((), batch)
             if len(batch) == 1:
@@ -373,14 +372,21 @@ class Writer:
 
         The server answers each with `unavailable` and `retry_after` (`server/refusals.py`).
         """
-        reason = _reason(error)
+        reason = self._reason(error)
         # Log an outage once, even if the reason varies.
         if self.fault is None and self._settled_at is None:
-            log.error(NO_WRITES, self._engine.url.database, reason)
+            log.error(NO_WRITES, self._database.name, reason)
         self.fault, self._settled_at = reason, None
         self._probe_at = time.monotonic() + self._probe_every
         for pending in batch:
             pending.failure = StoreUnavailable(f"the database is not accepting writes: {reason}")
+
+    def _is_of_database(self, error: Exception) -> bool:
+        """Whether the database caused an error, not a single operation."""
+        return isinstance(error, DBAPIError) and self._database.is_unavailability(error)
+
+    def _reason(self, error: Exception) -> str:
+        return self._database.reason_of(error) if isinstance(error, DBAPIError) else str(error)
 
     def _recovered(self) -> None:
         if self.fault is not None:
@@ -411,14 +417,14 @@ class Writer:
                 connection.execute(delete(meta).where(meta.c.key == _PROBE))
                 connection.execute(insert(meta), {"key": _PROBE, "value": str(time.time())})
         except DBAPIError as exc:
-            self.fault = _reason(exc)
+            self.fault = self._database.reason_of(exc)
             self._drop_connection()
         else:
             self._recovered()
 
     def _connect(self) -> Connection:
         if self._connection is None:
-            self._connection = self._engine.connect()
+            self._connection = self._database.writer.connect()
         return self._connection
 
     def _drop_connection(self) -> None:
@@ -454,12 +460,3 @@ def _users_of(batch: Batch) -> Iterator[int]:
     for pending in batch:
         if isinstance(pending.operation, ChannelOperation):
             yield pending.operation.user.id
-
-
-def _is_of_database(error: Exception) -> bool:
-    """Whether the database caused an error, not a single operation."""
-    return isinstance(error, DBAPIError) and sqlite.is_unavailability(error)
-
-
-def _reason(error: Exception) -> str:
-    return sqlite.reason_of(error) if isinstance(error, DBAPIError) else str(error)

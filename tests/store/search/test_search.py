@@ -28,6 +28,7 @@ from chat.store.search.query import parse_query
 from chat.store.search.search import Found, Wanted
 from chat.store.sqlite import fts5
 from chat.store.sqlite.engine import readers_engine
+from chat.store.words import SEQ_BITS, WINDOW
 from tests.store.opened import OpenStore, delete, edit, message, topic
 
 INDEXED, UNINDEXED = 0.0, 3_600.0
@@ -71,7 +72,7 @@ def spread(
 
     Returns the store and the factor by which seqs grew: `windows` times the size of a window.
     """
-    factor = round(fts5.WINDOW * windows)
+    factor = round(WINDOW * windows)
     with closing(sqlite3.connect(store.file, isolation_level=None)) as db:
         db.executescript(f"""
             BEGIN;
@@ -97,7 +98,7 @@ def searched_channels() -> Iterator[set[int]]:
 
     def note(statement: str) -> None:
         if rows := re.search(r"MATCH .* BETWEEN (\d+) AND (\d+)", statement, re.DOTALL):
-            found.update(int(row_id) >> fts5.SEQ_BITS for row_id in rows.groups())
+            found.update(int(row_id) >> SEQ_BITS for row_id in rows.groups())
 
     def trace(connection: sqlite3.Connection, _record: object, _proxy: object) -> None:
         connection.set_trace_callback(note)
@@ -486,7 +487,7 @@ class TestIndexing:
             wanted = Wanted(parse_query("word"))
             engine = readers_engine(store.file, 1)
             with engine.begin() as connection, pytest.raises(CommandError) as refused:
-                Reader(connection, Limits(), lambda: 0).search(alice, None, wanted)
+                Reader(connection, Limits(), lambda: 0, fts5.Lookup).search(alice, None, wanted)
             engine.dispose()
         assert refused.value.code is ErrorCode.UNAVAILABLE
         assert refused.value.retry_after

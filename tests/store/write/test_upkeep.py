@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ipaddress import ip_network
 
 import pytest
 from sqlalchemy import Connection
 
 from chat.store.accounts import AddBan, AddDevice, SignIn
+from chat.store.backend import Database, backend_of
 from chat.store.channels import BanFromChannel, MuteMember
-from chat.store.sqlite import engine as sqlite
 from chat.store.write.upkeep import ADDRESS_MS, Upkeep
 from tests.serving import eventually
 from tests.store.opened import OpenStore
@@ -20,28 +20,39 @@ NETWORK = ip_network("192.0.2.0/24")
 
 
 @pytest.fixture
-def connection(store: OpenStore) -> Iterator[Connection]:
+def database(store: OpenStore) -> Iterator[Database]:
+    """Return the same database, opened beside the store."""
+    database = backend_of(store.url).open_shared(store.url)
+    yield database
+    database.close(is_healthy=True)
+
+
+@pytest.fixture
+def connection(database: Database) -> Iterator[Connection]:
     """Return another connection that can write."""
-    engine = sqlite.writer_engine(store.file)
-    with engine.connect() as connection:
+    with database.writer.connect() as connection:
         yield connection
-    engine.dispose()
 
 
-def run(connection: Connection, now: int) -> None:
-    """Run the upkeep that is due at `now`, until nothing is left."""
-    upkeep = Upkeep(lambda: connection, lambda: now, first=0)
-    first = upkeep.at
+@pytest.fixture
+def run(database: Database, connection: Connection) -> Callable[[int], None]:
+    """Return a function that runs the upkeep due at a time, until nothing is left."""
 
-    def is_done() -> bool:
-        upkeep.step()
-        return upkeep.at > first + 60
+    def run_all(now: int) -> None:
+        upkeep = Upkeep(database, lambda: connection, lambda: now, first=0)
+        first = upkeep.at
 
-    eventually(is_done, "the upkeep is done")
+        def is_done() -> bool:
+            upkeep.step()
+            return upkeep.at > first + 60
+
+        eventually(is_done, "the upkeep is done")
+
+    return run_all
 
 
 def test_old_addresses_are_removed_from_the_audit_log(
-    store: OpenStore, connection: Connection
+    store: OpenStore, run: Callable[[int], None]
 ) -> None:
     store.set_clock(1_000)
     store.do(SignIn("alice", TOKEN, TOKEN, label="laptop", address="192.0.2.7"))
@@ -55,20 +66,22 @@ def test_old_addresses_are_removed_from_the_audit_log(
 
     bob = ("created", "198.51.100.7", {"how": "open", "role": "member"})
     before = found()
-    run(connection, 1_000_000 + ADDRESS_MS)
+    run(1_000_000 + ADDRESS_MS)
     assert found() == before
-    run(connection, 1_900_000 + ADDRESS_MS)
+    run(1_900_000 + ADDRESS_MS)
     laptop = {"how": "open", "role": "member", "label": "laptop"}
     assert found() == [bob, ("banned", None, {"reason": "spam"}), ("created", None, laptop)]
     assert not store.problems()
 
 
-def test_ended_bans_are_removed(store: OpenStore, connection: Connection) -> None:
+def test_ended_bans_are_removed(
+    store: OpenStore, connection: Connection, run: Callable[[int], None]
+) -> None:
     store.sign_in("alice")
     store.set_clock(1_000)
     store.do(AddBan(None, None, NETWORK, 2_000_000, ""))
     store.do(AddBan(None, "alice", None, None, ""))
-    run(connection, 2_000_000)
+    run(2_000_000)
     (left,) = connection.exec_driver_sql("SELECT user_id FROM bans").fetchall()
     assert left == (1,)
 
@@ -85,7 +98,7 @@ def test_sign_in_time_is_stored_soon(store: OpenStore) -> None:
 
 
 def test_ended_bans_and_mutes_of_channels_are_removed(
-    store: OpenStore, connection: Connection
+    store: OpenStore, connection: Connection, run: Callable[[int], None]
 ) -> None:
     store.set_clock(1_000)
     alice, bob, carol = (store.sign_in(name) for name in ("alice", "bob", "carol"))
@@ -95,7 +108,7 @@ def test_ended_bans_and_mutes_of_channels_are_removed(
         name = "bob" if until == 2_000_000 else "carol"
         store.do(MuteMember(alice, "#dev", name, until))
         store.do(BanFromChannel(alice, "#dev", name, until))
-    run(connection, 2_000_000)
+    run(2_000_000)
     for table in ("mutes", "channel_bans"):
         rows = connection.exec_driver_sql(f"SELECT user_id FROM {table}").all()
         assert [tuple(row) for row in rows] == [(carol.id,)]

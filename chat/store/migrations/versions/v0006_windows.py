@@ -3,8 +3,6 @@
 import sqlalchemy as sa
 from alembic import op
 
-from chat.store.sqlite import fts5
-
 revision = "0006"
 down_revision = "0005"
 
@@ -13,5 +11,5 @@ def upgrade() -> None:
     """Let the running server rebuild the index, unless there is nothing to index."""
     connection = op.get_bind()
     if connection.scalar(sa.text("SELECT 1 FROM bodies LIMIT 1")):
-        fts5.invalidate(connection)
+        connection.execute(sa.text("DELETE FROM meta WHERE key = 'search_place'"))
         connection.execute(sa.text("INSERT INTO meta VALUES ('search_reach', '0')"))

@@ -112,7 +112,7 @@ def _erase_range(transaction: Transaction, channel: int, low: int, high: int) ->
     """Erase the lines after `low` up to `high`, and the changes to them."""
     where = {"channel": channel, "low": low, "high": high}
     for event_id, seq, author_id, text in transaction.execute(_INDEXED, **where):
-        transaction.unindex(event_id, channel, seq, author_id, text)
+        transaction.index.remove(event_id, channel, seq, author_id, text)
     rows = [row for row in transaction.execute(_ROWS, **where) if not row.flags & ERASED]
     blank(transaction, [row for row in rows if row.text is not None])
     transaction.execute_many(_MARK_ERASED, [{"event": row.id} for row in rows])

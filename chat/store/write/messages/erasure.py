@@ -99,7 +99,7 @@ def _erase_current(transaction: Transaction, channel: Channel, target: Target) -
     """Erase the current text of a message, original or edited, and its mentions."""
     rows = transaction.execute(_TEXT, event=target.edit_id or target.id)
     for row in rows:
-        transaction.unindex(row.id, channel.id, target.seq, target.author_id, row.text)
+        transaction.index.remove(row.id, channel.id, target.seq, target.author_id, row.text)
     blank(transaction, rows)
     for seq in {target.seq, *(row.seq for row in rows)}:
         transaction.execute(_DELETE_MENTIONS, channel=channel.id, number=seq)

@@ -203,6 +203,7 @@ TRY_TO_OPEN = """
     from chat.errors import StartupError
     from chat.protocol.values import Limits
     from chat.store.store import Store
+    import chat.store.sqlite.database  # another user may not read Python's modules
     if os.getuid() == 0:
         os.setgid(65534)
         os.setuid(65534)

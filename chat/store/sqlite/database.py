@@ -1,4 +1,4 @@
-"""Open a database: lock, check, create or migrate it.
+"""Open a SQLite database: lock, check, create or migrate it; the port `backend` for SQLite.
 
 One server may use a database. Its lock file is locked until the process ends, however it ends.
 Most commands of the operator do not take the lock: they share the database through SQLite's own
@@ -19,11 +19,11 @@ import os
 import secrets
 import struct
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from sqlite3 import ProgrammingError
+from typing import Any, Self
 
 from sqlalchemy import Connection, Engine, insert, select
 from sqlalchemy.exc import DBAPIError
@@ -31,19 +31,19 @@ from sqlalchemy.exc import DBAPIError
 from chat import text
 from chat.errors import StartupError
 from chat.store import files
+from chat.store.backend import CONNECTIONS, Backend, Begun, NoDatabase
+from chat.store.operations import Operation
 from chat.store.schema import REVISION, channels, meta
 from chat.store.sqlite import engine, fts5
+from chat.store.sqlite.housekeeping import Housekeeping
 
 __all__ = [
-    "Database",
+    "BACKEND",
     "FileLock",
-    "NoDatabase",
     "bring_up_to_date",
     "check_is_current",
     "check_is_known",
     "open_database",
-    "open_shared",
-    "taking_turns",
 ]
 
 
@@ -51,10 +51,6 @@ log = logging.getLogger(__name__)
 
 FINGERPRINT_MAX = 1_000
 """Bytes of the lock file that are read."""
-
-
-class NoDatabase(StartupError):
-    """The folder has no database, so it is probably not the one that was meant."""
 
 
 class FileLock:
@@ -180,12 +176,12 @@ else:
 
 
 @contextmanager
-def taking_turns(database: Path) -> Iterator[None]:
-    """Wait until no other command that takes turns works on the folder; not on Windows.
+def _taking_turns(url: str) -> Iterator[None]:
+    """See `Backend`; not on Windows.
 
     The lock is that of the folder, not the one that a server takes.
     """
-    descriptor = _wait_for_folder(database.parent)
+    descriptor = _wait_for_folder(engine.path_of(url).parent)
     try:
         yield
     finally:
@@ -193,45 +189,91 @@ def taking_turns(database: Path) -> Iterator[None]:
             os.close(descriptor)
 
 
-READERS = 3
-"""Reader threads, each with a connection."""
-WELCOMERS = 1
-"""Threads for the reads of sign-ins, so that history reads do not delay them."""
-SEARCHERS = 1
-"""Threads for searches, so that they do not delay other reads."""
-FEEDS = 1
-"""Connections that look for audit entries of other processes."""
 SERVER_ID = "server_id"
 
 
-@dataclass(frozen=True, slots=True)
-class Database:
-    """An open database and its lock."""
+class _Database:
+    """An open database and its lock; see `backend.Database`."""
 
-    path: Path
-    server_id: str
-    writer: Engine
-    readers: Engine
-    lock: FileLock
+    def __init__(
+        self, path: Path, server_id: str, writer: Engine, readers: Engine, lock: FileLock | None
+    ) -> None:
+        self.name = str(path)
+        self.server_id = server_id
+        self.writer = writer
+        self.readers = readers
+        self._path = path
+        self._inode = path.stat().st_ino
+        self._lock = lock
+
+    def begin(self, connection: Connection, _operations: Sequence[Operation[Any]]) -> Begun:
+        """Return the state; `BEGIN IMMEDIATE` has locked the whole database."""
+        return Begun((engine.driver_of(connection), engine.data_version(connection)))
+
+    def version(self, connection: Connection) -> object:
+        """See `backend.Database`."""
+        return engine.data_version(connection)
+
+    def index_changes(self) -> fts5.IndexChanges:
+        """See `backend.Database`."""
+        return fts5.IndexChanges()
+
+    def lookup(self, connection: Connection) -> fts5.Lookup:
+        """See `backend.Database`."""
+        return fts5.Lookup(connection)
+
+    def housekeeping(self, connect: Callable[[], Connection], index_after: float) -> Housekeeping:
+        """See `backend.Database`."""
+        return Housekeeping(connect, index_after)
+
+    def interruption(self, connection: Connection) -> Callable[[], None]:
+        """See `backend.Database`."""
+        driver = engine.driver_of(connection)
+
+        def interrupt() -> None:
+            with suppress(ProgrammingError):  # the query ended meanwhile
+                driver.interrupt()
+
+        return interrupt
+
+    def is_unavailability(self, error: DBAPIError) -> bool:
+        """See `backend.Database`."""
+        return engine.is_unavailability(error)
+
+    def is_of_index(self, error: DBAPIError) -> bool:
+        """See `backend.Database`."""
+        return engine.is_of_index(error.orig)
+
+    def reason_of(self, error: DBAPIError) -> str:
+        """See `backend.Database`."""
+        return engine.reason_of(error)
+
+    def danger(self) -> str | None:
+        """Return a warning if the file was removed or replaced."""
+        with suppress(FileNotFoundError):
+            if self._path.stat().st_ino == self._inode:
+                return None
+        return (
+            "the database file was removed or replaced: messages stored from now on will be lost"
+            " when the server stops; put the file back"
+        )
+
+    def check_is_writable(self) -> None:
+        """See `backend.Database`."""
+        engine.check_is_writable(self._path)
 
     def close(self, *, is_healthy: bool) -> None:
-        """Close all connections, then release the lock; idempotent.
-
-        The next start checks the file for damage unless it `is_healthy`.
-        """
+        """See `backend.Database`."""
         self.readers.dispose()
         self.writer.dispose()
-        if is_healthy:
-            self.lock.leave_fingerprint(engine.fingerprint(self.path))
-        self.lock.release()
+        if self._lock is not None:
+            if is_healthy:
+                self._lock.leave_fingerprint(engine.fingerprint(self._path))
+            self._lock.release()
 
 
-def open_database(url: str, clock_ms: Callable[[], int]) -> Database:
-    """Open or create the database, with its lock.
-
-    Raises:
-        StartupError: it cannot be used.
-    """
+def open_database(url: str, clock_ms: Callable[[], int]) -> _Database:
+    """Open or create the database, with its lock; see `Backend.open`."""
     path = engine.path_of(url)
     try:
         files.make_folder(path.parent)
@@ -252,23 +294,17 @@ def open_database(url: str, clock_ms: Callable[[], int]) -> Database:
         # Do not create a file that was removed under a running server: it would be empty.
         writer = engine.writer_engine(path, must_exist=True)
         server_id = _make_current(writer, revision, path, clock_ms)
-        readers = engine.readers_engine(path, READERS + WELCOMERS + SEARCHERS + FEEDS)
-        return Database(path, server_id, writer, readers, lock)
+        readers = engine.readers_engine(path, CONNECTIONS)
+        return _Database(path, server_id, writer, readers, lock)
     except BaseException:
         lock.release()
         raise
 
 
-def open_shared(url: str) -> Engine:
-    """Open an existing, current database without its lock; a server may be using it.
-
-    Raises:
-        StartupError: it does not exist, or another version of the program wrote it.
-    """
+def _open_shared(url: str) -> _Database:
     path = engine.path_of(url)
     check_is_current(path)
-    engine.check_is_writable(path)
-    return engine.writer_engine(path)
+    return _Database(path, "", engine.writer_engine(path), engine.readers_engine(path, 1), None)
 
 
 def check_is_current(path: Path) -> None:
@@ -373,3 +409,21 @@ def _migrate(connection: Connection) -> None:
     from chat.store.migrations.run import upgrade  # Alembic is slow to import and rarely needed
 
     upgrade(connection)
+    if not fts5.is_created(connection):
+        fts5.create(connection)
+
+
+class _Sqlite:
+    """See `Backend`."""
+
+    open = staticmethod(open_database)
+    open_shared = staticmethod(_open_shared)
+    taking_turns = staticmethod(_taking_turns)
+
+    @staticmethod
+    def check_is_current(url: str) -> None:
+        """See `Backend`."""
+        check_is_current(engine.path_of(url))
+
+
+BACKEND: Backend = _Sqlite()
