@@ -162,7 +162,7 @@ class Membership(_Frame):
     threads: Annotated[tuple[ThreadState, ...], FailFast()] = Field(
         default=(), max_length=LIST_MAX, exclude_if=_is_empty
     )
-    """Followed threads with unread replies, newest first, up to a limit."""
+    """Followed threads: up to 100 with unread replies, then the other ones of the newest 20."""
 
 
 class Member(_Frame):
@@ -269,7 +269,7 @@ class Joined(_Frame):
     threads: Annotated[tuple[ThreadState, ...], FailFast()] = Field(
         default=(), max_length=LIST_MAX, exclude_if=_is_empty
     )
-    """Followed threads with unread replies, newest first, up to a limit."""
+    """Followed threads: up to 100 with unread replies, then the other ones of the newest 20."""
     members: Annotated[tuple[Member, ...], Field(max_length=LIST_MAX), FailFast()]
     member_count: Count
     recovered: bool

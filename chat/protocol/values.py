@@ -149,6 +149,8 @@ class Limits(Wire):
     """Joined channels per user; direct channels that others opened do not count."""
     openings: int = Field(60, ge=1, le=1_000_000_000)
     """Direct channels opened per user and hour."""
+    invitations: int = Field(60, ge=1, le=1_000_000_000)
+    """Invitations to channels per user and hour."""
     reactions: int = Field(20, ge=1, le=1_000)
     """Different reactions per message."""
     own_reactions: int = Field(10, ge=1, le=1_000)

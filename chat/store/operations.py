@@ -247,7 +247,7 @@ class Membership:
     """A user's membership: the channel's state, their role, and their unread counts.
 
     `role` is the effective one: `owner` for the server's admins in `#general`. `threads` has the
-    followed threads with unread replies, newest first.
+    followed threads: those with unread replies, then others of the newest.
     """
 
     channel: ChannelState

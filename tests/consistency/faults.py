@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 HOUR = 3_600.0
 FLAGS = (
     *("--heartbeat", "1", "--reconnect-window", "0.5", "--close-timeout", "1"),
-    *("--limits.rate", "100000", "--limits.burst", "100000"),
+    *("--limits.rate", "100000", "--limits.burst", "100000", "--limits.invitations", "100000"),
 )
 
 

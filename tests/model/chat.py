@@ -8,7 +8,7 @@ compared later, as a whole: see `Chat.presence_of` and `Log.typing`.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +36,7 @@ from chat.protocol.frames import (
     Welcome,
 )
 from chat.protocol.values import ChannelSettings, Limits
+from chat.store.read.unread import NEWEST_MAX
 from tests.model.accounts import Account, Accounts, Proof, Refused
 from tests.model.log import UNKNOWN, Entry, Log
 from tests.model.log import Mute as MuteOf
@@ -474,17 +475,16 @@ class Chat:
             }
         )
 
-    def threads(self, log: Log, user: str) -> Iterator[ThreadState]:
-        """Yield the followed threads with unread replies, newest first."""
+    def threads(self, log: Log, user: str) -> list[ThreadState]:
+        """Return the listed followed threads: unread ones first, then the newest."""
         followed = [
             root
             for (name, root), marker in log.threads.items()
             if name == user and marker.is_following
         ]
-        for root in sorted(followed, reverse=True):
-            state = self.thread(log, user, root)
-            if state.unread:
-                yield state
+        newest = [self.thread(log, user, root) for root in sorted(followed, reverse=True)]
+        unread = [state for state in newest if state.unread]
+        return unread + [state for state in newest[:NEWEST_MAX] if not state.unread]
 
     def thread(self, log: Log, user: str, root: int) -> ThreadState:
         """Return a thread as it is in frames."""

@@ -66,6 +66,7 @@ from chat.store.operations import (
     SetTopic,
     User,
 )
+from chat.store.read.unread import NEWEST_MAX
 from chat.text import mentioned_names
 
 DONE = "nothing", None
@@ -705,10 +706,10 @@ def unread(items: list[Item], user: User, marker: int, ignored: Collection[str])
     return len(above), sum(user.name in item.mentions for item in above)
 
 
-def unread_threads(
+def listed_threads(
     items: list[Item], user: User, log: Log, ignored: Collection[str]
 ) -> list[tuple[int, int, int, int]]:
-    """Return root, marker, unread replies and mentions of followed threads with such replies."""
+    """Return root, marker, unread replies and mentions of the listed followed threads."""
     found = []
     for (name, root), (marker, following) in log.followers.items():
         above = [
@@ -720,10 +721,12 @@ def unread_threads(
             and item.author not in (user.name, *ignored)
             and not item.erased
         ]
-        if name == user.name and following and above:
+        if name == user.name and following:
             mentions = sum(user.name in item.mentions for item in above)
             found.append((root, marker, len(above), mentions))
-    return sorted(found, reverse=True)
+    newest = sorted(found, reverse=True)
+    unread = [each for each in newest if each[2]]
+    return unread + [each for each in newest[:NEWEST_MAX] if each not in unread]
 
 
 def mentioned(text: str, members: list[str]) -> tuple[str, ...]:

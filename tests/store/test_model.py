@@ -76,9 +76,9 @@ from tests.store.model import (
     Prediction,
     Sketch,
     fold,
+    listed_threads,
     mentioned,
     unread,
-    unread_threads,
 )
 from tests.store.opened import OpenStore, delete, edit, message, pin, react, topic
 
@@ -379,7 +379,7 @@ def check_channel(
                 folded, person, membership.read, ignored
             )
             threads = [astuple(each) for each in membership.threads]
-            assert threads == unread_threads(folded, person, log, ignored)
+            assert threads == listed_threads(folded, person, log, ignored)
         else:
             is_private = log.settings.private
             expected = ErrorCode.NO_SUCH_CHANNEL if is_private else ErrorCode.NOT_A_MEMBER

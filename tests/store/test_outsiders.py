@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.pool import Pool
 
-from chat.errors import CommandError
+from chat.errors import CommandError, ErrorCode
 from chat.store.channels import (
     BanFromChannel,
     ChangeSettings,
@@ -30,7 +30,16 @@ from chat.store.channels import (
     UnmuteMember,
     WithdrawInvitation,
 )
-from chat.store.operations import LeaveChannel, MarkRead, Prefer, SendMessage, User
+from chat.store.operations import (
+    ChannelPolicy,
+    JoinChannel,
+    LeaveChannel,
+    MarkRead,
+    Operation,
+    Prefer,
+    SendMessage,
+    User,
+)
 from chat.store.read.reader import Reader
 from tests.store.opened import OpenStore, delete, edit, message, pin, react, topic
 
@@ -116,6 +125,14 @@ def test_refusals_about_a_private_channel_cost_as_much_as_about_a_missing_one(
         def outcome(number: int, channel: str) -> None:
             store.outcome(writes(mallory, channel)[number])
 
+        def taken(make: Callable[..., Operation[Any]], channel: str) -> None:
+            policy = ChannelPolicy(reserved=frozenset(["#missing"]))
+            refusal = store.outcome(make(mallory, channel, policy=policy))
+            assert isinstance(refusal, CommandError)
+            assert refusal.code is ErrorCode.NAME_UNAVAILABLE
+
+        for make in (JoinChannel, CreateChannel):
+            assert is_equal(partial(taken, make)), make
         for number, read in enumerate(READS):
             assert is_equal(partial(refused, read)), number
         for number, operation in enumerate(writes(mallory, "#private")):

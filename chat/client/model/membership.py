@@ -30,8 +30,9 @@ __all__ = [
 
 ROOMS = "rooms"
 """The feature of servers with private channels, roles, moderation and followed threads."""
-_LISTED_MAX = 100
-"""Maximum number of threads that a server lists per channel."""
+_UNREAD_LISTED, _NEWEST_LISTED = 100, 20
+"""Maximum number of threads with unread replies that a server lists per channel, and the number of
+the newest followed threads that it lists in any case."""
 _THREADS_MAX = 1_000
 """Maximum number of threads that are known per channel; the oldest roots are dropped."""
 
@@ -149,15 +150,18 @@ class FollowedThreads:
         return [each for each in self._known.values() if each.read > each.marked]
 
     def take(self, states: Sequence[frames.ThreadState], head: int) -> None:
-        """Apply the server's list of threads with unread replies, as of `head`.
+        """Apply the server's list of followed threads, as of `head`.
 
         The server's counts replace the local ones, unless the local marker is further.
         """
         self._counted = max(self._counted, head)
         listed = {state.thread for state in states}
+        has_all = len(states) < _NEWEST_LISTED
+        has_all_unread = sum(state.unread > 0 for state in states) < _UNREAD_LISTED
         for thread in self:
-            if thread.root not in listed and len(states) < _LISTED_MAX:
-                self._put(replace(thread, unread=0, mentions=0))
+            if thread.root not in listed and has_all_unread:
+                following = thread.following and not has_all
+                self._put(replace(thread, unread=0, mentions=0, following=following))
         for state in states:
             known = self._known.get(state.thread)
             if known is None or state.read >= known.read:

@@ -68,6 +68,7 @@ from chat.store.read.unread import (
     THREADS_MAX,
     has_unread,
     mentions_above,
+    newest_threads,
     unread_above,
 )
 from chat.store.rights import channel_key, check_is_member, effective_role, no_such_channel
@@ -158,10 +159,12 @@ _MEMBERSHIPS = Prepared(
     )
     .order_by(channels.c.fold)
 )
-_newest_first = THREADS.where(has_unread).order_by(followed_threads.c.thread.desc())
-_THREADS = Prepared(_newest_first)
-_THREADS_OF_CHANNEL = Prepared(
-    _newest_first.where(followed_threads.c.channel_id == bindparam("channel")).limit(THREADS_MAX)
+_unread_threads = THREADS.where(has_unread).order_by(followed_threads.c.thread.desc())
+_is_of_channel = followed_threads.c.channel_id == bindparam("channel")
+_THREADS = Prepared(_unread_threads), Prepared(newest_threads())
+_THREADS_OF_CHANNEL = (
+    Prepared(_unread_threads.where(_is_of_channel).limit(THREADS_MAX)),
+    Prepared(newest_threads(_is_of_channel)),
 )
 _CHANNEL = Prepared(
     select(*_STATE, channels.c.member_count, members.c.role)
@@ -382,18 +385,21 @@ class Reader:
     def _threads(
         self, user: User, channel: ChannelState | None = None
     ) -> dict[int, list[ThreadState]]:
-        """Return the followed threads with unread replies, by channel, of one or all channels."""
-        where = {"user": user.id, "unread_limit": self._limits.unread}
-        if channel is None:
-            rows = _THREADS.all(self._connection, **where)
-        else:
-            rows = _THREADS_OF_CHANNEL.all(self._connection, **where, channel=channel.id)
-        found: dict[int, list[ThreadState]] = {}
-        for channel_id, *state in rows:
-            threads = found.setdefault(channel_id, [])
+        """Return the followed threads, by channel, of one or all channels.
+
+        They are those with unread replies, and then the others of the newest.
+        """
+        unread, newest = _THREADS if channel is None else _THREADS_OF_CHANNEL
+        where = {"user": user.id} | ({} if channel is None else {"channel": channel.id})
+        limit = self._limits.unread
+        found: dict[int, dict[int, ThreadState]] = {}
+        for place, root, *state in unread.all(self._connection, **where, unread_limit=limit):
+            threads = found.setdefault(place, {})
             if len(threads) < THREADS_MAX:
-                threads.append(ThreadState(*state))
-        return found
+                threads[root] = ThreadState(root, *state)
+        for place, root, read in newest.all(self._connection, **where):
+            found.setdefault(place, {}).setdefault(root, ThreadState(root, read, 0, 0))
+        return {place: list(threads.values()) for place, threads in found.items()}
 
     def _is_in_force(self, until: int | None) -> bool:
         return until is None or until > self._clock_ms()

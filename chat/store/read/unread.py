@@ -41,15 +41,19 @@ from chat.store.schema import (
 
 __all__ = [
     "COUNTS_OF_ONE",
+    "NEWEST_MAX",
     "THREADS",
     "THREADS_MAX",
     "has_unread",
     "mentions_above",
+    "newest_threads",
     "unread_above",
 ]
 
 THREADS_MAX = 100
 """Most threads with unread replies that are listed for a channel."""
+NEWEST_MAX = 20
+"""The newest followed threads of a channel, which are listed also without unread replies."""
 WINDOW = 10_000
 """Newest events of a channel among which unread messages are counted."""
 
@@ -157,3 +161,20 @@ THREADS = (
 
 has_unread = exists(_replies.correlate(*_outer))
 """Whether a row of `THREADS` has unread replies."""
+
+
+def newest_threads(*where: ColumnElement[bool]) -> Select[Any]:
+    """Return a query for the newest threads that `user` follows in each channel, without counts."""
+    newest_first = func.row_number().over(
+        partition_by=_thread.channel_id, order_by=_thread.thread.desc()
+    )
+    ranked = (
+        select(_thread.channel_id, _thread.thread, _thread.read_seq, newest_first.label("rank"))
+        .where(_thread.user_id == bindparam("user"), _thread.following == true(), *where)
+        .subquery()
+    )
+    return (
+        select(ranked.c.channel_id, ranked.c.thread, ranked.c.read_seq)
+        .where(ranked.c.rank <= NEWEST_MAX)
+        .order_by(ranked.c.thread.desc())
+    )

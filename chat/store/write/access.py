@@ -96,9 +96,10 @@ def mute_in_force(transaction: Transaction, channel: Channel, user: User) -> Mut
     return mute
 
 
-def ban_in_force(transaction: Transaction, channel: Channel, user: User) -> Any:
+def ban_in_force(transaction: Transaction, channel: Channel | None, user: User) -> Any:
     """Return the ban of `user` that is in force now (`by`, `until`, `reason`), or None."""
-    row = transaction.first(_BAN, channel=channel.id, user=user.id)
+    channel_id = channel.id if channel is not None else 0
+    row = transaction.first(_BAN, channel=channel_id, user=user.id)
     if row is None or (row.until is not None and row.until <= transaction.now()):
         return None
     return row

@@ -181,6 +181,7 @@ class Transaction:
         self._monotonic = monotonic
         self._login = login
         self._openings = TokenBuckets(limits.openings / 3_600, limits.openings)
+        self._invitations = TokenBuckets(limits.invitations / 3_600, limits.invitations)
         self._creations = TokenBuckets(limits.channels / 3_600, limits.channels)
         self._links = TokenBuckets(LINKS_PER_HOUR / 3_600, LINKS_PER_HOUR)
         self.lookups = Lookups()
@@ -431,6 +432,10 @@ class Transaction:
     def pause_before_opening(self, user: User) -> float:
         """Count a direct channel opened by `user`; return 0 or the seconds to wait."""
         return self._openings.take(user.id, self._monotonic())
+
+    def pause_before_inviting(self, user: User) -> float:
+        """Count an invitation to a channel by `user`; return 0 or the seconds to wait."""
+        return self._invitations.take(user.id, self._monotonic())
 
     def pause_before_creating(self, user: User) -> float:
         """Count a channel created by `user`; return 0 or the seconds to wait."""

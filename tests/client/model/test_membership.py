@@ -183,6 +183,15 @@ def test_the_servers_counts_replace_the_local_ones() -> None:
     assert not threads.unsent
 
 
+def test_the_servers_list_tells_which_threads_are_followed() -> None:
+    threads = FollowedThreads([FollowedThread(1), FollowedThread(2, following=False)])
+    threads.take([ThreadState(thread=3, read=5, unread=0, mentions=0)], head=20)
+    assert [(each.root, each.following) for each in threads] == [(1, False), (2, False), (3, True)]
+    newest = [ThreadState(thread=n, read=n, unread=0, mentions=0) for n in range(50, 30, -1)]
+    threads.take(newest, head=60)
+    assert threads.get(3).following, "more are followed than the server lists"
+
+
 def test_a_local_marker_is_unsent_until_the_server_has_it() -> None:
     threads = FollowedThreads()
     threads.mark(1, 7, 0, 0)

@@ -61,6 +61,14 @@ def invite(transaction: Transaction, operation: InviteToChannel) -> Invited:
     invited = find_user(transaction, operation.name)
     if transaction.lookups.role(channel, invited) is not None:
         return Invited(invited, None)
+    # A repeated invitation counts as well, or the limit would tell whether the first was silent.
+    if pause := transaction.pause_before_inviting(user):
+        raise CommandError(
+            ErrorCode.RATE_LIMITED,
+            f"you may invite {transaction.limits.invitations} users to channels in an hour;"
+            " try again later",
+            retry_after=pause,
+        )
     is_banned = ban_in_force(transaction, channel, invited) is not None
     is_silent = transaction.lookups.ignores(invited, user) or is_banned
     before = _invitation(transaction, channel, invited)
@@ -106,7 +114,7 @@ def decline(transaction: Transaction, operation: DeclineInvitation) -> None:
         _end(transaction, channel, found)
 
 
-def is_invited(transaction: Transaction, channel: Channel, user: User) -> bool:
+def is_invited(transaction: Transaction, channel: Channel | None, user: User) -> bool:
     """Whether `user` has an invitation that has reached them."""
     found = _invitation(transaction, channel, user)
     return found is not None and not found.is_silent

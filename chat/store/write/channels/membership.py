@@ -71,7 +71,8 @@ def join(transaction: Transaction, operation: JoinChannel) -> ChannelState:
         return channel.state()
     if channel is not None and is_direct(channel.name):
         raise no_such_channel(name)
-    if channel is None or not _check_may_join(transaction, channel, user):
+    # A missing channel is looked up as well, or the time would tell that others exist.
+    if not _check_may_join(transaction, channel, user) or channel is None:
         channel = _create(transaction, user, name, operation.policy)
         return channel.state()
     _check_has_room(transaction, user)
@@ -80,14 +81,15 @@ def join(transaction: Transaction, operation: JoinChannel) -> ChannelState:
     return channel.state()
 
 
-def _check_may_join(transaction: Transaction, channel: Channel, user: User) -> bool:
+def _check_may_join(transaction: Transaction, channel: Channel | None, user: User) -> bool:
     """Return false if the channel is hidden from `user`; refuse somebody who is banned from it.
 
     A private channel is hidden from outsiders, also from those who are banned.
     """
     ban = ban_in_force(transaction, channel, user)
-    if channel.is_private:
-        return ban is None and is_invited(transaction, channel, user)
+    if channel is None or channel.is_private:
+        is_in = is_invited(transaction, channel, user)
+        return ban is None and is_in
     if ban is not None:
         raise banned_from(channel.name, ban.by, ban.until, ban.reason)
     return True

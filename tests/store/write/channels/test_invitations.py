@@ -156,6 +156,26 @@ class TestInvitations:
         room.store.do(JoinChannel(room.outsider, room.name))
         assert uninvited(room.store)[-1] == ("outsider", "#room")
 
+    def test_hourly_limit_counts_repeated_and_silent_invitations(
+        self, open_store: Callable[..., OpenStore]
+    ) -> None:
+        now = 0.0
+        store = open_store(Limits(invitations=2), monotonic=lambda: now)
+        alice, bob, carol = map(store.sign_in, ("alice", "bob", "carol"))
+        store.do(CreateChannel(alice, "#den", private=True))
+        store.do(IgnoreUser(carol, "alice"))
+        for invited in (bob, carol):
+            for _ in range(2):
+                store.do(InviteToChannel(alice, "#den", invited.name))
+            refused = store.outcome(InviteToChannel(alice, "#den", invited.name))
+            assert isinstance(refused, CommandError)
+            assert refused.code is ErrorCode.RATE_LIMITED
+            assert refused.retry_after == pytest.approx(1_800)
+            now += 3_600
+        store.do(InviteToChannel(alice, "#den", "alice"))  # a member, so nothing happens
+        store.do(JoinChannel(bob, "#den"))
+        store.do(InviteToChannel(bob, "#den", "carol"))  # another user has a limit of their own
+
 
 class TestSilentInvitations:
     def test_ignored_inviters_do_not_reach_the_user_and_cannot_tell(self, private: Room) -> None:

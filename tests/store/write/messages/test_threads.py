@@ -7,7 +7,7 @@ import pytest
 from chat.errors import ErrorCode
 from chat.store.channels import FollowThread, IgnoreUser, MarkedThread, MarkThread
 from chat.store.operations import SendMessage, ThreadState, User
-from chat.store.read.unread import THREADS_MAX
+from chat.store.read.unread import NEWEST_MAX, THREADS_MAX
 from tests.store.opened import OpenStore, delete, edit
 
 
@@ -26,7 +26,12 @@ def reply(
 
 
 def threads(store: OpenStore, user: User) -> list[ThreadState]:
-    """Return the followed threads with unread replies; all readers must agree about them."""
+    """Return the followed threads with unread replies."""
+    return [each for each in followed(store, user) if each.unread]
+
+
+def followed(store: OpenStore, user: User) -> list[ThreadState]:
+    """Return the listed followed threads; all readers must agree about them."""
     one = store.membership(user).threads
     listed = store.read(lambda reader: reader.memberships(user))
     assert [each.threads for each in listed if each.channel.name == "#general"] == [one]
@@ -207,6 +212,24 @@ def test_many_replies_of_one_commit_follow_once(store: OpenStore, alice: User, b
     )
     assert [each.unread for each in threads(store, alice)] == [10]
     assert store.problems() == []
+
+
+def test_newest_followed_threads_are_listed_without_unread_replies(
+    store: OpenStore, alice: User, bob: User
+) -> None:
+    roots = [store.send(alice) for _ in range(NEWEST_MAX + 3)]
+    own = [reply(store, bob, root) for root in roots]
+    expected = [
+        ThreadState(root, read, 0, 0) for root, read in zip(roots[3:], own[3:], strict=True)
+    ]
+    assert followed(store, bob) == expected[::-1]
+    reply(store, alice, roots[0])
+    reply(store, alice, roots[5])
+    newest_first = followed(store, bob)
+    assert [each.thread for each in newest_first[:2]] == [roots[5], roots[0]]
+    assert [each.unread for each in newest_first] == [1, 1, *[0] * (NEWEST_MAX - 1)]
+    store.do(FollowThread(bob, "#general", roots[-1], remove=True))
+    assert roots[-1] not in [each.thread for each in followed(store, bob)]
 
 
 def test_a_hundred_threads_are_listed_and_only_own_mentions_count(
