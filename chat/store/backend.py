@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from chat.errors import StartupError
-from chat.store.operations import Operation
+from chat.store.operations import Notice, Operation
 from chat.store.words import Word
 
 __all__ = [
@@ -138,6 +138,12 @@ class Database(Protocol):
 
     def lookup(self, connection: Connection) -> Lookup:
         """Return the full-text index as of the snapshot of `connection`."""
+
+    def generation(self, connection: Connection) -> int:
+        """Return the number of exclusive commits; 0 if no other server can share the database."""
+
+    def notices_after(self, connection: Connection, generation: int) -> list[Notice] | None:
+        """Return the notices of later generations, in order; None if some are removed already."""
 
     def housekeeping(self, connect: Callable[[], Connection], index_after: float) -> Housekeeping:
         """Return the work between commits.

@@ -27,6 +27,7 @@ __all__ = [
     "Appended",
     "AuditEntry",
     "Batch",
+    "ChannelHead",
     "ChannelOperation",
     "ChannelPolicy",
     "ChannelState",
@@ -43,6 +44,7 @@ __all__ = [
     "MemberRow",
     "Membership",
     "Muted",
+    "Notice",
     "OpenInvitation",
     "Operation",
     "PageRead",
@@ -178,6 +180,47 @@ class OpenInvitation:
     private: bool
 
 
+Place = tuple[str, str, int]
+"""The name of a user, that of a channel, and a seq of the channel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What a commit changed that other servers on the database cannot see in a log they follow.
+
+    Each exclusive commit has one, with the next `generation`; a server applies them in order.
+    """
+
+    generation: int
+    ts: int
+    listed: Sequence[Place] = ()
+    """Channels that were added to the lists of users: joined, opened, or no longer hidden."""
+    left: Sequence[Place] = ()
+    """Ended memberships, each with the seq of the event that ended it."""
+    hidden: Sequence[Place] = ()
+    """Direct channels that users have hidden, with their heads."""
+    invited: Sequence[tuple[str, OpenInvitation]] = ()
+    """New invitations to channels, by the name of the invited user."""
+    uninvited: Sequence[tuple[str, OpenInvitation]] = ()
+    """Ended invitations to channels."""
+    ignored: Sequence[tuple[str, Sequence[str]]] = ()
+    """Users who changed whom they ignore, with all names."""
+    renamed: Sequence[tuple[str, str]] = ()
+    """Old and new names of direct channels."""
+    has_jobs: bool = False
+    """Whether a job may have been added."""
+    has_audit: bool = False
+    """Whether the audit log has new entries."""
+
+
+class ChannelHead(NamedTuple):
+    """The position of a log."""
+
+    name: str
+    epoch: str
+    head: int
+
+
 @dataclass(frozen=True, slots=True)
 class Commit:
     """The events and the operations of one commit, in order.
@@ -192,6 +235,11 @@ class Commit:
 
     `kept_hidden` has the direct channels with new messages that stay hidden from some participants,
     who ignore their author: the names of these participants by channel.
+
+    `channel_ids` has the id of the channel of each event.
+
+    `generation` is that of the database after the commit, and `notice` what other servers learn of
+    it; 0 and None if no other server can share the database.
     """
 
     events: Sequence[EventFields]
@@ -200,6 +248,9 @@ class Commit:
     has_jobs: bool = False
     uninvited: Sequence[tuple[User, OpenInvitation]] = ()
     kept_hidden: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    channel_ids: Sequence[int] = ()
+    generation: int = 0
+    notice: Notice | None = None
 
 
 @dataclass(slots=True)

@@ -32,6 +32,7 @@ from chat.store.operations import Batch, Commit, Failure, Operation, PendingCall
 from chat.store.read.reader import Reader
 from chat.store.schema import metadata
 from chat.store.search.search import index_unavailable
+from chat.store.write.lookups import hints_key
 from chat.store.write.transaction import Transaction
 from chat.store.write.writer import CLOSED, GATHER, PROBE_EVERY, Writer, decide
 
@@ -190,6 +191,14 @@ class Store:
             failed.set_exception(StoreUnavailable(CLOSED))
             return failed
 
+    def secret(self) -> bytes:
+        """Return a key that the servers on this database share, to authenticate messages.
+
+        Raises:
+            StoreUnavailable: the database cannot be read.
+        """
+        return self._run(lambda connection: hints_key(connection))
+
     def healthy(self) -> str | None:
         """Return why the last commit or a recent read failed, in one line, or None."""
         return self._reading.fault or self._writer.fault
@@ -236,7 +245,7 @@ class Store:
         return self._run(run)
 
     def _reader(self, connection: Connection) -> Reader:
-        return Reader(connection, self._limits, self._clock_ms, self._database.lookup)
+        return Reader(connection, self._limits, self._clock_ms, self._database)
 
     def _run(self, query: Callable[[Connection], T]) -> T:
         since = time.monotonic()
@@ -309,7 +318,7 @@ def look(url: str, query: Callable[[Reader], T]) -> T:
     with _shared(url) as database:
         try:
             with database.readers.begin() as connection:
-                return query(Reader(connection, Limits(), _wall_clock_ms, database.lookup))
+                return query(Reader(connection, Limits(), _wall_clock_ms, database))
         except DBAPIError as exc:
             raise StartupError(
                 f"{database.name} cannot be read: {database.reason_of(exc)}"

@@ -5,9 +5,9 @@ All methods of a `Reader` read from the same snapshot, so their results are cons
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import (
     Connection,
@@ -24,21 +24,23 @@ from sqlalchemy import (
 
 from chat.errors import CommandError, ErrorCode
 from chat.protocol.commands import ResumeFrom
-from chat.protocol.items import ItemFields
+from chat.protocol.items import EventFields, ItemFields
 from chat.protocol.limits import LIST_MAX
 from chat.protocol.values import Limits
 from chat.rights import DEFAULT, GENERAL, OWNER, rights_of, standing_of
 from chat.store import schema
 from chat.store.accounts import ADMIN
-from chat.store.backend import Lookup
+from chat.store.backend import Database
 from chat.store.channels import ChannelBan
 from chat.store.details import decode_settings
 from chat.store.operations import (
+    ChannelHead,
     ChannelState,
     MemberPage,
     MemberRow,
     Membership,
     Muted,
+    Notice,
     OpenInvitation,
     PageRead,
     Preference,
@@ -87,7 +89,7 @@ from chat.store.schema import (
     users,
 )
 from chat.store.search.search import Found, SearchedChannel, Wanted, search, searched_channels
-from chat.store.sql import Prepared
+from chat.store.sql import Among, Prepared
 from chat.text import fold
 
 __all__ = ["Reader"]
@@ -270,6 +272,10 @@ _IGNORED = Prepared(
     .where(ignores.c.user_id == bindparam("user"))
     .order_by(users.c.fold)
 )
+_HEADS = Among(
+    select(channels.c.id, channels.c.name, channels.c.epoch, channels.c.head), channels.c.id
+)
+_NAME = Prepared(select(channels.c.name).where(channels.c.id == bindparam("channel")))
 _USER = Prepared(select(users.c.id, users.c.name).where(users.c.fold == bindparam("fold")))
 
 
@@ -282,20 +288,17 @@ class _Entered(NamedTuple):
 
 
 class Reader:
-    """Reads one snapshot; valid only during its query.
-
-    `lookup` returns the full-text index as of the snapshot of a connection.
-    """
+    """Reads one snapshot; valid only during its query."""
 
     def __init__(
         self,
         connection: Connection,
         limits: Limits,
         clock_ms: Callable[[], int],
-        lookup: Callable[[Connection], Lookup],
+        database: Database,
     ) -> None:
         self._connection = connection
-        self._lookup = lookup
+        self._database = database
         self._limits = limits
         self._clock_ms = clock_ms
         self._standings = Standings(clock_ms)
@@ -572,7 +575,8 @@ class Reader:
         if wanted.author is not None and author is None:
             return Found((), None)
         author_id = author.id if author is not None else None
-        return search(self._connection, self._lookup(self._connection), searched, author_id, wanted)
+        lookup = self._database.lookup(self._connection)
+        return search(self._connection, lookup, searched, author_id, wanted)
 
     def directory(
         self, user: User | None, *, cursor: str | None, limit: int
@@ -589,6 +593,36 @@ class Reader:
             for _fold, name, topic, count, settings in rows
         )
         return tuple(listed), following
+
+    # What a server that shares the database must know
+
+    def heads(self, channel_ids: Collection[int]) -> dict[int, ChannelHead]:
+        """Return the positions of channels, by id."""
+        rows = _HEADS.rows(self._connection, channel_ids)
+        return {channel_id: ChannelHead(*head) for channel_id, *head in rows}
+
+    def events_after(self, channel_id: int, seq: int, limit: int) -> tuple[EventFields, ...]:
+        """Return the events of a channel after `seq`, at most `limit`, as they are delivered.
+
+        A message that has changed since has its latest text; the events that changed it follow.
+        """
+        where = {"channel": channel_id, "anchor": seq + 1, "count": limit}
+        items = items_of(self._connection, channel_id, EVENTS_ONWARD.all(self._connection, **where))
+        name = _NAME.scalar(self._connection, channel=channel_id)
+        return tuple(_event(name, item) for item in items)
+
+    def mid_at(self, channel_id: int, seq: int) -> str | None:
+        """Return the `mid` of an event, or None: the log does not reach it."""
+        mid = _MID.scalar(self._connection, channel=channel_id, number=seq)
+        return mid.hex() if mid is not None else None
+
+    def generation(self) -> int:
+        """Return the database's generation; 0 if no other server can share it."""
+        return self._database.generation(self._connection)
+
+    def notices_after(self, generation: int) -> list[Notice] | None:
+        """Return the notices of later generations; None if some are removed already."""
+        return self._database.notices_after(self._connection, generation)
 
     def _enter(self, user: User, name: str) -> _Entered:
         """Return the channel for a member; a private one does not exist for others."""
@@ -610,8 +644,7 @@ class Reader:
             return False
         if position.mid is None or position.after == 0:
             return True
-        mid = _MID.scalar(self._connection, channel=state.id, number=position.after)
-        return mid is not None and mid.hex() == position.mid
+        return self.mid_at(state.id, position.after) == position.mid
 
     def _seen_by(self, user: User, page: PageRead) -> tuple[ItemFields, ...]:
         return with_own(self._connection, page.channel.id, user, page.items)
@@ -674,6 +707,14 @@ class Reader:
         """Return the rows of a page, and the cursor (first column) if more rows follow."""
         rows = [*statement.all(self._connection, **where, cursor=cursor or "", count=limit + 1)]
         return rows[:limit], rows[limit - 1][0] if len(rows) > limit else None
+
+
+_ITEM_ONLY = frozenset(("rev", "edited", "pinned", "reactions", "reaction_counts"))
+
+
+def _event(channel: str, item: ItemFields) -> EventFields:
+    fields = {key: value for key, value in item.items() if key not in _ITEM_ONLY}
+    return cast("EventFields", {"type": "event", "channel": channel, **fields})
 
 
 def _state(

@@ -32,7 +32,7 @@ from chat import text
 from chat.errors import StartupError
 from chat.store import files
 from chat.store.backend import CONNECTIONS, Backend, Begun, NoDatabase
-from chat.store.operations import Operation
+from chat.store.operations import Notice, Operation
 from chat.store.schema import REVISION, channels, meta
 from chat.store.sqlite import engine, fts5
 from chat.store.sqlite.housekeeping import Housekeeping
@@ -221,6 +221,14 @@ class _Database:
     def lookup(self, connection: Connection) -> fts5.Lookup:
         """See `backend.Database`."""
         return fts5.Lookup(connection)
+
+    def generation(self, _connection: Connection) -> int:
+        """Return 0: only one server may use the file."""
+        return 0
+
+    def notices_after(self, _connection: Connection, _generation: int) -> list[Notice]:
+        """Return nothing: no other server could have made any."""
+        return []
 
     def housekeeping(self, connect: Callable[[], Connection], index_after: float) -> Housekeeping:
         """See `backend.Database`."""

@@ -9,6 +9,7 @@ message is appended and never changes.
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Collection, Iterable, Sequence, Sized
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -50,7 +51,15 @@ from chat.store.schema import (
 from chat.store.sql import Among, Prepared
 from chat.text import fold, is_direct
 
-__all__ = ["CACHED_MAX", "Channel", "KnownAccount", "KnownDevice", "Lookups", "ReplyTarget"]
+__all__ = [
+    "CACHED_MAX",
+    "Channel",
+    "KnownAccount",
+    "KnownDevice",
+    "Lookups",
+    "ReplyTarget",
+    "hints_key",
+]
 
 
 CACHED_MAX = 50_000
@@ -143,6 +152,7 @@ _ANSWERABLE = Among(
     .where(events.c.channel_id == bindparam("channel"), is_line, has_kind("message")),
     events.c.seq,
 )
+_HINTS = b"hints"
 _key = lru_cache(maxsize=4_096)(channel_key)
 
 
@@ -195,6 +205,12 @@ class KnownAccount:
     is_clear: bool
     devices: dict[bytes, KnownDevice]
     """All devices by the hashes of their tokens, including revoked ones."""
+
+
+def hints_key(connection: Connection) -> bytes:
+    """Return the secret with which servers authenticate what they tell each other."""
+    secret = bytes.fromhex(_META.scalar(connection, key=ACCOUNTS_KEY))
+    return hmac.digest(secret, _HINTS, "sha256")
 
 
 class Lookups:

@@ -191,6 +191,8 @@ class Transaction:
         self.standings = Standings(clock_ms)
         self.events: list[EventFields] = []
         """Events appended since `begin`, in order."""
+        self.channel_ids: list[int] = []
+        """The id of the channel of each event."""
         self.entries: list[AuditEntry] = []
         """Entries of the audit log added since `begin`, in order."""
         self.uninvited: list[tuple[User, OpenInvitation]] = []
@@ -248,6 +250,7 @@ class Transaction:
             self.forget()
             self._version = begun.version
         self.events = []
+        self.channel_ids = []
         self.entries = []
         self.uninvited = []
         self._with_messages.clear()
@@ -604,6 +607,7 @@ class Transaction:
             self._sent[author.id, cid] = channel.id, kind, target, seq, mid, ts
         event = cast("EventFields", fields)
         self.events.append(event)
+        self.channel_ids.append(channel.id)
         flags = flags_of(kind, me=me, remove=remove, thread_only=thread_only)
         stored_mid = bytearray.fromhex(mid)
         row = (self._next_event, channel.id, seq, ts, author.id, flags, stored_mid, packed)

@@ -357,6 +357,7 @@ class Writer:
             transaction.has_jobs,
             transaction.uninvited,
             transaction.kept_hidden(),
+            transaction.channel_ids,
         )
 
     def _decide(self, pending: Pending[Result]) -> None:
@@ -453,6 +454,7 @@ def _joined(batch: Batch, commits: Sequence[Commit]) -> Commit:
         any(commit.has_jobs for commit in commits),
         [each for commit in commits for each in commit.uninvited],
         {name: names for commit in commits for name, names in commit.kept_hidden.items()},
+        [each for commit in commits for each in commit.channel_ids],
     )
 
 

@@ -581,3 +581,31 @@ def test_page_size_is_bounded_in_bytes(store: OpenStore, alice: User) -> None:
         lambda reader: reader.resume(alice, "#general", None, limit=100, window=1_000)
     )
     assert (seqs(resumed), resumed.complete) == ([head], True)
+
+
+def test_servers_read_the_events_after_a_position_as_they_are_delivered(
+    store: OpenStore, alice: User
+) -> None:
+    channel = store.membership(alice).channel
+    first = store.send(alice, "one", cid="a cid")
+    store.append(edit(alice, first, "two"))
+    store.append(react(alice, first, "👍"))
+    events = store.read(lambda reader: reader.events_after(channel.id, first - 1, 2))
+    delivered = [event for commit in store.commits for event in commit.events][-3:]
+    assert [*events] == [{**delivered[0], "text": "two"}, delivered[1]]
+    assert store.read(lambda reader: reader.events_after(channel.id, first + 1, 9)) == (
+        delivered[2],
+    )
+    (head,) = store.read(lambda reader: reader.heads([channel.id, 99])).values()
+    assert head == (channel.name, channel.epoch, first + 2)
+    mids = store.read(lambda reader: [reader.mid_at(channel.id, seq) for seq in (first, 99)])
+    assert mids == [delivered[0]["mid"], None]
+    assert [*store.commits[-1].channel_ids] == [channel.id]
+
+
+def test_servers_on_one_database_share_a_secret(open_store: Callable[..., OpenStore]) -> None:
+    store = open_store()
+    secret = store.store.secret()
+    assert len(secret) == 32
+    store.store.close()
+    assert open_store().store.secret() == secret

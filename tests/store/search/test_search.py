@@ -22,12 +22,11 @@ from chat.protocol.commands import Search
 from chat.protocol.values import Limits
 from chat.store.maintenance.check import reindex
 from chat.store.operations import Append, Appended, User
-from chat.store.read.reader import Reader
 from chat.store.schema import flags_of
 from chat.store.search.query import parse_query
 from chat.store.search.search import Found, Wanted
 from chat.store.sqlite import fts5
-from chat.store.sqlite.engine import readers_engine
+from chat.store.store import look
 from chat.store.words import SEQ_BITS, WINDOW
 from tests.store.opened import OpenStore, delete, edit, message, topic
 
@@ -484,11 +483,9 @@ class TestIndexing:
         store.store.close()
         with closing(sqlite3.connect(store.file, isolation_level=None)) as db:
             db.execute("UPDATE meta SET value = 0 WHERE key = 'search_place'").close()
-            wanted = Wanted(parse_query("word"))
-            engine = readers_engine(store.file, 1)
-            with engine.begin() as connection, pytest.raises(CommandError) as refused:
-                Reader(connection, Limits(), lambda: 0, fts5.Lookup).search(alice, None, wanted)
-            engine.dispose()
+        wanted = Wanted(parse_query("word"))
+        with pytest.raises(CommandError) as refused:
+            look(store.url, lambda reader: reader.search(alice, None, wanted))
         assert refused.value.code is ErrorCode.UNAVAILABLE
         assert refused.value.retry_after
 
