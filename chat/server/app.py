@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from websockets.http11 import Request
 
@@ -43,7 +44,11 @@ from chat.store.ids import Ids
 from chat.store.operations import Commit, JobStep
 from chat.store.store import Store
 
-__all__ = ["run"]
+if TYPE_CHECKING:  # a server that is alone on its database starts without them
+    from chat.broker.port import Broker
+    from chat.server.cluster.relay import Relay, Timing
+
+__all__ = ["broker_of", "run"]
 
 log = logging.getLogger(__name__)
 
@@ -131,6 +136,25 @@ def _on_hangup(app: App, stop: asyncio.Event) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, received)
 
 
+def broker_of(settings: ServerSettings) -> Broker | None:
+    """Return the broker that connects the server with others on its database; None: it is alone.
+
+    Without `--broker`, servers on one database find each other's events by polling.
+
+    Raises:
+        StartupError: the broker's extra or one of its files is missing.
+    """
+    if not settings.is_shared:
+        return None
+    if settings.broker is None:
+        from chat.broker.memory import MemoryBroker
+
+        return MemoryBroker()
+    from chat.broker.address import broker_at
+
+    return broker_at(settings.broker, settings.broker_credentials, settings.broker_ca)
+
+
 class App:
     """A running server.
 
@@ -139,6 +163,8 @@ class App:
         loop: the event loop of the server.
         tuning: constants that tests change.
         open_store: opens the store; see `Store.open`.
+        open_broker: returns the broker between servers; None: the server is alone.
+        timing: times of the delivery between servers that tests change.
     """
 
     def __init__(
@@ -147,17 +173,24 @@ class App:
         loop: asyncio.AbstractEventLoop,
         tuning: Tuning = TUNING,
         open_store: Callable[..., Store] = Store.open,
+        open_broker: Callable[[ServerSettings], Broker | None] = broker_of,
+        timing: Timing | None = None,
     ) -> None:
         self.settings = settings
         self.loop = loop
         self.context: ServerContext
+        self.relay: Relay | None = None
+        """Delivers the events of other servers; a server alone on its database has none."""
         self.health: Health
         """Set, like `context`, once the store is open."""
         self._tuning = tuning
         self._open_store = open_store
+        self._open_broker = open_broker
+        self._timing = timing
         self._budgets = Budgets(
             settings.limits.rate, settings.limits.burst, settings.address_people
         )
+        self._channels: LiveChannels
         self.connections: set[Connection] = set()
         self.addresses: list[str] = []
         self._session_ids = Ids()
@@ -177,42 +210,52 @@ class App:
         settings = self.settings
         if settings.tls_cert is not None and settings.tls_key is not None:
             self._certificate = Certificate(settings.tls_cert, settings.tls_key)
+        broker = self._open_broker(settings)
         sockets = bind(settings.host, settings.port)
-        tuning = self._tuning
-        channels = LiveChannels(recent=tuning.recent, typing_expiry=tuning.typing_expiry)
-
-        def deliver(commit: Commit) -> None:
-            channels.committed(commit)
-            self._follow_up(commit)
-
-        def committed(commit: Commit) -> None:  # in the store's writer thread
-            self.loop.call_soon_threadsafe(deliver, commit)
-
         try:
-            self.store = await asyncio.to_thread(
-                self._open_store,
-                settings.store_url,
-                limits=settings.limits,
-                committed=committed,
-            )
-        except BaseException:
-            for listening in sockets:
-                listening.close()
-            raise
-        self.health = Health(self.store)
-        self.context = self._assemble(channels)
-        self._connection_context = self._make_connection_context()
-        try:
+            await self._open()
             await self._start_administration()
+            if broker is not None:
+                await self._start_relay(broker)
             for listening in sockets:
                 await self._listen(listening)
         except BaseException as exc:
             for listening in sockets[len(self._servers) :]:
                 listening.close()
-            await self.stop()
-            if isinstance(exc, OSError):
-                raise StartupError(f"cannot listen: {exc.strerror or exc}") from None
+            if hasattr(self, "store"):
+                await self.stop()
+                if isinstance(exc, OSError):
+                    raise StartupError(f"cannot listen: {exc.strerror or exc}") from None
             raise
+
+    async def _open(self) -> None:
+        """Open the store, and assemble the parts of the server."""
+
+        def committed(commit: Commit) -> None:  # in the store's writer thread
+            self.loop.call_soon_threadsafe(self._deliver, commit)
+
+        settings, tuning = self.settings, self._tuning
+        self._channels = LiveChannels(recent=tuning.recent, typing_expiry=tuning.typing_expiry)
+        self.store = await asyncio.to_thread(
+            self._open_store, settings.store_url, limits=settings.limits, committed=committed
+        )
+        self.health = Health(self.store)
+        self.context = self._assemble(self._channels)
+        self._connection_context = self._make_connection_context()
+
+    def _deliver(self, commit: Commit) -> None:
+        if self.relay is not None:
+            self.relay.committed(commit)
+        else:
+            self._apply(commit)
+
+    def _apply(self, commit: Commit) -> None:
+        """Deliver a commit of this server, apply its audit entries, and run its jobs."""
+        self._channels.committed(commit)
+        if commit.audit and self._administration is not None:
+            self._administration.apply(commit.audit)
+        if commit.has_jobs and self._jobs is not None:
+            self._jobs.start()
 
     def _assemble(self, channels: LiveChannels) -> ServerContext:
         settings, tuning, store = self.settings, self._tuning, self.store
@@ -261,12 +304,30 @@ class App:
         if self._retention is not None:
             self._retention.start()
 
-    def _follow_up(self, commit: Commit) -> None:
-        """Apply the audit entries of a commit, and run its jobs."""
-        if commit.audit and self._administration is not None:
-            self._administration.apply(commit.audit)
-        if commit.has_jobs and self._jobs is not None:
-            self._jobs.start()
+    async def _start_relay(self, broker: Broker) -> None:
+        """Connect with the other servers on the database."""
+        from chat.server.cluster.relay import Relay, Timing
+
+        assert self._jobs is not None
+        self.relay = self.health.relay = Relay(
+            self.loop,
+            self.store,
+            broker,
+            self._channels,
+            apply=self._apply,
+            start_jobs=self._jobs.start,
+            send_away=self._send_away,
+            timing=self._timing or Timing(),
+        )
+        await self.relay.start()
+
+    def _send_away(self, reason: str) -> None:
+        """Send all clients to the other servers."""
+        bye = Bye(reason=reason, reconnect=self.settings.reconnect_window)
+        for connection in tuple(self.connections):
+            if isinstance(connection.endpoint, Session):
+                connection.endpoint.send(bye)
+            connection.end(CloseCode.GOING_AWAY, reason)
 
     def _sessions(self) -> list[Session]:
         endpoints = (each.endpoint for each in self.connections)
@@ -308,6 +369,9 @@ class App:
         await asyncio.to_thread(self.context.passwords.close)
         self.context.failed_sign_ins.flush()
         await asyncio.to_thread(self.store.close)
+        if self.relay is not None:
+            await asyncio.sleep(0)  # the last commits
+            await self.relay.close()
         await asyncio.sleep(0)  # send the events and answers of the last commits
         for connection in tuple(self.connections):
             connection.end(CloseCode.GOING_AWAY, "the server is stopping")

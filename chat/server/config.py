@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from chat import __version__
+from chat.broker.address import check_broker_urls
 from chat.completion import add_completion
 from chat.durations import duration_text, exact_duration, parse_duration
 from chat.errors import StartupError
@@ -380,7 +382,36 @@ class ServerSettings(DataSettings):
         description="Maximum number of missed events to replay; a client that missed more gets the "
         "newest page",
     )
+    broker: Annotated[str, AfterValidator(check_broker_urls)] | None = Field(
+        None,
+        description="Address of the NATS broker between several servers on one database: "
+        "nats://host:port, or tls://host:port for an encrypted connection; separate several "
+        "servers of one broker with commas (default: servers find new messages by polling)",
+    )
+    broker_credentials: _Path | None = Field(
+        None,
+        description="File with the broker's USER:PASSWORD or token on one line, or a .creds file "
+        "of NATS",
+    )
+    broker_ca: _Path | None = Field(
+        None,
+        description="Authorities (PEM) of the broker's certificate (default: those of the system)",
+    )
     limits: LimitSettings = Field(default_factory=LimitSettings)
+
+    @model_validator(mode="after")
+    def _broker_is_shared(self) -> ServerSettings:
+        for name in ("broker_credentials", "broker_ca"):
+            if getattr(self, name) is not None and self.broker is None:
+                raise ValueError(f"{_flag(name)} needs --broker")
+        if self.broker is not None and not self.is_shared:
+            raise ValueError("--broker needs a database that several servers share: --store")
+        return self
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other servers can use the same database."""
+        return not self.store_url.startswith("sqlite:")
 
     @model_validator(mode="after")
     def _tls_is_complete(self) -> ServerSettings:
@@ -812,6 +843,8 @@ def _variable(name: str) -> str:
 
 # Error messages
 
+_USER_INFO = re.compile(r"//[^/@]*@")
+"""A name and a password in a URL, which no message repeats."""
 _RULES = {
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",
@@ -845,7 +878,10 @@ def _explain(fault: ErrorDetails, given: Mapping[str, _Given]) -> str:
         return f"{_flag(path)} is missing"
     if source is None:
         return reason
-    text = f"{source.where} {quoted_value(fault['input'])}: {reason}"
+    shown = fault["input"]
+    if isinstance(shown, str):
+        shown = _USER_INFO.sub("//…@", shown)
+    text = f"{source.where} {quoted_value(shown)}: {reason}"
     if source.where == "CHAT_PORT" and str(source.value).startswith("tcp://"):
         text += (
             ". Kubernetes sets this variable for a service called chat: set enableServiceLinks to "
@@ -866,6 +902,9 @@ _METAVARS = {
     "public_url": "URL",
     "tls_cert": "FILE",
     "tls_key": "FILE",
+    "broker": "URL",
+    "broker_credentials": "FILE",
+    "broker_ca": "FILE",
     "allow_origin": "ORIGIN",
     "exempt_address": "NETWORK",
     "trusted_proxy": "NETWORK",

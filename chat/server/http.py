@@ -109,8 +109,9 @@ class HttpAnswers:
             )
             response.headers["Upgrade"] = "websocket"
             return response
-        if self._health.is_draining:
-            return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping.\n")
+        if (refusal := self._health.refusal) is not None:
+            text = f"{refusal[0].upper()}{refusal[1:]}.\n"
+            return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, text)
         if path == CHAT_PATH and (advice := self._origin_refusal(request)) is not None:
             return connection.respond(
                 HTTPStatus.FORBIDDEN, f"Web pages from this origin may not connect; {advice}.\n"
@@ -156,7 +157,7 @@ class HttpAnswers:
     def _report_readiness(self) -> Response:
         reasons = self._health.unready()
         status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
-        lines = "".join(f"{reason}\n" for reason in reasons or ["ready"])
+        lines = "".join(f"{line}\n" for line in reasons or [self._health.degradation or "ready"])
         return _response(status, "text/plain; charset=utf-8", lines.encode())
 
 

@@ -20,6 +20,7 @@ from chat.store.words import Word
 
 __all__ = [
     "CONNECTIONS",
+    "FOLLOWERS",
     "INDEX_AFTER",
     "READERS",
     "SEARCHERS",
@@ -40,7 +41,9 @@ WELCOMERS = 1
 """Threads for the reads of sign-ins, so that history reads do not delay them."""
 SEARCHERS = 1
 """Threads for searches, so that they do not delay other reads."""
-CONNECTIONS = READERS + WELCOMERS + SEARCHERS + 1
+FOLLOWERS = 1
+"""Threads for what other servers have committed; without other servers, none is started."""
+CONNECTIONS = READERS + WELCOMERS + SEARCHERS + FOLLOWERS + 1
 """Connections for reads: those of the threads, and one that looks for acts of other processes."""
 INDEX_AFTER = 0.2
 """Seconds from a commit to the indexing of its messages; less if a full batch is pending."""

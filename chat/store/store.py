@@ -21,6 +21,7 @@ from chat.protocol.values import Limits
 from chat.store.accounts import AccountOperation, EraseAccount, ForceExpiry
 from chat.store.audit_feed import AUDIT_EVERY, AuditFeed
 from chat.store.backend import (
+    FOLLOWERS,
     INDEX_AFTER,
     READERS,
     SEARCHERS,
@@ -107,6 +108,7 @@ class Store:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self._welcomers = ThreadPoolExecutor(WELCOMERS, thread_name_prefix="store-welcomer")
         self._searchers = ThreadPoolExecutor(SEARCHERS, thread_name_prefix="store-searcher")
+        self._followers = ThreadPoolExecutor(FOLLOWERS, thread_name_prefix="store-follower")
         self._searching: set[Callable[[], None]] = set()
         """Functions that interrupt the running searches; closing the store calls them."""
         self._is_closing = False
@@ -174,6 +176,10 @@ class Store:
         """Do the same as `read`, in a thread reserved for sign-ins."""
         return self._submit(self._welcomers, self._read, query)
 
+    def follow(self, query: Callable[[Reader], T]) -> Future[T]:
+        """Do the same as `read`, in a thread reserved for what other servers have committed."""
+        return self._submit(self._followers, self._read, query)
+
     def search(self, query: Callable[[Reader], T]) -> Future[T]:
         """Do the same as `read`, in a thread reserved for searches."""
         return self._submit(self._searchers, self._search, query)
@@ -215,7 +221,7 @@ class Store:
         Reads in progress are finished, searches are interrupted, and queued reads are cancelled.
         """
         self._is_closing = True
-        every = (self._readers, self._welcomers, self._searchers)
+        every = (self._readers, self._welcomers, self._searchers, self._followers)
         for threads in every:
             threads.shutdown(wait=False, cancel_futures=True)
         while running := tuple(self._searching):

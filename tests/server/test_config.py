@@ -304,3 +304,15 @@ def test_an_origin_that_can_never_match_is_refused_with_the_reason(value: str, w
 )
 def test_an_origin_is_written_as_browsers_do(value: str, origin: str) -> None:
     assert settings("--allow-origin", value).allow_origin == [origin]
+
+
+def test_broker_needs_a_shared_database_and_its_files_need_a_broker() -> None:
+    assert "--store" in refused("--broker", "nats://127.0.0.1:4222")
+    assert "needs --broker" in refused("--broker-ca", "ca.pem")
+    assert "needs --broker" in refused("--broker-credentials", "file")
+
+
+def test_secrets_in_the_address_of_the_broker_are_refused_and_not_repeated() -> None:
+    message = refused("--broker", "nats://chat:secret@127.0.0.1:4222")
+    assert "--broker-credentials FILE" in message
+    assert "secret" not in message

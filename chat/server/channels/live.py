@@ -18,6 +18,7 @@ from chat.protocol.frames import (
     ChannelInvitation,
     Invited,
     Preferences,
+    Read,
     Removed,
     ServerFrame,
 )
@@ -29,7 +30,7 @@ from chat.server.transport.outbound import Outlet, text_frame
 from chat.store.operations import Commit, OpenInvitation, User
 from chat.text import channel_names, is_direct
 
-__all__ = ["LiveChannel", "LiveChannels", "Member", "invitation_frame"]
+__all__ = ["LiveChannel", "LiveChannels", "Member", "Watcher", "invitation_frame"]
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +80,28 @@ class Member(Protocol):
         """Send a frame to this session only."""
 
 
+class Watcher(Protocol):
+    """Learns what this server needs from the other servers on its database."""
+
+    def opened(self, channel: LiveChannel) -> None:
+        """Handle a new live channel: its first member is connected."""
+
+    def closed(self, channel: LiveChannel) -> None:
+        """Handle a channel that is no longer live: its last member is gone."""
+
+    def behind(self, channel: LiveChannel) -> None:
+        """Handle a session that waits for events which are not delivered yet."""
+
+    def signed_in(self, user: User) -> None:
+        """Handle the first session of a user."""
+
+    def signed_out(self, name: str) -> None:
+        """Handle the end of the last session of a user."""
+
+    def sent(self, name: str, frame: Read | Preferences) -> None:
+        """Handle a frame that was sent to all sessions of a user on this server."""
+
+
 class LiveChannel:
     """The live state of one channel.
 
@@ -87,7 +110,13 @@ class LiveChannel:
     """
 
     def __init__(
-        self, name: str, head: int, *, recent: int = RECENT, typing_expiry: float = EXPIRY
+        self,
+        name: str,
+        head: int,
+        *,
+        recent: int = RECENT,
+        typing_expiry: float = EXPIRY,
+        watcher: Watcher | None = None,
     ) -> None:
         self.name = name
         self.head = head
@@ -104,6 +133,7 @@ class LiveChannel:
         """The last sent version of `typing`."""
         self._recent: deque[tuple[int, bytes]] = deque(maxlen=recent)
         self._waiting: list[tuple[int, Callable[[], None]]] = []
+        self._watcher = watcher
 
     def deliver(self, events: Sequence[EventFields], *, is_all: bool = False) -> None:
         """Send committed events to the followers; skip events that were delivered before.
@@ -141,6 +171,8 @@ class LiveChannel:
             action()
         else:
             self._waiting.append((head, action))
+            if self._watcher is not None:
+                self._watcher.behind(self)
 
     def replay_after(self, head: int) -> list[bytes] | None:
         """Return the frames of all events above `head`; None if they are too old or too large."""
@@ -175,11 +207,14 @@ class LiveChannels:
     Args:
         recent: recent events that each channel keeps encoded.
         typing_expiry: seconds after which a `typing` that is not repeated expires.
+
+    `watcher` connects several servers on one database; a single server has none.
     """
 
     def __init__(self, *, recent: int = RECENT, typing_expiry: float = EXPIRY) -> None:
         self._recent = recent
         self._typing_expiry = typing_expiry
+        self.watcher: Watcher | None = None
         self._channels: dict[str, LiveChannel] = {}
         self._sessions: dict[str, dict[Member, None]] = {}
         self._delivered: dict[str, int] = {}
@@ -196,7 +231,10 @@ class LiveChannels:
 
     def signed_in(self, session: Member) -> None:
         """Register a session: it is notified of its user's memberships from now on."""
-        self._sessions.setdefault(session.name, {})[session] = None
+        sessions = self._sessions.setdefault(session.name, {})
+        sessions[session] = None
+        if self.watcher is not None and len(sessions) == 1:
+            self.watcher.signed_in(session.user)
 
     def signed_out(self, session: Member) -> None:
         """Unregister a session."""
@@ -204,6 +242,8 @@ class LiveChannels:
         del sessions[session]
         if not sessions:
             del self._sessions[session.name]
+            if self.watcher is not None:
+                self.watcher.signed_out(session.name)
 
     def sessions_of(self, name: str) -> tuple[Member, ...]:
         """Return the signed-in sessions of a user."""
@@ -217,15 +257,27 @@ class LiveChannels:
         if channel is None:
             channel = LiveChannel(
                 name,
-                self._delivered.get(name, head),
+                self._first_head(name, head),
                 recent=self._recent,
                 typing_expiry=self._typing_expiry,
+                watcher=self.watcher,
             )
             self._channels[name] = channel
+            if self.watcher is not None:
+                self.watcher.opened(channel)
             for participant in channel_names(name):
                 self._direct.setdefault(participant, set()).add(channel)
         channel.members[session] = head
         return channel
+
+    def _first_head(self, name: str, head: int) -> int:
+        """Return the head of a new live channel, which was read in a snapshot as `head`."""
+        if self.watcher is None:
+            return self._delivered.get(name, head)
+        # Other servers may have continued the log meanwhile, or deleted the channel and created
+        # another one. If the snapshot is older than the last delivery, the watcher notices it.
+        self._delivered.pop(name, None)
+        return head
 
     def leave(self, session: Member, channel: LiveChannel) -> None:
         """Remove a session from a channel."""
@@ -233,7 +285,8 @@ class LiveChannels:
         channel.followers.pop(session.connection, None)
         if not channel.members:
             channel.close()
-            self._channels.pop(channel.name, None)
+            if self._channels.pop(channel.name, None) and self.watcher is not None:
+                self.watcher.closed(channel)
             for participant in channel_names(channel.name):
                 channels = self._direct.get(participant, set())
                 channels.discard(channel)
@@ -254,6 +307,19 @@ class LiveChannels:
         """Send a frame to all sessions of a user."""
         for session in self.sessions_of(name):
             session.send(frame)
+
+    def marked(self, name: str, frame: Read) -> None:
+        """Send a changed read marker to all sessions of a user, on all servers."""
+        self.send_to(name, frame)
+        if self.watcher is not None:
+            self.watcher.sent(name, frame)
+
+    def preferences_changed(self, name: str, frame: Preferences) -> None:
+        """Send changed preferences to all sessions of a user, on all servers."""
+        for session in self.sessions_of(name):
+            session.preferences_changed(frame)
+        if self.watcher is not None:
+            self.watcher.sent(name, frame)
 
     def renamed(self, old: str, new: str) -> None:
         """Move the sessions of a direct channel that was renamed, once its events are delivered."""

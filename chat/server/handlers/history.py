@@ -92,7 +92,7 @@ def mark(session: Session, command: Mark) -> Write[Marked] | Write[MarkedThread]
                 mentions=marked.mentions,
                 head=marked.channel.head,
             )
-            session.context.channels.send_to(user.name, frame)
+            session.context.channels.marked(user.name, frame)
         return Ok.known(id=command.id, seq=marked.read or None)
 
     return Write(MarkRead(user, command.channel, command.seq), answer)
@@ -121,7 +121,7 @@ def _thread_changed(
                 thread=state.thread,
                 following=marked.following,
             )
-            session.context.channels.send_to(session.user.name, frame)
+            session.context.channels.marked(session.user.name, frame)
         return Ok.known(id=command.id, seq=state.read or None)
 
     return Write(operation, answer)

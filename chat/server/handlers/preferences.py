@@ -29,9 +29,9 @@ def prefer(session: Session, command: Prefer) -> Write[Preferred]:
             frame = Preferences(
                 channel=state.name, hidden=preferred.hidden, **asdict(preferred.preference)
             )
-            for each in channels.sessions_of(user.name):
-                each.preferences_changed(frame)
-                if preferred.hidden:
+            channels.preferences_changed(user.name, frame)
+            if preferred.hidden:
+                for each in channels.sessions_of(user.name):
                     each.hidden(state.name, state.head)
         if command.hidden is False:
             channels.add_to_lists((user.name,), state.name, state.head)

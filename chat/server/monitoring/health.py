@@ -7,6 +7,8 @@ from typing import Protocol
 __all__ = ["Database", "Health"]
 
 DRAINING = "the server is stopping"
+CUT_OFF = "the server cannot follow the other servers on its database"
+NO_BROKER = "degraded: the broker cannot be reached; new messages of other servers are late"
 
 
 class Database(Protocol):
@@ -14,6 +16,17 @@ class Database(Protocol):
 
     def healthy(self) -> str | None:
         """Return why the last commit or a recent read failed, in one line, or None."""
+
+
+class Cluster(Protocol):
+    """The connection with the other servers on the database."""
+
+    is_cut_off: bool
+    """Whether the server delivers nothing, because it could not follow the others."""
+
+    @property
+    def is_broker_up(self) -> bool:
+        """Whether the broker can be reached."""
 
 
 class Health:
@@ -30,7 +43,21 @@ class Health:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.is_draining = False
-        """Whether new clients are refused."""
+        """Whether the server is stopping."""
+        self.relay: Cluster | None = None
+        """None: the server is alone on its database."""
+
+    @property
+    def refusal(self) -> str | None:
+        """Why new clients are refused, in one line; None if they are not."""
+        if self.is_draining:
+            return DRAINING
+        return CUT_OFF if self.relay is not None and self.relay.is_cut_off else None
+
+    @property
+    def degradation(self) -> str | None:
+        """What works less well than it should, in one line; the server is ready all the same."""
+        return None if self.relay is None or self.relay.is_broker_up else NO_BROKER
 
     @property
     def fault(self) -> str | None:
@@ -39,7 +66,7 @@ class Health:
 
     def unready(self) -> list[str]:
         """Return why new clients should go elsewhere: a line for each reason; empty if ready."""
-        reasons = [DRAINING] if self.is_draining else []
+        reasons = [self.refusal] if self.refusal is not None else []
         if (fault := self.fault) is not None:
             reasons.append(f"the database cannot be used: {fault}")
         return reasons

@@ -275,6 +275,7 @@ _IGNORED = Prepared(
 _HEADS = Among(
     select(channels.c.id, channels.c.name, channels.c.epoch, channels.c.head), channels.c.id
 )
+_IDS = Among(select(channels.c.name, channels.c.id), channels.c.fold)
 _NAME = Prepared(select(channels.c.name).where(channels.c.id == bindparam("channel")))
 _USER = Prepared(select(users.c.id, users.c.name).where(users.c.fold == bindparam("fold")))
 
@@ -600,6 +601,11 @@ class Reader:
         """Return the positions of channels, by id."""
         rows = _HEADS.rows(self._connection, channel_ids)
         return {channel_id: ChannelHead(*head) for channel_id, *head in rows}
+
+    def ids_of(self, names: Collection[str]) -> dict[str, int]:
+        """Return the ids of channels by their stored names."""
+        found = _IDS.rows(self._connection, [channel_key(name) for name in names])
+        return {name: channel_id for name, channel_id in found if name in names}
 
     def events_after(self, channel_id: int, seq: int, limit: int) -> tuple[EventFields, ...]:
         """Return the events of a channel after `seq`, at most `limit`, as they are delivered.

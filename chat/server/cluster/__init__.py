@@ -1,0 +1,1 @@
+"""Several servers on one database: events, notices, presence and typing between them."""
