@@ -46,6 +46,7 @@ from chat.store.store import Store
 
 if TYPE_CHECKING:  # a server that is alone on its database starts without them
     from chat.broker.port import Broker
+    from chat.server.cluster.peers import Peers, PeerTiming
     from chat.server.cluster.relay import Relay, Timing
 
 __all__ = ["broker_of", "run"]
@@ -165,6 +166,7 @@ class App:
         open_store: opens the store; see `Store.open`.
         open_broker: returns the broker between servers; None: the server is alone.
         timing: times of the delivery between servers that tests change.
+        peer_timing: times of the presence between servers that tests change.
     """
 
     def __init__(
@@ -175,6 +177,7 @@ class App:
         open_store: Callable[..., Store] = Store.open,
         open_broker: Callable[[ServerSettings], Broker | None] = broker_of,
         timing: Timing | None = None,
+        peer_timing: PeerTiming | None = None,
     ) -> None:
         self.settings = settings
         self.loop = loop
@@ -187,6 +190,8 @@ class App:
         self._open_store = open_store
         self._open_broker = open_broker
         self._timing = timing
+        self._peer_timing = peer_timing
+        self._peers: Peers | None = None
         self._budgets = Budgets(
             settings.limits.rate, settings.limits.burst, settings.address_people
         )
@@ -306,6 +311,7 @@ class App:
 
     async def _start_relay(self, broker: Broker) -> None:
         """Connect with the other servers on the database."""
+        from chat.server.cluster.peers import Peers, PeerTiming
         from chat.server.cluster.relay import Relay, Timing
 
         assert self._jobs is not None
@@ -319,7 +325,15 @@ class App:
             send_away=self._send_away,
             timing=self._timing or Timing(),
         )
+        self._peers = Peers(
+            self.loop,
+            self.relay,
+            self._channels,
+            self.context.presence,
+            self._peer_timing or PeerTiming(),
+        )
         await self.relay.start()
+        self._peers.start()
 
     def _send_away(self, reason: str) -> None:
         """Send all clients to the other servers."""
@@ -354,6 +368,8 @@ class App:
         """Send `bye`, finish pending commits, and close all connections with 1001."""
         if self._heartbeat_timer is not None:
             self._heartbeat_timer.cancel()
+        if self._peers is not None:
+            self._peers.stop()
         self.health.is_draining = True
         for steps in (self._jobs, self._retention):
             if steps is not None:

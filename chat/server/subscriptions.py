@@ -136,8 +136,8 @@ class Subscriptions:
         is_last = not channels.sessions_of(self.name)
         presence.drop(self)
         for channel in self.channels.values():
-            if is_last and channel.typing.stop(self.name):
-                presence.typing_changed(channel)
+            if is_last:
+                presence.stop_typing(channel, self.name)
             channels.leave(self, channel)
         self.channels.clear()
 
@@ -223,7 +223,7 @@ class Subscriptions:
         self._may_type.discard(fold(name))
         if channel := self.channels.pop(fold(name), None):
             self._context.channels.leave(self, channel)
-            channel.typing.stop(self.name)
+            self._context.presence.stop_typing(channel, self.name)
             self._context.presence.changed(channel, self.name, presence)
 
     def has_left(self, channel: ChannelState) -> bool:
@@ -245,16 +245,14 @@ class Subscriptions:
     def typing(self, live: LiveChannel) -> None:
         """Show the user as typing in a channel, if they have the right; it is read if unknown."""
         if fold(live.name) in self._may_type:
-            if live.typing.start(self.name, self._context.loop.time()):
-                self._context.presence.typing_changed(live)
+            self._context.presence.start_typing(live, self.name)
         elif not self._context.presence.is_crowded(live):
             self._session.run(self._check_typing(live))
 
     def stop_typing(self, live: LiveChannel) -> None:
         """Show the user as typing no longer."""
         self._changes += 1
-        if live.typing.stop(self.name):
-            self._context.presence.typing_changed(live)
+        self._context.presence.stop_typing(live, self.name)
 
     async def _check_typing(self, live: LiveChannel) -> None:
         changes = self._changes

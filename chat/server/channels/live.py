@@ -50,6 +50,7 @@ class Member(Protocol):
 
     connection: Connection
     user: User
+    channels: dict[str, LiveChannel]
 
     @property
     def name(self) -> str:
@@ -126,6 +127,10 @@ class LiveChannel:
         self.typing = TypingTracker(typing_expiry)
         self.presence_changes: dict[str, Presence] = {}
         """Changes that are not sent yet, by name."""
+        self.changed_here: set[str] = set()
+        """Those of them who have, or had, sessions on this server."""
+        self.elsewhere: dict[str, set[str]] = {}
+        """Members with sessions on other servers, by server."""
         self.presence_version = 0
         self.is_presence_stale = False
         """Whether changes were not sent because the channel was crowded."""
@@ -226,6 +231,10 @@ class LiveChannels:
     def channel(self, name: str) -> LiveChannel | None:
         """Return the live channel with this stored name; None if no member is connected."""
         return self._channels.get(name)
+
+    def all(self) -> tuple[LiveChannel, ...]:
+        """Return all live channels."""
+        return tuple(self._channels.values())
 
     # Sessions
 

@@ -11,9 +11,17 @@ from chat.protocol.values import Presence, Status
 from chat.server.channels.live import LiveChannel, LiveChannels
 from chat.text import channel_names
 
-__all__ = ["PresenceBroadcaster", "PresenceTracker", "combined", "typing_frame"]
+__all__ = [
+    "LINGERING",
+    "Elsewhere",
+    "PresenceBroadcaster",
+    "PresenceTracker",
+    "combined",
+    "typing_frame",
+]
 
 
+Channels = set[LiveChannel]
 _ORDER: tuple[Literal["busy", "online", "away"], ...] = ("busy", "online", "away")
 
 
@@ -80,8 +88,30 @@ class PresentSession(Protocol):
         """The user's name."""
 
 
+class Elsewhere(Protocol):
+    """The other servers on the database; they are told of the sessions here."""
+
+    def set(self, name: str, session: object, status: Status) -> None:
+        """Handle the new status of a session here."""
+
+    def drop(self, name: str, session: object) -> None:
+        """Handle the end of a session here."""
+
+    def entered_or_left(self, channel: LiveChannel, names: Iterable[str]) -> None:
+        """Handle users who may have entered or left a channel here."""
+
+    def typing(self, channel: LiveChannel, name: str, *, is_typing: bool) -> None:
+        """Handle a user here who has started or stopped typing."""
+
+
+LINGERING = ""
+"""The place, among those of other servers, of users whose last session here has just ended."""
+
+
 class PresenceBroadcaster:
     """Sends presence and typing to channels in rounds, on the event loop.
+
+    With several servers on one database (`use`), a user's presence combines those of all servers.
 
     Args:
         loop: schedules the rounds.
@@ -105,6 +135,18 @@ class PresenceBroadcaster:
         self._tracker = PresenceTracker()
         self._changed: set[LiveChannel] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._elsewhere: Elsewhere | None = None
+        self._linger = 0.0
+        self._channels_of: dict[str, Channels] = {}
+        """The channels in which users have sessions on other servers, by name."""
+
+    def use(self, elsewhere: Elsewhere, linger: float) -> None:
+        """Tell other servers of the sessions here.
+
+        The end of a session counts after `linger` seconds: a client that reconnects to another
+        server is not seen to leave.
+        """
+        self._elsewhere, self._linger = elsewhere, linger
 
     def of(self, name: str) -> Presence:
         """Return a user's presence."""
@@ -112,24 +154,101 @@ class PresenceBroadcaster:
 
     def set(self, session: PresentSession, status: Status) -> None:
         """Set a session's status, and notify the user's channels of a change."""
-        self._changed_everywhere(session, self._tracker.set(session.name, session, status))
+        presence = self._tracker.set(session.name, session, status)
+        if self._elsewhere is not None:
+            self._elsewhere.set(session.name, session, status)
+        if presence is not None:
+            for channel in self._seen_in(session):
+                self.changed(channel, session.name, presence)
 
     def drop(self, session: PresentSession) -> None:
         """Remove a closed session, and notify the user's channels of a change."""
-        self._changed_everywhere(session, self._tracker.drop(session.name, session))
-
-    def _changed_everywhere(self, session: PresentSession, presence: Presence | None) -> None:
-        if presence is None:
+        channels = self._seen_in(session)
+        if self._elsewhere is None:
+            self._dropped(session, channels)
             return
+        for channel in channels:
+            channel.elsewhere.setdefault(LINGERING, set()).add(session.name)
+        self._loop.call_later(self._linger, self._dropped, session, channels)
+
+    def _dropped(self, session: PresentSession, channels: Iterable[LiveChannel]) -> None:
+        name = session.name
+        presence = self._tracker.drop(name, session)
+        if self._elsewhere is not None:
+            self._elsewhere.drop(name, session)
+            for channel in channels:
+                channel.elsewhere.get(LINGERING, set()).discard(name)
+                channel.changed_here.add(name)
+                self.typing_changed(channel)
+        if presence is not None:
+            for channel in channels:
+                self.changed(channel, name, presence)
+
+    def _seen_in(self, session: PresentSession) -> Channels:
         # The partner of a direct channel sees the presence even if the user has hidden the channel.
         hidden = self._channels.direct_channels(session.name)
-        for channel in {*session.channels.values(), *hidden}:
-            self.changed(channel, session.name, presence)
+        return {*session.channels.values(), *hidden}
 
     def changed(self, channel: LiveChannel, name: str, presence: Presence) -> None:
         """Send a user's presence to this channel in the next round."""
         channel.presence_changes[name] = presence
+        channel.changed_here.add(name)
         self.typing_changed(channel)
+
+    def start_typing(self, channel: LiveChannel, name: str) -> None:
+        """Show a user here as typing; repeat it, because it expires."""
+        if channel.typing.start(name, self._loop.time()):
+            self.typing_changed(channel)
+        if self._elsewhere is not None:
+            self._elsewhere.typing(channel, name, is_typing=True)
+
+    def stop_typing(self, channel: LiveChannel, name: str) -> None:
+        """Show a user here as typing no longer."""
+        if channel.typing.stop(name):
+            self.typing_changed(channel)
+            if self._elsewhere is not None:
+                self._elsewhere.typing(channel, name, is_typing=False)
+
+    # Users on other servers
+
+    def set_elsewhere(self, name: str, server: str, status: Status) -> None:
+        """Set the presence of a user on another server."""
+        self._changed_elsewhere(name, self._tracker.set(name, server, status))
+
+    def drop_elsewhere(self, name: str, server: str) -> None:
+        """Note that a user has no session on another server."""
+        self._changed_elsewhere(name, self._tracker.drop(name, server))
+
+    def _changed_elsewhere(self, name: str, presence: Presence | None) -> None:
+        if presence is None:
+            return
+        channels = self._channels_of.get(name, set()) | self._channels.direct_channels(name)
+        for session in self._channels.sessions_of(name):
+            channels |= set(session.channels.values())
+        for channel in channels:
+            channel.presence_changes[name] = presence
+            self.typing_changed(channel)
+
+    def moved_elsewhere(self, channel: LiveChannel, names: Iterable[str]) -> None:
+        """Send the presence of users who may have entered or left a channel on other servers."""
+        here = {member.name for member in channel.members}
+        for name in names:
+            is_elsewhere = any(name in each for each in channel.elsewhere.values())
+            if is_elsewhere:
+                self._channels_of.setdefault(name, set()).add(channel)
+            elif channels := self._channels_of.get(name):
+                channels.discard(channel)
+                if not channels:
+                    del self._channels_of[name]
+            is_member = is_elsewhere or name in here
+            channel.presence_changes[name] = self.of(name) if is_member else "offline"
+        self.typing_changed(channel)
+
+    def closed(self, channel: LiveChannel) -> None:
+        """Forget a channel that is no longer live."""
+        names = set().union(*channel.elsewhere.values())
+        channel.elsewhere.clear()
+        self.moved_elsewhere(channel, names)
 
     def typing_changed(self, channel: LiveChannel) -> None:
         """Send the typing users of this channel in the next round."""
@@ -139,12 +258,14 @@ class PresenceBroadcaster:
 
     def is_crowded(self, channel: LiveChannel) -> bool:
         """Whether the channel has too many members for presence and typing."""
-        return len(channel.members) > self._crowd
+        elsewhere = sum(map(len, channel.elsewhere.values())) if channel.elsewhere else 0
+        return len(channel.members) + elsewhere > self._crowd
 
     def snapshot(self, channel: LiveChannel) -> PresenceFrame:
         """Return the presence of all members that are not offline."""
         # Participants of a direct channel count even if they have hidden the channel.
         names = {member.name for member in channel.members} | {*channel_names(channel.name)}
+        names = names.union(*channel.elsewhere.values())
         presences = {name: self.of(name) for name in sorted(names)}
         users = {name: each for name, each in presences.items() if each != "offline"}
         return PresenceFrame.known(
@@ -156,6 +277,10 @@ class PresenceBroadcaster:
         channels, self._changed = self._changed, set()
         for channel in channels:
             channel.typing.expire(self._loop.time())
+            if channel.changed_here:
+                names, channel.changed_here = channel.changed_here, set()
+                if self._elsewhere is not None:
+                    self._elsewhere.entered_or_left(channel, names)
             if channel.presence_changes:
                 self._send_presence(channel)
             if not self.is_crowded(channel) and channel.typing.version != channel.typing_sent:

@@ -164,6 +164,8 @@ class Relay:
         self._takers: dict[str, Callable[[dict[str, Any]], None]] = {}
         """Functions that take the contents of further subjects; see `take`."""
         self._channel_taker: Callable[[LiveChannel, dict[str, Any]], None] | None = None
+        self._bound_handlers: list[Callable[[LiveChannel], None]] = []
+        self._closed_handlers: list[Callable[[LiveChannel], None]] = []
         self._gap_handlers: list[Callable[[], None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._should_poll = asyncio.Event()
@@ -206,10 +208,21 @@ class Relay:
         self._takers[subject] = taker
 
     def take_of_channels(
-        self, taker: Callable[[LiveChannel, dict[str, Any]], None], gap: Callable[[], None]
+        self,
+        taker: Callable[[LiveChannel, dict[str, Any]], None],
+        *,
+        bound: Callable[[LiveChannel], None],
+        closed: Callable[[LiveChannel], None],
+        gap: Callable[[], None],
     ) -> None:
-        """Pass the contents of channels that are no hints to `taker`; `gap` follows lost ones."""
+        """Pass the contents of channels that are no hints to `taker`.
+
+        `bound` gets each channel as soon as its contents arrive, `closed` gets it just before they
+        arrive no longer, and `gap` is called after some may have been lost.
+        """
         self._channel_taker = taker
+        self._bound_handlers.append(bound)
+        self._closed_handlers.append(closed)
         self._gap_handlers.append(gap)
 
     def publish(self, subject: str, fields: dict[str, Any]) -> None:
@@ -369,6 +382,8 @@ class Relay:
 
     def closed(self, channel: LiveChannel) -> None:
         """See `Watcher`."""
+        for handler in self._closed_handlers:
+            handler(channel)
         self._new.pop(channel.name, None)
         if followed := self._followed.pop(channel, None):
             if self._by_subject.get(followed.subject) is followed:
@@ -452,6 +467,10 @@ class Relay:
     async def _subscribe(self, bound: Sequence[_Followed]) -> None:
         """Subscribe to channels, and then compare their positions: no event is missed between."""
         await self._broker.subscribe([each.subject for each in bound])
+        for each in bound:
+            if self._is_followed(each):
+                for handler in self._bound_handlers:
+                    handler(each.live)
         with suppress(CommandError):  # the next poll compares them
             await self._compare(bound)
 

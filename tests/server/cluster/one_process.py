@@ -24,6 +24,7 @@ from chat.broker.port import Broker
 from chat.errors import StoreUnavailable
 from chat.protocol.values import Limits
 from chat.server.app import App
+from chat.server.cluster.peers import PeerTiming
 from chat.server.cluster.relay import Timing
 from chat.server.config import ServerSettings
 from chat.store.operations import Batch, Commit, Notice
@@ -31,7 +32,7 @@ from chat.store.read.reader import Reader
 from chat.store.store import Store
 from chat.text import channel_names, is_direct
 
-__all__ = ["FAST", "LossyHub", "SharedDatabase", "servers"]
+__all__ = ["FAST", "LossyHub", "SharedDatabase", "SilentBroker", "servers"]
 
 T = TypeVar("T")
 
@@ -57,6 +58,17 @@ class LossyHub(MemoryHub):
                 for _ in range(copies):
                     delay = self._chance.uniform(0, 0.05)
                     loop.call_later(delay, broker.receive, subject, content)
+
+
+class SilentBroker(MemoryBroker):
+    """A broker that can be silenced: nobody receives what it publishes."""
+
+    is_silent = False
+
+    def publish(self, subject: str, content: bytes) -> None:
+        """See `Broker`."""
+        if not self.is_silent:
+            super().publish(subject, content)
 
 
 class SharedDatabase:
@@ -211,6 +223,7 @@ async def servers(
     count: int,
     open_broker: Callable[[], Broker],
     timing: Timing = FAST,
+    peer_timing: PeerTiming | None = None,
 ) -> AsyncIterator[list[App]]:
     """Run `count` servers on one database; each one has its own broker."""
     database = SharedDatabase(folder / "chat.db")
@@ -226,6 +239,7 @@ async def servers(
                     open_store=database.open,
                     open_broker=lambda _: open_broker(),
                     timing=timing,
+                    peer_timing=peer_timing,
                 )
                 await app.start()
                 stack.push_async_callback(app.stop)
@@ -233,8 +247,3 @@ async def servers(
             yield running
     finally:
         await asyncio.to_thread(database.close)
-
-
-def connected(hub: MemoryHub) -> Callable[[], Broker]:
-    """Return a function that opens brokers of a hub."""
-    return lambda: MemoryBroker(hub)
