@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Literal, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 from chat.store.operations import AuditEntry, Membership, Operation, User
 
@@ -313,6 +313,8 @@ class SignIn(Operation[SignedIn]):
     A new user joins `#general` and the channels of the invitation; so does an account that the
     operator added, at its first sign-in.
     """
+
+    is_shared: ClassVar[bool] = True  # most have a known token, and change nothing
 
     name: str
     token_hash: bytes | None = field(repr=False)

@@ -1,12 +1,12 @@
 """The port to a kind of database: what the store needs of SQLite or PostgreSQL.
 
 Everything else is SQLAlchemy Core, the same for all kinds. `backend_of` finds the implementation by
-the URL: `sqlite`.
+the URL: `sqlite` or `postgresql`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib import import_module
 from typing import Any, NamedTuple, Protocol
@@ -27,6 +27,7 @@ __all__ = [
     "WELCOMERS",
     "Backend",
     "Begun",
+    "Damaged",
     "Database",
     "Housekeeping",
     "IndexChanges",
@@ -49,6 +50,10 @@ INDEX_AFTER = 0.2
 """Seconds from a commit to the indexing of its messages; less if a full batch is pending."""
 
 
+class Damaged(StartupError):
+    """A damaged database."""
+
+
 class NoDatabase(StartupError):
     """There is no database at the URL, so it is probably not the one that was meant."""
 
@@ -57,11 +62,22 @@ class Begun(NamedTuple):
     """A transaction of the writer that has its locks."""
 
     version: object
-    """Equal to that of the previous transaction if no other process has committed since."""
+    """Equal to that of the previous transaction if the caches of its channels, members and accounts
+    are still valid."""
+    heads: Mapping[str, int] | None = None
+    """The heads of the channels of the operations, by folded name; None if the caches are valid
+    for heads, too."""
+    is_exclusive: bool = True
+    """Whether no other process commits at the same time."""
+    now_ms: int | None = None
+    """The time of the database; None if the process's clock is used."""
 
 
 class IndexChanges(Protocol):
     """The changes of a transaction to the full-text index."""
+
+    def add(self, channel_id: int, seq: int, author_id: int, body: str) -> None:
+        """Add a message, or the new text of an edited one."""
 
     def remove(self, event_id: int, channel_id: int, seq: int, author_id: int, body: str) -> None:
         """Remove a message, whose text is erased.
@@ -130,8 +146,30 @@ class Database(Protocol):
     readers: Engine
     """Each transaction of it is one snapshot, which cannot write."""
 
-    def begin(self, connection: Connection, operations: Sequence[Operation[Any]]) -> Begun:
-        """Take the locks for `operations`, first in a transaction of the writer."""
+    checker: Engine
+    """The same for checks and exports, which may take long and must use little memory."""
+
+    def begin(
+        self, connection: Connection, operations: Sequence[Operation[Any]], *, is_exclusive: bool
+    ) -> Begun:
+        """Take the locks for `operations`, first in a transaction of the writer.
+
+        Without `is_exclusive`, other processes may append to other channels at the same time, and
+        change what belongs to a member there.
+        """
+
+    def publish(self, connection: Connection, notice: Notice) -> tuple[object, Notice | None]:
+        """Record an exclusive commit, last in its transaction.
+
+        Returns the version from now on, and the notice with its generation; None if no other
+        server can share the database.
+        """
+
+    def event_ids(self, connection: Connection) -> tuple[int, int]:
+        """Return the first id of a range for new events, and the end of the range."""
+
+    def is_conflict(self, error: DBAPIError) -> bool:
+        """Whether the transaction may succeed if it is run again."""
 
     def version(self, connection: Connection) -> object:
         """Return a value that changes when another process commits acts that are audited."""
@@ -171,6 +209,12 @@ class Database(Protocol):
     def danger(self) -> str | None:
         """Return why messages stored from now on may be lost, or None."""
 
+    def damages(self, connection: Connection) -> list[str]:
+        """Return the problems that the database's own checks find."""
+
+    def wrongly_indexed(self, connection: Connection) -> set[int]:
+        """Return the ids of channels whose entries in the full-text index are wrong."""
+
     def check_is_writable(self) -> None:
         """Check that this process may write.
 
@@ -178,7 +222,7 @@ class Database(Protocol):
             StartupError: it may not.
         """
 
-    def close(self, *, is_healthy: bool) -> None:
+    def close(self, *, is_healthy: bool = False) -> None:
         """Close all connections and release the lock; idempotent.
 
         The next start checks the database for damage unless it `is_healthy`.
@@ -209,21 +253,43 @@ class Backend(Protocol):
             StartupError: it does not exist, is damaged, or has another schema.
         """
 
+    def reindex(self, url: str) -> None:
+        """Rebuild the full-text index in one transaction.
+
+        Raises:
+            StartupError: a server that must be stopped first uses the database, or it cannot be
+                written; nothing was changed.
+        """
+
     def taking_turns(self, url: str) -> AbstractContextManager[None]:
         """Wait until no other command that takes turns works on the database."""
 
 
-_KINDS = {"sqlite": "chat.store.sqlite.database"}
+_KINDS = {
+    "sqlite": "chat.store.sqlite.database",
+    "postgresql": "chat.store.postgresql.database",
+}
 
 
 def backend_of(url: str) -> Backend:
     """Return the kind of database at `url`.
 
     Raises:
-        StartupError: there is no such kind.
+        StartupError: there is no such kind, or its driver is not installed.
     """
     scheme = url.partition(":")[0]
     if scheme not in _KINDS:
-        raise StartupError(f"the store must be a URL like sqlite:////path/chat.db, not {url!r}")
-    backend: Backend = import_module(_KINDS[scheme]).BACKEND
+        raise StartupError(
+            "the store must be a URL like sqlite:////path/chat.db or postgresql://host/database, "
+            f"not {url!r}"
+        )
+    try:
+        backend: Backend = import_module(_KINDS[scheme]).BACKEND
+    except ModuleNotFoundError as exc:
+        if exc.name != "psycopg":
+            raise
+        raise StartupError(
+            "a store on PostgreSQL needs psycopg, which is not installed:"
+            " pip install '.[postgresql]'"
+        ) from None
     return backend

@@ -9,6 +9,7 @@ server sends them to the sessions concerned.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from chat.rights import ChannelSettings
 from chat.store.operations import (
@@ -247,6 +248,8 @@ class MarkedThread:
 class MarkThread(ChannelOperation[MarkedThread]):
     """Move the user's read marker in the thread with the root `thread` forward to `seq`."""
 
+    is_shared: ClassVar[bool] = True
+
     user: User
     channel: str
     thread: int
@@ -256,6 +259,8 @@ class MarkThread(ChannelOperation[MarkedThread]):
 @dataclass(frozen=True, slots=True)
 class FollowThread(ChannelOperation[MarkedThread]):
     """Follow the thread of the message `thread`, or with `remove` no longer."""
+
+    is_shared: ClassVar[bool] = True
 
     user: User
     channel: str

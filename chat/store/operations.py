@@ -77,6 +77,10 @@ class Operation(Generic[Result_co]):
 
     __slots__ = ()
 
+    is_shared: ClassVar[bool] = False
+    """Whether its transaction usually changes only the log of its channel or rows of its user, so
+    that other servers may commit at the same time; see `Transaction.claim`."""
+
 
 class ChannelOperation(Operation[Result_co]):
     """An operation of `user` in `channel`, a name as typed."""
@@ -375,6 +379,8 @@ OPEN = ChannelPolicy()
 class JoinChannel(ChannelOperation[ChannelState]):
     """Become a member of `channel`; it is created if it does not exist. Idempotent."""
 
+    is_shared: ClassVar[bool] = True  # clients join the channels that they are in again
+
     user: User
     channel: str
     policy: ChannelPolicy = OPEN
@@ -411,6 +417,7 @@ class Append(ChannelOperation[Appended]):
 
     __slots__ = ()
 
+    is_shared: ClassVar[bool] = True
     kind: ClassVar[str]
     """The kind of the event."""
     cid: str | None
@@ -505,6 +512,7 @@ class PinMessage(AppendAbout):
 class SetTopic(Append):
     """Change the topic of the channel."""
 
+    is_shared: ClassVar[bool] = False
     kind: ClassVar[str] = "topic"
 
     user: User
@@ -528,6 +536,8 @@ class Marked:
 class MarkRead(ChannelOperation[Marked]):
     """Move the user's read marker in `channel` forward to `seq`."""
 
+    is_shared: ClassVar[bool] = True
+
     user: User
     channel: str
     seq: int
@@ -549,6 +559,8 @@ class Prefer(ChannelOperation[Preferred]):
 
     `hidden` removes a direct channel from their list until its next message; False restores it.
     """
+
+    is_shared: ClassVar[bool] = True
 
     user: User
     channel: str

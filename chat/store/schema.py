@@ -258,6 +258,7 @@ channels = Table(
     Column("deleted", BigInteger),  # since when; NULL: not deleted
     UniqueConstraint("fold"),
     Index(None, "is_direct", "is_private", "fold"),
+    postgresql_with={"fillfactor": 50},  # for changes of the head, which no index contains
 )
 """A deleted channel is called `deleted-<id>`, which no channel can be called."""
 
@@ -370,6 +371,7 @@ Index(
     events.c.flags,
     events.c.target,
     sqlite_where=is_line,
+    postgresql_where=is_line,
 )
 Index(
     "ix_events_changes",
@@ -377,12 +379,14 @@ Index(
     events.c.seq,
     unique=True,
     sqlite_where=is_change,
+    postgresql_where=is_change,
 )
 Index(
     "ix_events_channel_id_target",
     events.c.channel_id,
     events.c.target,
     sqlite_where=is_change,
+    postgresql_where=is_change,
 )
 _has_thread = events.c.thread.is_not(None)
 Index(
@@ -391,6 +395,7 @@ Index(
     events.c.thread,
     events.c.seq,
     sqlite_where=_has_thread,
+    postgresql_where=_has_thread,
 )
 # The cid comes first: a cid that begins with a timestamp goes to the end of the index.
 _has_cid = events.c.cid.is_not(None)
@@ -400,6 +405,7 @@ Index(
     events.c.author_id,
     unique=True,
     sqlite_where=_has_cid,
+    postgresql_where=_has_cid,
 )
 
 folds = Table(

@@ -33,8 +33,9 @@ from sqlalchemy import (
     insert,
 )
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.types import TypeEngine
 
-__all__ = ["Among", "Bulk", "BulkInsert", "Prepared", "run_driver", "run_many"]
+__all__ = ["Among", "Bulk", "BulkInsert", "BulkUpdate", "Prepared", "run_driver", "run_many"]
 
 
 STEP = 256
@@ -82,18 +83,43 @@ class BulkInsert:
         self.rows: list[tuple[Any, ...]] = []
         """Rows pending until `flush`."""
         self._columns = columns or [column.name for column in table.columns]
-        self._insert, self._end = insert(table), end
+        self._insert, self._end = insert(table).inline(), end
         self._compiled: dict[str, Bulk] = {}
 
     def flush(self, connection: Connection) -> None:
         """Insert the pending rows."""
         dialect = connection.dialect
         if dialect.name not in self._compiled:
-            statement = str(self._insert.compile(dialect=dialect, column_keys=self._columns))
+            statement = str(
+                self._insert.inline().compile(dialect=dialect, column_keys=self._columns)
+            )
             begin, _, row = statement.rpartition(" VALUES ")
             self._compiled[dialect.name] = Bulk(f"{begin} VALUES", row, self._end)
         self._compiled[dialect.name].run(connection, self.rows)
         self.rows.clear()
+
+
+class BulkUpdate:
+    """A `Bulk` that is compiled for each SQL dialect.
+
+    Args:
+        begin: the SQL before the rows.
+        types: the types of the parameters of a row.
+        end: the SQL after the rows.
+    """
+
+    def __init__(self, begin: str, types: Sequence[TypeEngine[Any]], end: str) -> None:
+        self._begin, self._types, self._end = begin, types, end
+        self._compiled: dict[str, Bulk] = {}
+
+    def run(self, connection: Connection, rows: Sequence[Sequence[object]]) -> None:
+        """Run the statement for all rows."""
+        dialect = connection.dialect
+        if dialect.name not in self._compiled:
+            values = [bindparam(None, type_=each) for each in self._types]
+            row = f"({', '.join(str(each.compile(dialect=dialect)) for each in values)})"
+            self._compiled[dialect.name] = Bulk(self._begin, row, self._end)
+        self._compiled[dialect.name].run(connection, rows)
 
 
 Statement = Select[Any] | CompoundSelect[Any] | Insert | Update | Delete | TextClause
@@ -143,7 +169,7 @@ class Prepared:
         """Run the statement; return all rows."""
         plan, cursor = self._run(connection, values)
         try:
-            rows = cursor.fetchall()
+            rows = cursor.fetchall() if cursor.description else ()
         except connection.dialect.loaded_dbapi.Error as exc:
             raise _wrapped(connection, plan.sql, exc) from exc
         finally:
@@ -184,7 +210,10 @@ class Prepared:
         return plan
 
     def _plan(self, dialect: Dialect) -> _Plan:
-        compiled = self._statement.compile(dialect=dialect, column_keys=self._columns)
+        statement = self._statement
+        if isinstance(statement, Insert) and not statement.exported_columns:
+            statement = statement.inline()  # PostgreSQL's would return the primary key
+        compiled = statement.compile(dialect=dialect, column_keys=self._columns)
         assert compiled.positional, "the driver takes its parameters by their place"
         fixed = {name: own.value for name, own in compiled.binds.items() if not own.required}
         return _Plan(str(compiled), tuple(compiled.positiontup or ()), fixed, self._row(dialect))

@@ -34,7 +34,7 @@ from chat.store.read.reader import Reader
 from chat.store.schema import metadata
 from chat.store.search.search import index_unavailable
 from chat.store.write.lookups import hints_key
-from chat.store.write.transaction import Transaction
+from chat.store.write.transaction import Transaction, wall_clock_ms
 from chat.store.write.writer import CLOSED, GATHER, PROBE_EVERY, Writer, decide
 
 __all__ = ["Store", "erase_account", "execute", "expire", "look"]
@@ -56,10 +56,6 @@ _SHARED = threading.Lock()
 The file is examined first, and a process that closes a file loses its locks on it, also those of
 connections of other threads: https://sqlite.org/howtocorrupt.html#_posix_advisory_locks.
 """
-
-
-def _wall_clock_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 class Store:
@@ -121,7 +117,7 @@ class Store:
         *,
         limits: Limits,
         committed: Callable[[Commit], None],
-        clock_ms: Callable[[], int] = _wall_clock_ms,
+        clock_ms: Callable[[], int] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         index_after: float = INDEX_AFTER,
         probe_every: float = PROBE_EVERY,
@@ -132,10 +128,11 @@ class Store:
         """Open the database; create or migrate it if necessary.
 
         Args:
-            url: `sqlite:////path/chat.db`.
+            url: `sqlite:////path/chat.db` or `postgresql://host/database`.
             limits: bounds on channels, reactions and unread counts.
             committed: gets every commit once it is on disk.
-            clock_ms: milliseconds since 1970, for timestamps.
+            clock_ms: milliseconds since 1970, for timestamps; by default the clock of the database,
+                or of this machine if the database has none.
             monotonic: seconds of a clock that nobody sets, to notice a jump of the other one.
             index_after: seconds from a commit to the indexing of its messages; `search` also finds
                 messages that are not indexed yet.
@@ -150,18 +147,19 @@ class Store:
                 chat database, of a newer version, or in use by another server. The file is
                 unharmed.
         """
-        database = backend_of(url).open(url, clock_ms)
+        local_ms = clock_ms or wall_clock_ms
+        database = backend_of(url).open(url, local_ms)
         feed = AuditFeed(database, committed, audit_every)
         writer = Writer(
             database,
             Transaction(database, limits, clock_ms, monotonic, login),
             feed.committed,
-            clock_ms,
+            local_ms,
             index_after,
             probe_every,
             gather,
         )
-        return cls(database, writer, limits, clock_ms, feed)
+        return cls(database, writer, limits, local_ms, feed)
 
     def read(self, query: Callable[[Reader], T]) -> Future[T]:
         """Run `query` on a snapshot, in a reader thread.
@@ -324,7 +322,7 @@ def look(url: str, query: Callable[[Reader], T]) -> T:
     with _shared(url) as database:
         try:
             with database.readers.begin() as connection:
-                return query(Reader(connection, Limits(), _wall_clock_ms, database))
+                return query(Reader(connection, Limits(), wall_clock_ms, database))
         except DBAPIError as exc:
             raise StartupError(
                 f"{database.name} cannot be read: {database.reason_of(exc)}"
@@ -344,7 +342,7 @@ def execute(url: str, operation: Operation[Result]) -> Result:
     """
     with _shared(url) as database:
         database.check_is_writable()
-        transaction = Transaction(database, Limits(), _wall_clock_ms, login=_login())
+        transaction = Transaction(database, Limits(), None, login=_login())
         try:
             with database.writer.begin() as connection:
                 transaction.begin(connection, [operation])

@@ -15,6 +15,7 @@ import pytest
 
 from chat.protocol.values import Limits
 from chat.store.operations import User
+from tests.postgresql import PostgresqlServer
 from tests.store.opened import OpenStore, sqlite_url
 
 
@@ -23,6 +24,12 @@ class Backend(Protocol):
 
     def fresh(self, folder: Path) -> str:
         """Return the URL of a new database in the empty `folder`."""
+
+    def remove(self, url: str) -> None:
+        """Remove a database that is no longer used."""
+
+    def close(self) -> None:
+        """End what was started."""
 
 
 class SqliteBackend:
@@ -38,14 +45,52 @@ class SqliteBackend:
         shutil.copytree(self._template, folder, dirs_exist_ok=True)
         return sqlite_url(folder)
 
+    def remove(self, url: str) -> None:
+        """Keep the file: pytest removes old folders."""
 
-BACKENDS: dict[str, Callable[[Path], Backend]] = {"sqlite": SqliteBackend}
+    def close(self) -> None:
+        """Do nothing."""
 
 
-@pytest.fixture(scope="session", params=BACKENDS)
-def backend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Backend:
+class PostgresqlBackend:
+    """Creates databases on a server of its own by copying a new one."""
+
+    def __init__(self, _template: Path) -> None:
+        self._server = PostgresqlServer()
+        self._template = self._server.create()
+        with OpenStore(self._server.url(self._template)):
+            pass
+
+    def fresh(self, _folder: Path) -> str:
+        """See `Backend`."""
+        return self._server.url(self._server.create(self._template))
+
+    def remove(self, url: str) -> None:
+        """See `Backend`."""
+        self._server.drop(url.partition("@/")[2].partition("?")[0])
+
+    def close(self) -> None:
+        """See `Backend`."""
+        self._server.close()
+
+
+BACKENDS: dict[str, Callable[[Path], Backend]] = {
+    "sqlite": SqliteBackend,
+    "postgresql": PostgresqlBackend,
+}
+
+
+@pytest.fixture(
+    scope="session",
+    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)],
+)
+def backend(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Backend]:
     """Each kind of database that a store can open."""
-    return BACKENDS[request.param](tmp_path_factory.mktemp("template"))
+    opened = BACKENDS[request.param](tmp_path_factory.mktemp("template"))
+    yield opened
+    opened.close()
 
 
 @pytest.fixture
@@ -62,6 +107,7 @@ def open_store(backend: Backend, tmp_path: Path) -> Iterator[Callable[..., OpenS
     yield start
     for store in opened:
         store.__exit__()
+    backend.remove(url)
 
 
 @pytest.fixture

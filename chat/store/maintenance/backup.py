@@ -16,16 +16,22 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Engine, select, update
+from sqlalchemy import select, update
 from sqlalchemy.exc import DBAPIError
 
 from chat.errors import StartupError
 from chat.store import files
-from chat.store.maintenance.check import Holdings, check_file, holdings, problems
+from chat.store.maintenance.check import Holdings, check_opened, holdings, problems
 from chat.store.schema import REVISION, channels
 from chat.store.sqlite import engine as sqlite
 from chat.store.sqlite import fts5
-from chat.store.sqlite.database import FileLock, bring_up_to_date, check_is_current, check_is_known
+from chat.store.sqlite.database import (
+    FileLock,
+    bring_up_to_date,
+    check_is_current,
+    check_is_known,
+    unlocked,
+)
 
 __all__ = ["Restored", "back_up", "check_backup", "restore"]
 
@@ -78,7 +84,7 @@ def back_up(url: str, target: Path) -> Holdings:
         StartupError: there is no database, it has problems, or `target` exists or cannot be
             written; nothing is left at `target`.
     """
-    source = sqlite.path_of(url)
+    source = _file_of(url)
     check_is_current(source)
     if os.path.lexists(target):
         raise StartupError(f"{target} already exists; choose another file")
@@ -86,7 +92,7 @@ def back_up(url: str, target: Path) -> Holdings:
     try:
         _make_private(part)
         sqlite.copy_running(source, part)
-        holdings = _checked(sqlite.checker_engine(part), "the database", "chat-server check")
+        holdings = _checked(part, "the database", "chat-server check")
         _sync(part)
         _name(part, target)
         _sync(target.parent)
@@ -114,7 +120,7 @@ def restore(url: str, source: Path) -> Restored:
         StartupError: a server uses the database, or the backup cannot be used; nothing was
             changed.
     """
-    path = sqlite.path_of(url)
+    path = _file_of(url)
     part = path.with_name(f"{path.name}.restoring")
     _check_source(source)
     try:
@@ -151,7 +157,17 @@ def check_backup(source: Path) -> Iterator[str | Holdings]:
             f"{source} was made by an older version and cannot be checked in full; to check it,"
             " restore it into an empty folder with --data"
         )
-    yield from check_file(source)
+    with closing(unlocked(source)) as database:
+        yield from check_opened(database)
+
+
+def _file_of(url: str) -> Path:
+    if not url.startswith("sqlite:"):
+        raise StartupError(
+            "a database on PostgreSQL is backed up with pg_dump and restored with pg_restore; after"
+            " a restore, run chat-server new-epochs"
+        )
+    return sqlite.path_of(url)
 
 
 def _undone(path: Path, former: Path) -> tuple[str, ...]:
@@ -212,7 +228,7 @@ def _prepare(source: Path, part: Path) -> Holdings:
                 connection.execute(fresh.values(epoch=secrets.token_hex(8)))
     finally:
         writer.dispose()
-    holdings = _checked(sqlite.checker_engine(part), str(source), "another backup")
+    holdings = _checked(part, str(source), "another backup")
     sqlite.settle(part)
     _sync(part)
     return holdings
@@ -240,14 +256,11 @@ def _give_second_name(path: Path) -> Path | None:
     return former
 
 
-def _checked(engine: Engine, what: str, instead: str) -> Holdings:
-    try:
-        with engine.begin() as connection:
-            if found := next(problems(connection), None):
-                raise StartupError(f"{what} is damaged ({found}); try {instead}")
-            return holdings(connection)
-    finally:
-        engine.dispose()
+def _checked(path: Path, what: str, instead: str) -> Holdings:
+    with closing(unlocked(path)) as database, database.checker.begin() as connection:
+        if found := next(problems(connection, database), None):
+            raise StartupError(f"{what} is damaged ({found}); try {instead}")
+        return holdings(connection)
 
 
 def _make_private(path: Path) -> None:

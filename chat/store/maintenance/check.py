@@ -1,24 +1,21 @@
 """Check the consistency of logs and accounts, and rebuild the full-text index.
 
 A check reads one snapshot, so the server may be running. Each rule is a statement that selects its
-violations; SQLite sorts on disk, so the use of memory does not grow with the logs.
+violations; the database sorts on disk, so the use of memory does not grow with the logs.
 """
 
 from __future__ import annotations
 
-import sqlite3
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from chat.errors import StartupError
 from chat.protocol.limits import FOLDED_KINDS
+from chat.store.backend import Damaged, Database, backend_of
 from chat.store.details import DETAILED_KINDS
 from chat.store.schema import (
     BODY_FIELDS,
@@ -30,20 +27,15 @@ from chat.store.schema import (
     channels,
     code_of,
 )
-from chat.store.sqlite import engine as sqlite
-from chat.store.sqlite import fts5
-from chat.store.sqlite.database import FileLock, check_is_current
-from chat.store.words import SEQ_BITS
 from chat.text import counted
 
 __all__ = [
     "Holdings",
     "check_database",
-    "check_file",
+    "check_opened",
     "holdings",
     "problems",
     "reindex",
-    "wrongly_indexed",
 ]
 
 
@@ -62,7 +54,7 @@ _KINDS = {kind: f"e.flags & {KIND_BITS} = {code}" for code, kind in enumerate(KI
 _CHANGES = ", ".join(str(code_of(kind)) for kind in sorted(FOLDED_KINDS))
 _DETAILED = ", ".join(str(code_of(kind)) for kind in sorted(DETAILED_KINDS))
 _TEXTS = ", ".join(str(code_of(kind)) for kind in BODY_FIELDS)
-_IS_REMOVAL = f"e.flags & {REMOVE}"
+_IS_REMOVAL = f"e.flags & {REMOVE} <> 0"
 _TARGET = "t.channel_id = e.channel_id AND t.seq = e.target AND t.target IS NULL"
 _REACTIONS = """
     SELECT r.channel_id, r.target, r.user_id, e.text
@@ -73,7 +65,7 @@ _REACTIONS = """
 _REACTIONS_OF_EVENTS = f"""
     SELECT e.channel_id, e.target, e.author_id AS user_id, e.text
     FROM events e
-    WHERE e.target IS NOT NULL AND {_KINDS["react"]} AND NOT e.flags & {ERASED}
+    WHERE e.target IS NOT NULL AND {_KINDS["react"]} AND e.flags & {ERASED} = 0
     GROUP BY e.channel_id, e.target, e.author_id, e.text
     HAVING max(CASE WHEN {_IS_REMOVAL} THEN 0 ELSE e.seq END)
          > max(CASE WHEN {_IS_REMOVAL} THEN e.seq ELSE 0 END)"""  # noqa: S608
@@ -85,7 +77,7 @@ _PINS = "SELECT p.channel_id, p.target FROM pins p"
 _PINS_OF_EVENTS = f"""
     SELECT e.channel_id, e.target
     FROM events e JOIN events t ON {_TARGET}
-    WHERE e.target IS NOT NULL AND {_KINDS["pin"]} AND NOT t.flags & {ERASED}
+    WHERE e.target IS NOT NULL AND {_KINDS["pin"]} AND t.flags & {ERASED} = 0
     GROUP BY e.channel_id, e.target
     HAVING max(CASE WHEN {_IS_REMOVAL} THEN 0 ELSE e.seq END)
          > max(CASE WHEN {_IS_REMOVAL} THEN e.seq ELSE 0 END)"""  # noqa: S608
@@ -134,7 +126,7 @@ _RULES = {
     "the event is erased but still has text": f"""
         SELECT c.name, e.seq FROM events e JOIN channels c ON c.id = e.channel_id
         LEFT JOIN folds f ON f.event_id = e.id
-        WHERE (e.flags & {ERASED} OR f.edit_id IS NOT NULL) AND trim(e.text, ' ') <> ''""",  # noqa: S608
+        WHERE (e.flags & {ERASED} <> 0 OR f.edit_id IS NOT NULL) AND trim(e.text, ' ') <> ''""",  # noqa: S608
     "the event changes a message that does not exist": f"""
         SELECT c.name, e.seq FROM events e JOIN channels c ON c.id = e.channel_id
         LEFT JOIN events t ON {_TARGET}
@@ -157,12 +149,12 @@ _RULES = {
         SELECT c.name, e.seq FROM channels c JOIN events e ON e.channel_id = c.id
         WHERE coalesce(e.target, e.seq) <= c.expired AND trim(coalesce(e.text, ''), ' ') <> ''
             AND (e.flags & {KIND_BITS} IN ({_TEXTS})
-                OR e.flags & {KIND_BITS} IN ({_DETAILED}) AND instr(e.text, '"reason":'))""",  # noqa: S608
+                OR e.flags & {KIND_BITS} IN ({_DETAILED}) AND e.text LIKE '%"reason":%')""",  # noqa: S608
     "the seq up to which texts are expired is outside the log": """
         SELECT name, expired FROM channels WHERE expired NOT BETWEEN 0 AND head""",
     "the event is only in a thread but is no reply": f"""
         SELECT c.name, e.seq FROM events e JOIN channels c ON c.id = e.channel_id
-        WHERE e.flags & {THREAD_ONLY}
+        WHERE e.flags & {THREAD_ONLY} <> 0
             AND (e.thread IS NULL OR e.flags & {KIND_BITS} <> {code_of("message")})""",  # noqa: S608
     "a followed thread does not begin with a message": f"""
         SELECT c.name, f.thread FROM followed_threads f JOIN channels c ON c.id = f.channel_id
@@ -192,12 +184,12 @@ _RULES = {
     "the message was deleted but is not erased": f"""
         SELECT c.name, t.seq FROM events e JOIN channels c ON c.id = e.channel_id
         JOIN events t ON {_TARGET}
-        WHERE e.target IS NOT NULL AND {_KINDS["delete"]} AND NOT t.flags & {ERASED}""",  # noqa: S608
+        WHERE e.target IS NOT NULL AND {_KINDS["delete"]} AND t.flags & {ERASED} = 0""",  # noqa: S608
     "the message does not have the text of its latest edit": f"""
         SELECT c.name, t.seq FROM folds f JOIN events t ON t.id = f.event_id
         JOIN channels c ON c.id = t.channel_id
         LEFT JOIN events e ON e.id = f.edit_id AND {_TARGET}
-        WHERE NOT t.flags & {ERASED} AND coalesce(e.seq, 0) <> coalesce((
+        WHERE t.flags & {ERASED} = 0 AND coalesce(e.seq, 0) <> coalesce((
             SELECT max(l.seq) FROM events l WHERE l.channel_id = t.channel_id
                 AND l.target = t.seq AND l.flags & {KIND_BITS} = {code_of("edit")}), 0)""",  # noqa: S608
     "the message does not refer to the latest event that changes it": """
@@ -245,8 +237,6 @@ _RULES = {
         SELECT 'ban', id FROM bans WHERE (user_id IS NULL) = (network IS NULL)""",
 }
 _REINDEX = "stop the server and run chat-server reindex"
-_WORDS = "SELECT term, doc FROM search_words"
-_SUM = (1 << 63) - 1
 
 
 def check_database(url: str) -> Iterator[str | Holdings]:
@@ -257,49 +247,47 @@ def check_database(url: str) -> Iterator[str | Holdings]:
     Raises:
         StartupError: the database does not exist or cannot be read.
     """
-    path = sqlite.path_of(url)
     try:
-        check_is_current(path)
-    except sqlite.Damaged as exc:
+        database = backend_of(url).open_shared(url)
+    except Damaged as exc:
         yield str(exc)
         return
-    yield from check_file(path)
+    with closing(database):
+        yield from check_opened(database)
 
 
-def check_file(path: Path) -> Iterator[str | Holdings]:
+def check_opened(database: Database) -> Iterator[str | Holdings]:
     """Check a database of this version; yield each problem as a line, then the holdings.
 
     Raises:
         StartupError: the database cannot be read.
     """
-    engine = sqlite.checker_engine(path)
     try:
-        with engine.begin() as connection:
-            yield from problems(connection)
+        with database.checker.begin() as connection:
+            yield from problems(connection, database)
             yield holdings(connection)
     except DBAPIError as exc:
-        raise StartupError(f"{path} cannot be read: {sqlite.reason_of(exc)}") from None
-    finally:
-        engine.dispose()
+        reason = database.reason_of(exc)
+        raise StartupError(f"{database.name} cannot be read: {reason}") from None
 
 
-def problems(connection: Connection) -> Iterator[str]:
+def problems(connection: Connection, database: Database) -> Iterator[str]:
     """Check the snapshot of `connection`; yield a line for each problem."""
-    if found := sqlite.damages(connection):
+    if found := database.damages(connection):
         yield from found
     for rule, statement in _RULES.items():
         rows = connection.execute(text(statement))
         if (first := rows.fetchone()) is not None:
             more = sum(len(part) for part in rows.partitions(1_000))
             yield _violation(rule, first[0], first[1], more)
-    yield from _index_problems(connection)
+    yield from _index_problems(connection, database)
 
 
-def _index_problems(connection: Connection) -> Iterator[str]:
+def _index_problems(connection: Connection, database: Database) -> Iterator[str]:
     try:
-        wrong = wrongly_indexed(connection)
+        wrong = database.wrongly_indexed(connection)
     except DBAPIError as exc:
-        yield f"the full-text index cannot be read ({sqlite.reason_of(exc)}); {_REINDEX}"
+        yield f"the full-text index cannot be read ({database.reason_of(exc)}); {_REINDEX}"
         return
     names = dict(connection.execute(select(channels.c.id, channels.c.name)).all())
     for channel in sorted(wrong):
@@ -307,57 +295,17 @@ def _index_problems(connection: Connection) -> Iterator[str]:
         yield f"{name}: the full-text index does not agree with the log; {_REINDEX}"
 
 
-def wrongly_indexed(connection: Connection) -> set[int]:
-    """Return the ids of channels whose index entries do not match their messages.
-
-    Messages that are not indexed yet are ignored, and so is an index that is to be rebuilt.
-    """
-    if fts5.place(connection) is None or not fts5.is_current(connection):
-        return set()
-    indexed: Counter[int] = Counter()
-    _sum_up(indexed, connection.exec_driver_sql(_WORDS))
-    written: Counter[int] = Counter()
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as memory:
-        for statement in fts5.CREATE:
-            memory.execute(statement).close()
-        for entries in fts5.entries(connection):
-            memory.executemany(fts5.ADD.sql(1), sorted(entries)).close()
-            _sum_up(written, memory.execute(_WORDS))
-            memory.execute("INSERT INTO search (search) VALUES ('delete-all')").close()
-    return {each for each in indexed | written if indexed[each] != written[each]}
-
-
-def _sum_up(sums: Counter[int], words: Iterable[Sequence[Any]]) -> None:
-    """Add the hash of each word of each message to the sum of its channel."""
-    for word in words:
-        sums[word[1] >> SEQ_BITS] += hash(tuple(word)) & _SUM
-
-
 def reindex(url: str) -> Holdings:
-    """Rebuild the full-text index in one transaction; no server may be running.
+    """Rebuild the full-text index in one transaction.
 
     Raises:
-        StartupError: a server uses the database, or it is not writable; nothing was changed.
+        StartupError: a server uses the database and must be stopped first, or the database is not
+            writable; nothing was changed.
     """
-    path = sqlite.path_of(url)
-    check_is_current(path)
-    sqlite.check_is_writable(path)
-    lock = FileLock.take(path)
-    writer = sqlite.writer_engine(path)
-    try:
-        with writer.begin() as connection:
-            fts5.reset(connection)
-            while not fts5.index_next(connection):
-                pass
-            counted = holdings(connection)
-        with writer.connect() as connection:
-            sqlite.truncate_wal(connection)  # remove the old index from the disk
-    except DBAPIError as exc:
-        raise StartupError(f"{path} was not indexed: {sqlite.reason_of(exc)}") from None
-    finally:
-        writer.dispose()
-        lock.release()
-    return counted
+    backend = backend_of(url)
+    backend.reindex(url)
+    with closing(backend.open_shared(url)) as database, database.readers.begin() as connection:
+        return holdings(connection)
 
 
 def holdings(connection: Connection) -> Holdings:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, case, or_, select
 from sqlalchemy.exc import DBAPIError
 
 from chat.errors import CommandError, ErrorCode, StartupError
+from chat.store.backend import backend_of
 from chat.store.details import DETAILED_KINDS, actor_in, decode, ids_in
 from chat.store.schema import (
     BODY_FIELDS,
@@ -32,8 +34,6 @@ from chat.store.schema import (
     mutes,
     users,
 )
-from chat.store.sqlite import engine as sqlite
-from chat.store.sqlite.database import check_is_current
 from chat.text import fold
 
 __all__ = ["export_account"]
@@ -168,16 +168,13 @@ def export_account(url: str, name: str) -> Iterator[dict[str, Any]]:
         CommandError: no_such_user.
         StartupError: the database does not exist or cannot be read.
     """
-    path = sqlite.path_of(url)
-    check_is_current(path)
-    engine = sqlite.checker_engine(path)
-    try:
-        with engine.begin() as connection:
-            yield from _export(connection, name)
-    except DBAPIError as exc:
-        raise StartupError(f"{path} cannot be read: {sqlite.reason_of(exc)}") from None
-    finally:
-        engine.dispose()
+    with closing(backend_of(url).open_shared(url)) as database:
+        try:
+            with database.checker.begin() as connection:
+                yield from _export(connection, name)
+        except DBAPIError as exc:
+            reason = database.reason_of(exc)
+            raise StartupError(f"{database.name} cannot be read: {reason}") from None
 
 
 def _export(connection: Connection, name: str) -> Iterator[dict[str, Any]]:

@@ -34,7 +34,7 @@ from chat.store import files
 from chat.store.backend import CONNECTIONS, Backend, Begun, NoDatabase
 from chat.store.operations import Notice, Operation
 from chat.store.schema import REVISION, channels, meta
-from chat.store.sqlite import engine, fts5
+from chat.store.sqlite import engine, fts5, index_check
 from chat.store.sqlite.housekeeping import Housekeeping
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "check_is_current",
     "check_is_known",
     "open_database",
+    "unlocked",
 ]
 
 
@@ -202,13 +203,34 @@ class _Database:
         self.server_id = server_id
         self.writer = writer
         self.readers = readers
+        self.checker = engine.checker_engine(path)
         self._path = path
         self._inode = path.stat().st_ino
         self._lock = lock
 
-    def begin(self, connection: Connection, _operations: Sequence[Operation[Any]]) -> Begun:
+    def begin(
+        self,
+        connection: Connection,
+        operations: Sequence[Operation[Any]],
+        *,
+        is_exclusive: bool,
+    ) -> Begun:
         """Return the state; `BEGIN IMMEDIATE` has locked the whole database."""
+        del operations, is_exclusive
         return Begun((engine.driver_of(connection), engine.data_version(connection)))
+
+    def publish(self, connection: Connection, notice: Notice) -> tuple[object, None]:
+        """Return the version, which own commits do not change."""
+        del notice
+        return (engine.driver_of(connection), engine.data_version(connection)), None
+
+    def event_ids(self, connection: Connection) -> tuple[int, int]:
+        """Return all ids after the newest one."""
+        return fts5.newest_event(connection) + 1, 1 << 62
+
+    def is_conflict(self, _error: DBAPIError) -> bool:
+        """Return false: no other process writes at the same time."""
+        return False
 
     def version(self, connection: Connection) -> object:
         """See `backend.Database`."""
@@ -266,12 +288,21 @@ class _Database:
             " when the server stops; put the file back"
         )
 
+    def damages(self, connection: Connection) -> list[str]:
+        """See `backend.Database`."""
+        return engine.damages(connection)
+
+    def wrongly_indexed(self, connection: Connection) -> set[int]:
+        """See `backend.Database`."""
+        return index_check.wrongly_indexed(connection)
+
     def check_is_writable(self) -> None:
         """See `backend.Database`."""
         engine.check_is_writable(self._path)
 
-    def close(self, *, is_healthy: bool) -> None:
+    def close(self, *, is_healthy: bool = False) -> None:
         """See `backend.Database`."""
+        self.checker.dispose()
         self.readers.dispose()
         self.writer.dispose()
         if self._lock is not None:
@@ -309,10 +340,33 @@ def open_database(url: str, clock_ms: Callable[[], int]) -> _Database:
         raise
 
 
+def unlocked(path: Path) -> _Database:
+    """Return an existing, current database without its lock."""
+    return _Database(path, "", engine.writer_engine(path), engine.readers_engine(path, 1), None)
+
+
 def _open_shared(url: str) -> _Database:
     path = engine.path_of(url)
     check_is_current(path)
-    return _Database(path, "", engine.writer_engine(path), engine.readers_engine(path, 1), None)
+    return unlocked(path)
+
+
+def _reindex(url: str) -> None:
+    path = engine.path_of(url)
+    check_is_current(path)
+    engine.check_is_writable(path)
+    lock = FileLock.take(path)
+    writer = engine.writer_engine(path)
+    try:
+        with writer.begin() as connection:
+            index_check.rebuild(connection)
+        with writer.connect() as connection:
+            engine.truncate_wal(connection)  # remove the old index from the disk
+    except DBAPIError as exc:
+        raise StartupError(f"{path} was not indexed: {engine.reason_of(exc)}") from None
+    finally:
+        writer.dispose()
+        lock.release()
 
 
 def check_is_current(path: Path) -> None:
@@ -426,6 +480,7 @@ class _Sqlite:
 
     open = staticmethod(open_database)
     open_shared = staticmethod(_open_shared)
+    reindex = staticmethod(_reindex)
     taking_turns = staticmethod(_taking_turns)
 
     @staticmethod

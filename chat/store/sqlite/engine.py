@@ -19,10 +19,11 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from chat.errors import StartupError
 from chat.store import files
+from chat.store.backend import Damaged
 from chat.store.sql import run_driver
 
 __all__ = [
-    "Damaged",
+    "DamagedFile",
     "Unusable",
     "check_is_writable",
     "checker_engine",
@@ -104,7 +105,7 @@ class Unusable(StartupError):
         self.finding = finding
 
 
-class Damaged(Unusable):
+class DamagedFile(Unusable, Damaged):
     """A damaged chat database."""
 
 
@@ -354,7 +355,7 @@ def _unreadable(path: Path, reason: object) -> StartupError:
     said = " ".join(str(reason).split())
     if isinstance(reason, PermissionError):
         return StartupError(f"{path} cannot be read: {files.reason_of(reason, path)}")
-    return Damaged(f"{path} is damaged or cannot be read ({said})", "restore it from a backup")
+    return DamagedFile(f"{path} is damaged or cannot be read ({said})", "restore it from a backup")
 
 
 def reason_of(error: DBAPIError) -> str:

@@ -55,6 +55,7 @@ __all__ = [
     "is_purged",
     "merge",
     "needs_rebuild",
+    "newest_event",
     "place",
     "purged",
     "reset",
@@ -203,6 +204,11 @@ def _format() -> str:
 # Writing
 
 
+def newest_event(connection: Connection) -> int:
+    """Return the id of the newest event; 0 if there is none."""
+    return int(_NEWEST_EVENT.scalar(connection))
+
+
 def index_next(connection: Connection) -> bool:
     """Index the next `BATCH` messages; return whether all are indexed.
 
@@ -226,10 +232,13 @@ def index_next(connection: Connection) -> bool:
 
 
 class IndexChanges:
-    """See `backend.IndexChanges`; new messages are indexed later."""
+    """See `backend.IndexChanges`."""
 
     def __init__(self) -> None:
         self._erased: list[tuple[int, int, int, int, str]] = []
+
+    def add(self, channel_id: int, seq: int, author_id: int, body: str) -> None:
+        """Do nothing: `index_next` finds the message."""
 
     def remove(self, event_id: int, channel_id: int, seq: int, author_id: int, body: str) -> None:
         """See `backend.IndexChanges`."""

@@ -55,5 +55,7 @@ def run_next_job(transaction: Transaction, _operation: RunNextJob) -> JobStep:
     progress = _STEPS[job.operation](transaction, json.loads(job.arguments))
     result = json.dumps(progress.result) if progress.result is not None else None
     arguments = json.dumps(progress.arguments)
+    for pair in progress.renamed:
+        transaction.tell("renamed", pair)
     transaction.execute(_SET_JOB, job=job.id, now_arguments=arguments, now_result=result)
     return JobStep(is_last=False, renamed=progress.renamed)

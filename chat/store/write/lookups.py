@@ -10,7 +10,7 @@ message is appended and never changes.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Collection, Iterable, Sequence, Sized
+from collections.abc import Collection, Iterable, Mapping, Sequence, Sized
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -290,6 +290,18 @@ class Lookups:
                         numbers.add(operation.reply_to)
         for channel, numbers in answered.values():
             self._load_reply_targets(channel, numbers)
+
+    def set_heads(self, heads: Mapping[str, int], *, is_all: bool) -> None:
+        """Forget what others may have changed: threads that are followed, and heads.
+
+        The heads of the other channels are unknown afterwards, and with `is_all`, all of them.
+        """
+        self.followers.clear()
+        if is_all:
+            self._channels.clear()
+        for key, head in heads.items():
+            if channel := self._channels.get(key):
+                channel.head = head
 
     def forget(self) -> None:
         """Clear all caches after a rollback."""

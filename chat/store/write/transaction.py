@@ -28,6 +28,7 @@ from chat.store.operations import (
     Append,
     AppendAbout,
     AuditEntry,
+    Notice,
     OpenInvitation,
     Operation,
     User,
@@ -50,11 +51,11 @@ from chat.store.schema import (
     unpack_cid,
     users,
 )
-from chat.store.sql import Among, Bulk, BulkInsert, Prepared, Rows
+from chat.store.sql import Among, BulkInsert, BulkUpdate, Prepared, Rows
 from chat.store.write.lookups import CACHED_MAX, Channel, Lookups, ReplyTarget
 from chat.text import fold, is_direct
 
-__all__ = ["JobProgress", "Sent", "Sweep", "Transaction"]
+__all__ = ["JobProgress", "Sent", "Sweep", "Transaction", "Unclaimed", "wall_clock_ms"]
 
 
 _NEWEST_USER = Prepared(select(func.max(users.c.id)))
@@ -76,10 +77,9 @@ _SENT = Among(
     ),
     events.c.cid,
 )
-_NEWEST_EVENT = Prepared(select(func.max(events.c.id)))
-_SAVE_CHANNELS = Bulk(
+_SAVE_CHANNELS = BulkUpdate(
     "WITH changed (id, head, topic, member_count) AS (VALUES",
-    "(?, ?, ?, ?)",
+    (channels.c.id.type, channels.c.head.type, channels.c.topic.type, channels.c.member_count.type),
     ") UPDATE channels SET head = changed.head, topic = changed.topic,"
     " member_count = changed.member_count FROM changed WHERE channels.id = changed.id",
 )
@@ -121,6 +121,15 @@ _LINE_COLUMNS = ("id", "channel_id", "seq", "ts", "author_id", "flags", "mid", "
 
 DETAIL_MAX = 300
 """Most characters of a detail in the audit log, such as a setting."""
+
+
+def wall_clock_ms() -> int:
+    """Return the milliseconds since 1970 by the clock of this machine."""
+    return time.time_ns() // 1_000_000
+
+
+class Unclaimed(Exception):
+    """A shared transaction is about to change what needs an exclusive one."""
 
 
 class Sent(NamedTuple):
@@ -171,13 +180,13 @@ class Transaction:
         self,
         database: Database,
         limits: Limits,
-        clock_ms: Callable[[], int],
+        clock_ms: Callable[[], int] | None,
         monotonic: Callable[[], float] = time.monotonic,
         login: str = "",
     ) -> None:
         self._database = database
         self.limits = limits
-        self.now = clock_ms
+        self.now = clock_ms or self._now
         self._monotonic = monotonic
         self._login = login
         self._openings = TokenBuckets(limits.openings / 3_600, limits.openings)
@@ -188,7 +197,7 @@ class Transaction:
         self.sweep = Sweep()
         self._clock_difference: float | None = None
         """Seconds between the two clocks at the first call of `clock_jump`."""
-        self.standings = Standings(clock_ms)
+        self.standings = Standings(self.now)
         self.events: list[EventFields] = []
         """Events appended since `begin`, in order."""
         self.channel_ids: list[int] = []
@@ -207,7 +216,16 @@ class Transaction:
         self._version: object = None
         """The version of the database for which the caches are valid."""
         self._next_user = self._next_device = self._next_entry = 0
-        self._next_channel = self._next_event = 0
+        self._next_channel = 0
+        self._next_event = self._events_end = 0
+        """The id of the next event, and the end of the range of known free ids."""
+        self._is_exclusive = False
+        self._begun_ms: int | None = None
+        """The database's time at the beginning, if it has a clock of its own."""
+        self.notice: Notice | None = None
+        """What other servers learn of the transaction, once it is finished."""
+        self._told: dict[str, list[Any]] = {}
+        """The fields of the notice."""
         self._ids = Ids()
         self._users = BulkInsert(users)
         self._devices = BulkInsert(devices)
@@ -239,16 +257,27 @@ class Transaction:
         """Whether anything changed since `begin`, including buffered rows."""
         return self._has_executed or bool(self._changed) or any(each.rows for each in self._inserts)
 
-    def begin(self, connection: Connection, operations: Sequence[Operation[Any]]) -> None:
+    def begin(
+        self,
+        connection: Connection,
+        operations: Sequence[Operation[Any]],
+        *,
+        is_exclusive: bool = True,
+    ) -> None:
         """Start a transaction, and load the data for its operations.
 
-        All caches are cleared if another process has committed meanwhile.
+        All caches are cleared if another process has made them invalid meanwhile.
         """
         self.connection = connection
-        begun = self._database.begin(connection, operations)
+        begun = self._database.begin(connection, operations, is_exclusive=is_exclusive)
         if begun.version != self._version:
             self.forget()
             self._version = begun.version
+        if begun.heads is not None:
+            self.lookups.set_heads(begun.heads, is_all=begun.is_exclusive)
+        self._is_exclusive, self._begun_ms = begun.is_exclusive, begun.now_ms
+        self.notice = None
+        self._told.clear()
         self.events = []
         self.channel_ids = []
         self.entries = []
@@ -260,12 +289,11 @@ class Transaction:
         if len(self.standings.passed) > CACHED_MAX:
             self.standings.forget()
         self.lookups.begin(connection, operations)
-        if not self._next_user:
+        if self._is_exclusive and not self._next_user:
             self._next_user = (_NEWEST_USER.scalar(connection) or 0) + 1
             self._next_device = (_NEWEST_DEVICE.scalar(connection) or 0) + 1
             self._next_entry = (_NEWEST_ENTRY.scalar(connection) or 0) + 1
             self._next_channel = (_NEWEST_CHANNEL.scalar(connection) or 0) + 1
-            self._next_event = (_NEWEST_EVENT.scalar(connection) or 0) + 1
         self._packed = {
             each.cid: bytearray(pack_cid(each.cid))
             for each in operations
@@ -280,6 +308,24 @@ class Transaction:
             author_id, cid, channel_id, flags, target, seq, mid, ts = row
             sent = channel_id, kind_of(flags), target, seq, mid.hex(), ts
             self._sent[author_id, unpack_cid(cid)] = sent
+
+    def claim(self) -> None:
+        """Make sure that no other process commits at the same time.
+
+        Call it before a change of who somebody is, or of what they may do.
+
+        Raises:
+            Unclaimed: the transaction is shared: roll it back, and run it again exclusively.
+        """
+        if not self._is_exclusive:
+            raise Unclaimed
+
+    def _now(self) -> int:
+        return wall_clock_ms() if self._begun_ms is None else self._begun_ms
+
+    def tell(self, field: str, value: object) -> None:
+        """Add to a field of the notice for other servers (`Notice`)."""
+        self._told.setdefault(field, []).append(value)
 
     def forget(self) -> None:
         """Clear all state after a rollback."""
@@ -311,6 +357,7 @@ class Transaction:
 
     def account_changed(self, user: User | None) -> None:
         """Record that the transaction changed the standing of `user`, or the bans of networks."""
+        self.claim()
         self.standings.forget()
         if user is not None:
             self.lookups.forget_account(user)
@@ -373,6 +420,17 @@ class Transaction:
         """Write the remaining changes before the commit."""
         self.flush()
         self.index.save(self.connection)
+        if self._is_exclusive and self.has_written:
+            uninvited = [(user.name, ended) for user, ended in self.uninvited]
+            notice = Notice(
+                0,
+                self.now(),
+                **self._told,
+                uninvited=uninvited,
+                has_jobs=self.has_jobs,
+                has_audit=bool(self.entries),
+            )
+            self._version, self.notice = self._database.publish(self.connection, notice)
 
     # Users, channels and members
 
@@ -380,6 +438,7 @@ class Transaction:
         self, name: str, now: int, *, role: AccountRole = MEMBER, arrived: bool = True
     ) -> User:
         """Add a user, who has no device yet."""
+        self.claim()
         user = User(self._next_user, name)
         self._next_user += 1
         self._users.rows.append((user.id, name, fold(name), now, role, None, arrived, False))
@@ -390,6 +449,7 @@ class Transaction:
         self, user: User, token_hash: bytes, label: str, now: int, *, seen: int | None = None
     ) -> int:
         """Add a device with the hash of its token; return its id."""
+        self.claim()
         device = self._next_device
         self._next_device += 1
         self._devices.rows.append((device, user.id, token_hash, label, now, seen, None))
@@ -411,6 +471,7 @@ class Transaction:
 
         `address` is that of `actor` by default.
         """
+        self.claim()
         given = dict(details or {})
         if actor is None and self._login:
             given["login"] = self._login
@@ -426,6 +487,7 @@ class Transaction:
 
     def add_job(self, operation: str, arguments: Mapping[str, object]) -> int:
         """Add a job, which the server runs after this commit (see `jobs`); return its id."""
+        self.claim()
         job: int = (self.scalar(_NEWEST_JOB) or 0) + 1
         text = json.dumps(arguments)
         self.execute(_ADD_JOB, id=job, created=self.now(), operation=operation, arguments=text)
@@ -450,6 +512,7 @@ class Transaction:
 
     def add_channel(self, name: str, *, is_private: bool = False) -> Channel:
         """Create a channel with an empty log."""
+        self.claim()
         settings = DEFAULT._replace(private=True) if is_private else DEFAULT
         epoch = self._ids.new()
         channel = Channel(self._next_channel, name, channel_key(name), epoch, 0, "", 0, settings)
@@ -482,6 +545,7 @@ class Transaction:
             counted: whether the channel counts against their channel limit.
             hidden: whether the channel is hidden from them until its next message.
         """
+        self.claim()
         preference = (0, False, USUAL_LEVEL)
         self._members.rows.append(
             (channel.id, user.id, fold(user.name), role, read, read, *preference, counted, hidden)
@@ -491,9 +555,12 @@ class Transaction:
         self.lookups.note_role(channel, user, role, counted=counted and not hidden)
         if hidden:
             self.lookups.note_hidden(channel, user, is_hidden=True)
+        else:
+            self.tell("listed", (user.name, channel.name, channel.head))
 
     def set_role(self, channel: Channel, user: User, role: str) -> None:
         """Change the role of a member."""
+        self.claim()
         self.execute(_SET_ROLE, channel=channel.id, user=user.id, new_role=role)
         self.lookups.note_role(channel, user, role, counted=False)
 
@@ -507,6 +574,7 @@ class Transaction:
             settings: all its settings.
             retention_from: when a changed retention takes effect (ms); None: it is unchanged.
         """
+        self.claim()
         self.execute(
             _SET_SETTINGS,
             channel=channel.id,
@@ -518,19 +586,25 @@ class Transaction:
 
     def free_name(self, channel: Channel) -> None:
         """Mark a channel as deleted, so that its name can be used again at once."""
+        self.claim()
         new = f"deleted-{channel.id}"
         self.execute(_FREE_NAME, channel=channel.id, new=new, now=self.now())
         self.lookups.forget_channel(channel)
 
     def set_hidden(self, channel: Channel, people: Sequence[User], *, is_hidden: bool) -> None:
         """Hide the channel for `people`, or restore it."""
+        self.claim()
         for user in people:
+            field = "hidden" if is_hidden else "listed"
+            self.tell(field, (user.name, channel.name, channel.head))
             self.execute(_SET_HIDDEN, channel=channel.id, user=user.id, is_hidden=is_hidden)
             self.lookups.note_hidden(channel, user, is_hidden=is_hidden)
             self.lookups.forget_count(user)  # a hidden channel does not count
 
     def remove_member(self, channel: Channel, user: User) -> None:
         """End a membership and delete its read marker."""
+        self.claim()
+        self.tell("left", (user.name, channel.name, channel.head + 1))
         self.execute(_REMOVE_MEMBER, channel=channel.id, user=user.id)
         channel.member_count -= 1
         self._changed[channel.id] = channel
@@ -538,6 +612,7 @@ class Transaction:
 
     def set_topic(self, channel: Channel, topic: str) -> None:
         """Change the channel's topic."""
+        self.claim()
         channel.topic = topic
         self._changed[channel.id] = channel
 
@@ -608,7 +683,11 @@ class Transaction:
         event = cast("EventFields", fields)
         self.events.append(event)
         self.channel_ids.append(channel.id)
+        if body is not None and kind in ("message", "edit"):
+            self.index.add(channel.id, target or seq, author.id, body)
         flags = flags_of(kind, me=me, remove=remove, thread_only=thread_only)
+        if self._next_event == self._events_end:
+            self._next_event, self._events_end = self._database.event_ids(self.connection)
         stored_mid = bytearray.fromhex(mid)
         row = (self._next_event, channel.id, seq, ts, author.id, flags, stored_mid, packed)
         if target is None and reply_to is None:

@@ -102,7 +102,7 @@ from chat.store.write.jobs import run_next_job
 from chat.store.write.messages.append import append
 from chat.store.write.messages.expiry import expire, force_expiry
 from chat.store.write.messages.threads import follow_thread, mark_thread
-from chat.store.write.transaction import Transaction
+from chat.store.write.transaction import Transaction, Unclaimed
 from chat.store.write.upkeep import Upkeep
 
 __all__ = ["CLOSED", "GATHER", "PROBE_EVERY", "Writer", "decide"]
@@ -122,6 +122,8 @@ last one are back, so users who wait for their answers are not delayed.
 GATHERED = (1.2, 16.0)
 """Range of the usual operations per commit in which commits are delayed. Below it, the next
 operation waits for the answer to this one; above it, a commit costs little per operation."""
+CONFLICTS_MAX = 5
+"""Most repetitions of a commit that conflicts with one of another server."""
 PROBE_EVERY = 2.0
 """Seconds between probes while writes fail."""
 _SETTLED = 30
@@ -337,10 +339,29 @@ class Writer:
         return _joined(batch, [self._commit([pending]) for pending in batch])
 
     def _transact(self, batch: Batch) -> Commit:
+        """Commit a batch; repeat it if it conflicts with a commit of another server."""
+        for _ in range(CONFLICTS_MAX):
+            try:
+                return self._transact_once(batch)
+            except DBAPIError as exc:
+                if not self._database.is_conflict(exc):
+                    raise
+                self._transaction.forget()
+        return self._transact_once(batch)
+
+    def _transact_once(self, batch: Batch) -> Commit:
+        if all(pending.operation.is_shared for pending in batch):
+            with suppress(Unclaimed):
+                return self._run_batch(batch, is_exclusive=False)
+            self._transaction.forget()
+        return self._run_batch(batch, is_exclusive=True)
+
+    def _run_batch(self, batch: Batch, *, is_exclusive: bool) -> Commit:
         transaction, connection = self._transaction, self._connect()
+        operations = [pending.operation for pending in batch]
         self._unwritten = 0
         with connection.begin():
-            transaction.begin(connection, [pending.operation for pending in batch])
+            transaction.begin(connection, operations, is_exclusive=is_exclusive)
             for pending in batch:
                 self._decide(pending)
                 if not transaction.has_written:
@@ -358,6 +379,8 @@ class Writer:
             transaction.uninvited,
             transaction.kept_hidden(),
             transaction.channel_ids,
+            transaction.notice.generation if transaction.notice is not None else 0,
+            transaction.notice,
         )
 
     def _decide(self, pending: Pending[Result]) -> None:

@@ -49,6 +49,7 @@ def test_replies_in_a_thread_only_do_not_count_in_the_channel(
 
 
 def test_counts_read_covering_indexes_only(store: OpenStore, alice: User, bob: User) -> None:
+    store.require_sqlite()
     root = store.send(alice, "root")
     store.append(SendMessage(bob, "#general", "reply", reply_to=root, thread_only=True))
     asked: list[str] = []

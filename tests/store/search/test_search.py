@@ -306,6 +306,7 @@ class TestRights:
     def test_messages_of_other_channels_are_not_read(
         self, store: OpenStore, alice: User, bob: User
     ) -> None:
+        store.require_sqlite()
         store.join(bob, "#closed")
         store.together([message(bob, "common", "#closed") for _ in range(500)])
         seq = store.send(alice, "common")
@@ -378,6 +379,7 @@ class TestPages:
     def test_channel_without_recent_messages_is_not_searched(
         self, store: OpenStore, alice: User
     ) -> None:
+        store.require_sqlite()
         store.join(alice, "#old")
         store.send(alice, "word", "#old")
         sent = [store.send(alice, "word") for _ in range(6)]

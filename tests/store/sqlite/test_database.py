@@ -174,7 +174,7 @@ class TestRefusing:
         assert str(tmp_path / "data") in refuse(tmp_path / "data" / "chat.db")
 
     @pytest.mark.parametrize(
-        "url", ["postgresql://host/chat", "sqlite://", "sqlite:///:memory:", "chat.db", ""]
+        "url", ["mysql://host/chat", "sqlite://", "sqlite:///:memory:", "chat.db", ""]
     )
     def test_other_urls_are_refused(self, url: str) -> None:
         assert "sqlite:////path/chat.db" in refuse(url) or "memory" in refuse(url)

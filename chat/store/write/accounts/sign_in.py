@@ -107,6 +107,7 @@ def sign_in(transaction: Transaction, operation: SignIn) -> SignedIn:
     session = User(user.id, user.name, device_id, operation.address)
     transaction.standings.trust(session)
     if not account.arrived:
+        transaction.claim()
         transaction.execute(_SET_ARRIVED, user=user.id)
         account.arrived = True
         _arrive(transaction, user, ())
@@ -208,6 +209,7 @@ def _is_link(transaction: Transaction, user: User, code: str) -> bool:
     row = _valid_link(transaction, user)
     if row is None:
         return False
+    transaction.claim()
     mac = link_mac(transaction.lookups.accounts_key(), fold(user.name), code)
     if hmac.compare_digest(row.mac, mac):
         return True
@@ -230,6 +232,7 @@ def _claim(transaction: Transaction, operation: SignIn) -> SignedIn:
     if operation.invitation is None and operation.password_hash is not None:
         raise _bad_password()
     check_name_is_available(transaction, operation.name, operation.reserved)
+    transaction.claim()
     if operation.registration == "closed":
         raise CommandError(
             ErrorCode.REGISTRATION_CLOSED,
@@ -389,6 +392,7 @@ def _add_device(
     Raises:
         CommandError: limit_reached.
     """
+    transaction.claim()
     known = transaction.lookups.account(user).devices
     if sum(not device.is_revoked for device in known.values()) >= DEVICES_MAX:
         raise CommandError(

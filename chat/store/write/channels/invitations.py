@@ -85,7 +85,9 @@ def invite(transaction: Transaction, operation: InviteToChannel) -> Invited:
             is_silent=is_silent,
         )
         if not is_silent:
-            return Invited(invited, _open(channel, user.name, now))
+            opened = _open(channel, user.name, now)
+            transaction.tell("invited", (invited.name, opened))
+            return Invited(invited, opened)
     return Invited(invited, None)
 
 

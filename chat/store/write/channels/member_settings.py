@@ -125,4 +125,6 @@ def ignore(transaction: Transaction, operation: IgnoreUser) -> IgnoredUsers:
         transaction.execute(_ADD_IGNORED, user_id=user.id, ignored_id=other.id)
     transaction.lookups.note_ignored(user, other, is_ignored=not remove)
     names = tuple(row.name for row in transaction.execute(_IGNORED, user=user.id))
+    if changed:
+        transaction.tell("ignored", (user.name, names))
     return IgnoredUsers(names, changed)

@@ -71,6 +71,7 @@ def join(transaction: Transaction, operation: JoinChannel) -> ChannelState:
         return channel.state()
     if channel is not None and is_direct(channel.name):
         raise no_such_channel(name)
+    transaction.claim()
     # A missing channel is looked up as well, or the time would tell that others exist.
     if not _check_may_join(transaction, channel, user) or channel is None:
         channel = _create(transaction, user, name, operation.policy)
@@ -124,6 +125,7 @@ def _create(
     A name that is taken or reserved is refused last, and counts for the hour's limit like a new
     channel: names of private channels cannot be guessed in a loop.
     """
+    transaction.claim()
     if not policy.is_open and transaction.lookups.account(user).role != ADMIN:
         raise CommandError(
             ErrorCode.FORBIDDEN,
@@ -220,6 +222,7 @@ def open_direct(transaction: Transaction, user: User, name: str, *, is_hidden: b
     until its first message; from those who ignore `user`, it is hidden in any case.
     """
     check_may_open_direct(name, user.name)
+    transaction.claim()
     names = channel_names(name)
     lookups = transaction.lookups
     people = lookups.people(names)

@@ -61,6 +61,9 @@ def test_replaced_text_leaves_the_disk_within_seconds(store: OpenStore, alice: U
 def test_cost_of_a_deletion_does_not_grow_with_the_channel(
     open_store: Callable[..., OpenStore],
 ) -> None:
+    with_url = open_store()
+    with_url.require_sqlite()
+    with_url.store.close()
     asked: list[str] = []
 
     def trace(connection: sqlite3.Connection, _record: object) -> None:

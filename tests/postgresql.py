@@ -1,0 +1,120 @@
+"""A PostgreSQL server for tests, in a temporary folder, with a database for each test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any, Self
+
+import psycopg
+
+from tests.serving import PATIENCE, eventually
+
+__all__ = ["PostgresqlServer"]
+
+_DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+_MEMORY = Path("/dev/shm")
+"""A folder in memory, where a sync to disk takes no time."""
+_SETTINGS: tuple[str, ...] = (
+    *("listen_addresses=", "max_connections=100", "shared_buffers=32MB", "autovacuum=off"),
+    *("max_wal_size=256MB", "log_min_messages=fatal"),
+)
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name)
+    if found is None and _DEBIAN and (_DEBIAN[-1] / name).exists():
+        found = str(_DEBIAN[-1] / name)
+    assert found is not None, f"{name} is not installed: apt-get install postgresql"
+    return found
+
+
+def _as_user() -> tuple[str, ...]:
+    """Return the beginning of a command that does not run as root, which PostgreSQL refuses."""
+    if os.geteuid() != 0:
+        return ()
+    renamed = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
+    if subprocess.run((*renamed, "true"), capture_output=True, check=False).returncode == 0:
+        return renamed
+    return ("runuser", "-u", "postgres", "--")
+
+
+class PostgresqlServer:
+    """A running server, which ends with this process at the latest."""
+
+    def __init__(self) -> None:
+        parent = _MEMORY if os.access(_MEMORY, os.W_OK) else None
+        self.folder = Path(tempfile.mkdtemp(prefix="chat-pg-", dir=parent))
+        self._data = self.folder / "data"
+        self._as_user = _as_user()
+        if "runuser" in self._as_user:
+            shutil.chown(self.folder, "postgres")
+        self._run(_program("initdb"), "-D", self._data, "-U", "postgres", "-A", "trust", "-N")
+        self._numbers = itertools.count()
+        self.start()
+
+    def start(self) -> None:
+        """Start the server, and wait until it accepts connections."""
+        settings = [part for each in _SETTINGS for part in ("-c", each)]
+        command = (_program("postgres"), "-D", str(self._data), "-k", str(self.folder), *settings)
+        with (self.folder / "log").open("a") as log:
+            self.process = subprocess.Popen(
+                (*self._as_user, "setpriv", "--pdeathsig", "INT", *command),
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+            )
+
+        def is_ready() -> bool:
+            try:
+                psycopg.connect(self.url("postgres")).close()
+            except psycopg.OperationalError:
+                assert self.process.poll() is None, (self.folder / "log").read_text()
+                return False
+            return True
+
+        eventually(is_ready, "PostgreSQL accepts connections")
+
+    def stop(self, how: int = signal.SIGINT) -> None:
+        """Stop the server: disconnect everybody, or with SIGQUIT as in a crash."""
+        self.process.send_signal(how)
+        self.process.wait(PATIENCE)
+
+    def url(self, database: str) -> str:
+        """Return the URL of a database."""
+        return f"postgresql://postgres@/{database}?host={self.folder}"
+
+    def create(self, template: str = "template1") -> str:
+        """Create a database as a copy of another one; return its name."""
+        name = f"test{next(self._numbers)}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+        return name
+
+    def drop(self, database: str) -> None:
+        """Remove a database."""
+        self.execute(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
+
+    def execute(self, statement: str, database: str = "postgres") -> list[Any]:
+        """Run a statement; return its rows."""
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def close(self) -> None:
+        """Stop the server and remove its folder."""
+        self.stop(signal.SIGQUIT)
+        shutil.rmtree(self.folder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _run(self, *command: str | Path) -> None:
+        subprocess.run((*self._as_user, *command), check=True, capture_output=True, cwd=self.folder)
