@@ -18,7 +18,7 @@ from chat.protocol.reference import CLOSES, ERRORS
 from chat.protocol.values import Limits
 from chat.rights import ARCHIVED, BY_SETTING, RIGHTS, Right, Standing
 from chat.server.config import COMMANDS as SERVER_COMMANDS
-from chat.server.config import ServerSettings, meaning_of
+from chat.server.config import ServerSettings, is_reloaded, meaning_of
 
 __all__ = [
     "client_settings",
@@ -99,12 +99,12 @@ def server_settings() -> str:
     rows = [_server_row(name, each) for name, each in ServerSettings.model_fields.items()]
     rows = [row for row in rows if row[0] != "`limits`"]
     rows += [_server_row(f"limits.{name}", each) for name, each in Limits.model_fields.items()]
-    return table(("setting", "default", "meaning"), rows)
+    return table(("setting", "default", "reload", "meaning"), rows)
 
 
-def _server_row(name: str, field: Any) -> tuple[str, str, str]:
+def _server_row(name: str, field: Any) -> tuple[str, str, str, str]:
     default = _value(field.get_default(call_default_factory=True))
-    return f"`{name}`", default, meaning_of(field)
+    return f"`{name}`", default, _yes(is_reloaded(name)), meaning_of(field)
 
 
 def server_commands() -> str:

@@ -66,6 +66,7 @@ __all__ = [
     "Invitations",
     "Invited",
     "Joined",
+    "LimitsFrame",
     "LinkCode",
     "Member",
     "Members",
@@ -603,6 +604,13 @@ class Audit(_Frame):
     complete: bool
 
 
+class LimitsFrame(_Frame):
+    """The limits of the server have changed: they replace those of `welcome`."""
+
+    type: Literal["limits"] = "limits"
+    limits: Limits
+
+
 class Bye(_Frame):
     """The server is shutting down; reconnect after a random delay of up to `reconnect` seconds."""
 
@@ -638,6 +646,7 @@ ServerFrame = Annotated[
     | Invitations
     | Bans
     | Audit
+    | LimitsFrame
     | Bye,
     Field(discriminator="type"),
 ]

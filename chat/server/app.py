@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 
 from websockets.http11 import Request
@@ -21,7 +21,7 @@ from chat.server.administration import Administration
 from chat.server.channels.builtin import RawCounter, RawEcho
 from chat.server.channels.live import LiveChannels
 from chat.server.channels.presence import PresenceBroadcaster
-from chat.server.config import ServerSettings
+from chat.server.config import ServerSettings, reloaded
 from chat.server.context import ServerContext, Tuning
 from chat.server.failed_sign_ins import FailedSignIns
 from chat.server.handlers.table import TABLE
@@ -32,7 +32,11 @@ from chat.server.passwords import Passwords
 from chat.server.reads import Reads
 from chat.server.session import Session
 from chat.server.transport.connection import Connection, ConnectionContext, Endpoint
-from chat.server.transport.limits import AdmissionQueue, ConnectionLimiter
+from chat.server.transport.limits import (
+    AdmissionQueue,
+    ConnectionLimiter,
+    ConnectionLimits,
+)
 from chat.server.transport.listening import BACKLOG, bind, raise_file_limit, reachable_hosts
 from chat.server.transport.outbound import WriteCoalescer
 from chat.server.transport.tls import Certificate, SchemeHints
@@ -40,7 +44,7 @@ from chat.server.writes import Writes
 from chat.store.accounts import RecordSettings
 from chat.store.channels import Expired
 from chat.store.ids import Ids
-from chat.store.operations import Commit, JobStep
+from chat.store.operations import Commit, JobStep, PendingCall
 from chat.store.store import Store
 
 __all__ = ["run"]
@@ -61,17 +65,22 @@ RECORD_TIMEOUT = 1.0
 SIGN_UP_WINDOW = 600.0
 """Seconds in which an address may claim `sign_ups` names."""
 TUNING = Tuning()
-RAW_RATE_FACTOR = 10
-"""The rate limit of `/counter` and `/echo`, relative to that of a person."""
+LIVE_LIMITS = ("limits.", "queue_bytes", "address_people")
+"""Beginnings of the names of settings that a connection keeps a copy of."""
 
 
-async def run(settings: ServerSettings, announce: Callable[[list[str]], None]) -> None:
+async def run(
+    settings: ServerSettings,
+    read_settings: Callable[[], ServerSettings],
+    announce: Callable[[list[str]], None],
+) -> None:
     """Serve until SIGINT or SIGTERM; a second signal ends the process at once.
 
-    SIGHUP reloads the certificate, or stops the server if its terminal was closed.
+    SIGHUP reloads the settings and the certificate, or stops the server if its terminal was closed.
 
     Args:
         settings: checked settings.
+        read_settings: reads the settings again; called with each SIGHUP.
         announce: called once, with the server's addresses, as soon as clients can connect.
 
     Raises:
@@ -81,7 +90,7 @@ async def run(settings: ServerSettings, announce: Callable[[list[str]], None]) -
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         _on_signal(number, stop)
-    _on_hangup(app, stop)
+    _on_hangup(app, read_settings, stop)
     await app.start()
     app.start_heartbeats()
     _reduce_garbage_collection()
@@ -117,7 +126,7 @@ def _on_signal(number: signal.Signals, stop: asyncio.Event) -> None:
         signal.signal(number, lambda *_: loop.call_soon_threadsafe(received))
 
 
-def _on_hangup(app: App, stop: asyncio.Event) -> None:
+def _on_hangup(app: App, read_settings: Callable[[], ServerSettings], stop: asyncio.Event) -> None:
     if sys.platform == "win32":
         return
     had_terminal = os.isatty(0)
@@ -126,7 +135,7 @@ def _on_hangup(app: App, stop: asyncio.Event) -> None:
         if had_terminal and not os.isatty(0):  # it was closed
             stop.set()
         else:
-            app.reload_certificate()
+            app.reload(read_settings)
 
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, received)
 
@@ -162,8 +171,11 @@ class App:
         self.addresses: list[str] = []
         self._session_ids = Ids()
         self._certificate: Certificate | None = None
+        self._answers: HttpAnswers
         self._connection_context: ConnectionContext
         self._servers: list[asyncio.Server] = []
+        self._is_serving = False
+        """False while the server starts, and once it stops."""
         self._has_found_proxy = False
         self._administration: Administration | None = None
         """None while the server starts: there is no session yet."""
@@ -201,11 +213,13 @@ class App:
             raise
         self.health = Health(self.store)
         self.context = self._assemble(channels)
+        self._answers = HttpAnswers(settings, self.store.server_id, self.health, self.connections)
         self._connection_context = self._make_connection_context()
         try:
             await self._start_administration()
             for listening in sockets:
                 await self._listen(listening)
+            self._is_serving = True
         except BaseException as exc:
             for listening in sockets[len(self._servers) :]:
                 listening.close()
@@ -282,17 +296,66 @@ class App:
         scheme = "wss" if self.settings.is_tls else "ws"
         self.addresses += (f"{scheme}://{host}:{port}" for host in reachable_hosts(listening))
 
-    def reload_certificate(self) -> None:
-        """Read the certificate and its key again, for new connections."""
+    # Reload
+
+    def reload(self, read_settings: Callable[[], ServerSettings]) -> None:
+        """Apply changed settings, and load the certificate again; keep what cannot be read."""
+        if not self._is_serving:
+            log.warning("reloaded nothing: the server is starting or stopping")
+            return
+        try:
+            read = read_settings()
+        except StartupError as exc:
+            log.error("cannot reload the settings: %s; keeping the old ones", exc)
+        else:
+            settings, applied, waiting = reloaded(self.settings, read)
+            level, new_level = logging.getLogger("chat"), settings.log_level.upper()
+            level.setLevel(min(level.level, logging.getLevelNamesMapping()[new_level]))
+            self._use(settings, {each.name for each in applied})
+            changes = ", ".join(map(str, applied)) or "nothing has changed"
+            rest = "; a restart is needed for: " + ", ".join(map(str, waiting)) if waiting else ""
+            log.info("reloaded the settings: %s%s", changes, rest)
+            level.setLevel(new_level)
         if self._certificate is not None:
             self._certificate.reload()
-        else:
-            log.info("nothing to reload: the server uses no certificate (--tls-cert)")
+
+    def _use(self, settings: ServerSettings, changed: Collection[str]) -> None:
+        """Use other settings; those without `Reloaded` are the same as before.
+
+        Args:
+            settings: all settings.
+            changed: the names of those that differ.
+        """
+        before, self.settings = self.settings, settings
+        limits, context, connections = settings.limits, self.context, self._connection_context
+        context.settings = settings
+        context.sign_ins.max_wait = settings.sign_in_patience
+        context.new_names.change(settings.sign_ups / SIGN_UP_WINDOW, settings.sign_ups)
+        self._answers.use(settings)
+        connections.limiter.use(_connection_limits(settings))
+        connections.close_timeout = settings.close_timeout
+        connections.write_timeout = settings.write_timeout
+        connections.queue_bytes = settings.queue_bytes
+        connections.frame_bytes = limits.frame
+        self._budgets.change(limits.rate, limits.burst, settings.address_people)
+        if limits != before.limits:
+            self.store.use_limits(limits)
+        if any(name.startswith(LIVE_LIMITS) for name in changed):
+            for connection in self.connections:
+                connection.limits_changed()
+        if "retention" in changed and self._retention is not None:
+            self._retention.stop()
+            self._retention = retention(self.loop, context.writes, settings.retention)
+            self._retention.start()
+        if settings.recorded() != before.recorded():
+            record = RecordSettings(None, settings.recorded())
+            context.writes.submit(PendingCall(record, _ignore, _ignore))
 
     async def stop(self) -> None:
         """Send `bye`, finish pending commits, and close all connections with 1001."""
         if self._heartbeat_timer is not None:
             self._heartbeat_timer.cancel()
+        self._is_serving = False
         self.health.is_draining = True
         for steps in (self._jobs, self._retention):
             if steps is not None:
@@ -317,11 +380,10 @@ class App:
 
     def _make_connection_context(self) -> ConnectionContext:
         settings = self.settings
-        answers = HttpAnswers(settings, self.store.server_id, self.health, self.connections)
         return ConnectionContext(
             loop=self.loop,
             coalescer=WriteCoalescer(self.loop),
-            limiter=_connection_limiter(settings),
+            limiter=ConnectionLimiter(_connection_limits(settings)),
             budgets=self._budgets,
             connections=self.connections,
             queue_bytes=settings.queue_bytes,
@@ -330,7 +392,7 @@ class App:
             write_timeout=settings.write_timeout,
             certificate=self._certificate,
             hints=SchemeHints(self.loop),
-            respond=answers.respond,
+            respond=self._answers.respond,
             open_endpoint=self._open_endpoint,
             banned=lambda address: self.context.administration.refusal(address),
             proxy_found=self._proxy_found,
@@ -339,9 +401,6 @@ class App:
     def _open_endpoint(self, connection: Connection, request: Request) -> Endpoint:
         path = path_of(request)
         if path in (COUNTER_PATH, ECHO_PATH):
-            connection.budget = self._budgets.of_connection(
-                connection.source, self.loop.time(), times=RAW_RATE_FACTOR
-            )
             return RawCounter(connection) if path == COUNTER_PATH else RawEcho(connection)
         return Session(connection, self.context, self._session_ids.new(), TABLE)
 
@@ -379,8 +438,8 @@ class App:
                 connection.check_heartbeat()
 
 
-def _connection_limiter(settings: ServerSettings) -> ConnectionLimiter:
-    return ConnectionLimiter(
+def _connection_limits(settings: ServerSettings) -> ConnectionLimits:
+    return ConnectionLimits(
         total=settings.connections or max(CONNECTIONS_MIN, raise_file_limit() - RESERVED_FILES),
         per_source=settings.address_connections,
         rate=settings.address_rate,
@@ -388,3 +447,7 @@ def _connection_limiter(settings: ServerSettings) -> ConnectionLimiter:
         exempt=settings.exempt_address,
         proxies=settings.trusted_proxy,
     )
+
+
+def _ignore(_outcome: object) -> None:
+    """Ignore the outcome: the next start records the settings again."""

@@ -112,7 +112,10 @@ def _schema(rest: list[str]) -> int:
 def _serve(arguments: list[str]) -> int:
     from chat.server.config import ServerSettings, load
 
-    settings = load(ServerSettings, "chat-server", arguments)
+    def read_settings() -> ServerSettings:
+        return load(ServerSettings, "chat-server", arguments)
+
+    settings = read_settings()
     _set_up_log(settings.log_level.upper())
 
     def announce(addresses: list[str]) -> None:
@@ -128,7 +131,7 @@ def _serve(arguments: list[str]) -> int:
 
     with _importing():
         from chat.server.app import run
-    _run(run(settings, announce))
+    _run(run(settings, read_settings, announce))
     return 0
 
 

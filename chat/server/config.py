@@ -18,7 +18,7 @@ from difflib import get_close_matches
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NoReturn, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, NoReturn, TypeVar, get_args
 from urllib.parse import quote_from_bytes
 
 from platformdirs import user_config_path, user_data_path
@@ -55,6 +55,7 @@ from chat.text import (
     is_builtin,
     is_direct,
     is_number,
+    printable_line,
     quoted_value,
 )
 
@@ -64,6 +65,7 @@ __all__ = [
     "BackupSettings",
     "BanSettings",
     "BansSettings",
+    "Change",
     "CheckSettings",
     "DataSettings",
     "ExpireSettings",
@@ -91,11 +93,22 @@ __all__ = [
     "command_lines",
     "config_file",
     "example_lines",
+    "is_reloaded",
     "load",
     "meaning_of",
+    "reloaded",
+    "shown_settings",
 ]
 
 S = TypeVar("S", bound="DataSettings")
+T = TypeVar("T")
+
+_RELOADED = "reloaded"
+Reloaded = Annotated[T, _RELOADED]
+"""A setting that a running server changes when it reads its settings again; others need a restart.
+
+`App.reload` applies it.
+"""
 
 PREFIX = "CHAT_"
 MOST = 1_000_000_000
@@ -272,115 +285,115 @@ class ServerSettings(DataSettings):
         description="Address to listen on; can be repeated",
     )
     port: int = Field(3000, ge=0, le=65_535, description="Port to listen on; 0 picks a free one")
-    server_name: Annotated[str, AfterValidator(_printable)] = Field(
+    server_name: Reloaded[Annotated[str, AfterValidator(_printable)]] = Field(
         "chat", min_length=1, max_length=64, description="Name of the server, shown to users"
     )
-    public_url: _Urls = Field(
+    public_url: Reloaded[_Urls] = Field(
         default=[],
         description="Public URL of the server, for example behind a proxy: "
         "wss://chat.example.org; web pages from this host may connect; can be repeated",
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
+    log_level: Reloaded[Literal["debug", "info", "warning", "error"]] = Field(
         "info", description="Lowest level that is logged to standard error"
     )
     tls_cert: _Path | None = Field(None, description="Certificate chain (PEM); enables wss://")
     tls_key: _Path | None = Field(None, description="Private key (PEM) of the certificate")
-    allow_origin: Annotated[
-        list[Annotated[str, AfterValidator(check_origin)]], BeforeValidator(_split)
+    allow_origin: Reloaded[
+        Annotated[list[Annotated[str, AfterValidator(check_origin)]], BeforeValidator(_split)]
     ] = Field(
         default=[],
         description="Origin of web pages that may connect, such as https://chat.example.org, or "
         "null; can be repeated",
     )
     heartbeat: float = Field(20.0, ge=0.1, le=300, description="Seconds between two heartbeats")
-    hello_timeout: _Seconds = Field(
+    hello_timeout: Reloaded[_Seconds] = Field(
         10.0, gt=0, description="Seconds within which a client must send hello"
     )
-    sign_in_patience: _Seconds = Field(
+    sign_in_patience: Reloaded[_Seconds] = Field(
         7.0,
         gt=0,
         description="Maximum seconds that a sign-in waits in the queue; a longer wait is rejected "
         "with a time to reconnect",
     )
-    connections: int | None = Field(
+    connections: Reloaded[int | None] = Field(
         None,
         ge=1,
         description="Maximum connections in total (default: as many as open files allow)",
     )
-    address_connections: int = Field(
+    address_connections: Reloaded[int] = Field(
         100, ge=1, description="Maximum connections per address (IPv6: per /64 network)"
     )
-    address_rate: float = Field(
+    address_rate: Reloaded[float] = Field(
         10.0, gt=0, description="New connections per address and second, after the burst"
     )
-    address_burst: int = Field(
+    address_burst: Reloaded[int] = Field(
         200, ge=1, description="Maximum burst of new connections per address"
     )
-    address_people: int = Field(
+    address_people: Reloaded[int] = Field(
         50,
         ge=1,
         description="Number of users expected behind one address; multiplies the address's "
         "rate limit",
     )
-    person_connections: int = Field(100, ge=1, description="Maximum connections per user")
-    registration: Registration = Field(
+    person_connections: Reloaded[int] = Field(100, ge=1, description="Maximum connections per user")
+    registration: Reloaded[Registration] = Field(
         "open",
         description="Registration of new names: everybody (open), holders of an invitation "
         "(invite), or nobody (closed; the operator adds accounts)",
     )
-    reserved_names: _Names = Field(
+    reserved_names: Reloaded[_Names] = Field(
         default=[],
         description="Reserved name, in addition to admin, system, server, everyone, all, "
         "here, channel, deleted-NUMBER and IP addresses; can be repeated",
     )
-    sign_ups: int = Field(
+    sign_ups: Reloaded[int] = Field(
         30,
         ge=1,
         description="Maximum new names per address in 10 minutes; names taken with an "
         "invitation do not count",
     )
-    channel_creation: Literal["members", "admins"] = Field(
+    channel_creation: Reloaded[Literal["members", "admins"]] = Field(
         "members", description="Users who may create channels: all (members), or admins only"
     )
-    reserved_channels: Annotated[
-        list[Annotated[str, AfterValidator(_channel)]], BeforeValidator(_split)
+    reserved_channels: Reloaded[
+        Annotated[list[Annotated[str, AfterValidator(_channel)]], BeforeValidator(_split)]
     ] = Field(
         default=[],
         description="Name that no new channel can have, such as '#admins'; can be repeated",
     )
-    retention: _Duration | None = Field(
+    retention: Reloaded[_Duration | None] = Field(
         None,
         description="Time after which messages are erased, such as 365d (default: never); at least "
         "1d; owners can choose a shorter one for their channel",
     )
-    trusted_proxy: _Networks = Field(
+    trusted_proxy: Reloaded[_Networks] = Field(
         default=[],
         description="Address or network of a proxy, whose X-Forwarded-For names the client's "
         "address; can be repeated",
     )
-    exempt_address: _Networks = Field(
+    exempt_address: Reloaded[_Networks] = Field(
         default=list(LOOPBACK),
         description="Address or network without limits per address; can be repeated",
     )
-    close_timeout: float = Field(
+    close_timeout: Reloaded[float] = Field(
         2.0, gt=0, le=4, description="Seconds before a closing connection is aborted"
     )
-    reconnect_window: _Seconds = Field(
+    reconnect_window: Reloaded[_Seconds] = Field(
         5.0, ge=0, description="Seconds over which clients spread their reconnects after a stop"
     )
-    write_timeout: _Seconds = Field(
+    write_timeout: Reloaded[_Seconds] = Field(
         30.0, gt=0, description="Seconds before a client that reads nothing is disconnected"
     )
-    queue_bytes: int = Field(
+    queue_bytes: Reloaded[int] = Field(
         1_048_576, ge=65_536, description="Maximum bytes queued for one slow client"
     )
-    resume_window: int = Field(
+    resume_window: Reloaded[int] = Field(
         1_000,
         ge=0,
         description="Maximum number of missed events to replay; a client that missed more gets the "
         "newest page",
     )
-    limits: LimitSettings = Field(default_factory=LimitSettings)
+    limits: Reloaded[LimitSettings] = Field(default_factory=LimitSettings)
 
     @model_validator(mode="after")
     def _tls_is_complete(self) -> ServerSettings:
@@ -703,6 +716,71 @@ def load(kind: type[S], program: str, argv: list[str]) -> S:
         return kind.model_validate(values)
     except ValidationError as exc:
         raise StartupError(_explain(exc.errors(include_url=False)[0], given)) from None
+
+
+class Change(NamedTuple):
+    """A setting that differs from that of the running server."""
+
+    name: str
+    before: str
+    after: str
+
+    def __str__(self) -> str:
+        return f"{self.name} is {self.after} (was {self.before})"
+
+
+def reloaded(
+    running: ServerSettings, read: ServerSettings
+) -> tuple[ServerSettings, list[Change], list[Change]]:
+    """Return the settings to use, the changes in them, and the changes that need a restart.
+
+    Args:
+        running: the settings that the server uses.
+        read: the settings as they were read again.
+    """
+    kept = {name: each for name, each in _values(running) if not is_reloaded(name)}
+    before, after = shown_settings(running), shown_settings(read)
+    changes = [
+        Change(name, before[name], after[name]) for name in after if before[name] != after[name]
+    ]
+    return (
+        read.model_copy(update=kept),
+        [each for each in changes if is_reloaded(each.name)],
+        [each for each in changes if not is_reloaded(each.name)],
+    )
+
+
+def is_reloaded(name: str) -> bool:
+    """Whether a running server applies the setting when it reads its settings again."""
+    return _RELOADED in ServerSettings.model_fields[name.partition(".")[0]].metadata
+
+
+def shown_settings(settings: BaseModel, prefix: str = "") -> dict[str, str]:
+    """Return the values of all settings by their names, as text on one line."""
+    found: dict[str, str] = {}
+    for name, value in _values(settings):
+        if isinstance(value, BaseModel):
+            found |= shown_settings(value, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = _shown(value)
+    return found
+
+
+def _values(settings: BaseModel) -> Iterator[tuple[str, object]]:
+    return ((name, getattr(settings, name)) for name in type(settings).model_fields)
+
+
+def _shown(value: object) -> str:
+    match value:
+        case None | []:
+            return "not set"
+        case list():
+            return ", ".join(map(str, value))
+        case timedelta():
+            return _exact(value)
+        case float():
+            return str(value).removesuffix(".0")
+    return printable_line(str(value))
 
 
 @dataclass(frozen=True, slots=True)

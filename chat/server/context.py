@@ -34,11 +34,12 @@ class Tuning:
     recent: int = RECENT
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ServerContext:
     """The parts of a server. Built once by `app`, used on the event loop only."""
 
     settings: ServerSettings
+    """Replaced when the server reads its settings again; all else stays."""
     tuning: Tuning
     loop: asyncio.AbstractEventLoop
     server_id: str

@@ -57,14 +57,18 @@ class HttpAnswers:
         health: Health,
         connections: Collection[Connection],
     ) -> None:
-        self._settings = settings
         self._server_id = server_id
         self._health = health
         self._connections = connections
+        self._refused_origins: set[str] = set()
+        self.use(settings)
+
+    def use(self, settings: ServerSettings) -> None:
+        """Use these settings from now on."""
+        self._settings = settings
         self._origins = Origins(
             settings.allow_origin, settings.public_url, settings.host, is_tls=settings.is_tls
         )
-        self._refused_origins: set[str] = set()
 
     def respond(self, connection: Connection, request: Request) -> Response:
         """Answer a plain HTTP request, or accept or refuse a WebSocket handshake."""

@@ -190,6 +190,11 @@ class Store:
             failed.set_exception(StoreUnavailable(CLOSED))
             return failed
 
+    def use_limits(self, limits: Limits) -> None:
+        """Use other limits for the next commits and reads; may be called from any thread."""
+        self._limits = limits
+        self._writer.use_limits(limits)
+
     def healthy(self) -> str | None:
         """Return why the last commit or a recent read failed, in one line, or None."""
         return self._reading.fault or self._writer.fault

@@ -20,7 +20,7 @@ from chat.client.network.errors import Offline, Unanswered
 from chat.client.network.session import Session, ask_with_retries
 from chat.errors import ChatError, CommandError, ErrorCode
 from chat.protocol.commands import AnsweredBy, Channels, Hello, Join
-from chat.protocol.frames import Joined, ServerFrame, Welcome
+from chat.protocol.frames import Joined, LimitsFrame, ServerFrame, Welcome
 from chat.protocol.values import Limits
 from chat.text import check_channel, direct_channel, fold, is_builtin, is_direct
 
@@ -177,6 +177,8 @@ class ScriptClient:
         return self._take
 
     def _take(self, frame: ServerFrame) -> None:
+        if isinstance(frame, LimitsFrame):
+            self.limits = frame.limits
         try:
             self._take_frame(frame)
         except (ChatError, OSError) as exc:  # from the log, or from the output

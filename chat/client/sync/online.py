@@ -64,7 +64,7 @@ from chat.protocol.commands import (
     Uninvite,
     Unmute,
 )
-from chat.protocol.frames import Account, ServerFrame, Welcome
+from chat.protocol.frames import Account, LimitsFrame, ServerFrame, Welcome
 from chat.text import is_builtin, printable_line
 
 __all__ = ["Online"]
@@ -165,6 +165,9 @@ class Online:
         def take(frame: ServerFrame) -> None:
             if isinstance(frame, Account):
                 self._account_changed(frame)
+            elif isinstance(frame, LimitsFrame):
+                account.note_hello_limits(frame.limits.frame, frame.limits.channels)
+                local.limits_changed(frame.limits)
             else:
                 channel_sync.take(frame)
 

@@ -61,13 +61,19 @@ class Endpoint(Protocol):
     def heartbeat(self) -> None:
         """Send the frames that are due with every heartbeat."""
 
+    def limits_changed(self) -> None:
+        """Use the current limits: they have changed."""
+
     def closed(self) -> None:
         """Release all resources: the connection is over. Called once, and last."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ConnectionContext:
-    """The settings and state that all connections of a server share."""
+    """The settings and state that all connections of a server share.
+
+    The numbers may change; `Connection.limits_changed` must be called for each connection then.
+    """
 
     loop: asyncio.AbstractEventLoop
     coalescer: WriteCoalescer
@@ -308,6 +314,18 @@ class Connection(asyncio.Protocol):
     def set_message_limit(self, size: int) -> None:
         """Close with 1009 when a later message has more than `size` bytes."""
         self._message_limit = self.protocol.max_message_size = size
+
+    def start_budget(self, *, times: float = 1) -> None:
+        """Limit the peer's rate to `times` that of a user, until it has signed in."""
+        context = self._context
+        self.budget = context.budgets.of_connection(self.source, context.loop.time(), times=times)
+
+    def limits_changed(self) -> None:
+        """Use the current limits of the context."""
+        self.outlet.limit = self._context.queue_bytes
+        self.set_message_limit(self._context.frame_bytes)
+        if self.endpoint is not None:
+            self.endpoint.limits_changed()
 
     def pause_reading(self) -> None:
         """Stop reading until `resume_reading` was called as often as this method."""
@@ -596,7 +614,7 @@ class Connection(asyncio.Protocol):
             self.end(self._refusal.code, self._refusal.reason)
             return
         self.outlet.open(self.transport)
-        self.budget = self._context.budgets.of_connection(self.source, self.loop.time())
+        self.start_budget()
         self.endpoint = self._context.open_endpoint(self, request)
 
     def _identify_source(self, headers: Headers) -> None:

@@ -85,12 +85,12 @@ class Outlet:
         "_drain_waiters",
         "_ephemeral",
         "_frames",
-        "_limit",
         "_overflowed",
         "_size",
         "_transport",
         "_write",
         "is_paused",
+        "limit",
         "pending_answers",
     )
 
@@ -111,7 +111,8 @@ class Outlet:
         """Bytes of `_frames`."""
         self._ephemeral: list[int] = []
         """Indexes of the ephemeral frames in `_frames`."""
-        self._limit = limit
+        self.limit = limit
+        """Most bytes of `_frames` while the peer does not read."""
         self._drain_waiters: deque[asyncio.Future[None]] = deque()
         self._coalescer = coalescer
         self._overflowed = overflowed
@@ -173,7 +174,7 @@ class Outlet:
         if not self._frames and not self.is_paused:
             self._write = None
             self._coalescer.mark(self)
-        elif self._size + size > self._limit and not self._make_room(size):
+        elif self._size + size > self.limit and not self._make_room(size):
             return
         # Otherwise a flush is already scheduled, or `resume` does it.
         self._frames.append(frame)
@@ -198,7 +199,7 @@ class Outlet:
         """Send a frame that may be dropped if the peer reads slowly."""
         if not self._frames and not self.is_paused:
             self.send(frame)
-        elif self._size + len(frame) <= self._limit // 2:
+        elif self._size + len(frame) <= self.limit // 2:
             self._ephemeral.append(len(self._frames))
             self._frames.append(frame)
             self._size += len(frame)
@@ -234,7 +235,7 @@ class Outlet:
             self._frames = [frame for at, frame in enumerate(self._frames) if at not in dropped]
             self._size = sum(map(len, self._frames))
             self._ephemeral.clear()
-        if not self._frames or self._size + size <= self._limit:
+        if not self._frames or self._size + size <= self.limit:
             return True
         if self.is_paused:
             self._overflowed()

@@ -176,7 +176,9 @@ class Transaction:
         login: str = "",
     ) -> None:
         self._database = database
-        self.limits = limits
+        self.limits = self.next_limits = limits
+        """`next_limits` replaces `limits` when the next transaction begins; any thread may set it.
+        """
         self.now = clock_ms
         self._monotonic = monotonic
         self._login = login
@@ -243,6 +245,8 @@ class Transaction:
         All caches are cleared if another process has committed meanwhile.
         """
         self.connection = connection
+        if self.limits is not self.next_limits:
+            self._use(self.next_limits)
         begun = self._database.begin(connection, operations)
         if begun.version != self._version:
             self.forget()
@@ -270,6 +274,12 @@ class Transaction:
         }
         if self._packed:
             self._load_sent(connection)
+
+    def _use(self, limits: Limits) -> None:
+        self.limits = limits
+        self._openings.change(limits.openings / 3_600, limits.openings)
+        self._invitations.change(limits.invitations / 3_600, limits.invitations)
+        self._creations.change(limits.channels / 3_600, limits.channels)
 
     def _load_sent(self, connection: Connection) -> None:
         """Load the events of cids that were used before."""

@@ -19,6 +19,7 @@ from sqlalchemy import Connection, delete, insert
 from sqlalchemy.exc import DBAPIError
 
 from chat.errors import CommandError, StoreFault, StoreUnavailable
+from chat.protocol.values import Limits
 from chat.store.accounts import (
     AccountOperation,
     AddAccount,
@@ -258,6 +259,10 @@ class Writer:
                 self._awaited.difference_update(_users_of(batch))
                 if not self._awaited:
                     self._all_back.set()
+
+    def use_limits(self, limits: Limits) -> None:
+        """Use other limits from the next commit on."""
+        self._transaction.next_limits = limits
 
     def rebuild_index(self, error: DBAPIError, since: float) -> None:
         """Request a rebuild of the full-text index; a read begun at `since` found it damaged."""
