@@ -151,7 +151,7 @@ def test_the_clients_settings_in_the_manual_are_accepted(
     assert client_settings.load({}).given
 
 
-@pytest.mark.parametrize("block", settings_in("server.md"))
+@pytest.mark.parametrize("block", [*settings_in("server.md"), *settings_in("deploy/README.md")])
 def test_the_servers_settings_in_the_manual_are_accepted(
     block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
