@@ -19,6 +19,7 @@ from chat.protocol.values import Limits
 from chat.rights import ARCHIVED, BY_SETTING, RIGHTS, Right, Standing
 from chat.server.config import COMMANDS as SERVER_COMMANDS
 from chat.server.config import ServerSettings, is_reloaded, meaning_of
+from chat.server.monitoring.metrics import Metrics
 
 __all__ = [
     "client_settings",
@@ -27,6 +28,7 @@ __all__ = [
     "exit_codes",
     "keys",
     "limits",
+    "metrics",
     "rights",
     "script_commands",
     "server_commands",
@@ -105,6 +107,14 @@ def server_settings() -> str:
 def _server_row(name: str, field: Any) -> tuple[str, str, str, str]:
     default = _value(field.get_default(call_default_factory=True))
     return f"`{name}`", default, _yes(is_reloaded(name)), meaning_of(field)
+
+
+def metrics() -> str:
+    rows = (
+        (f"`{each.name}`", type(each).__name__.removeprefix("Labeled").lower(), each.meaning)
+        for each in Metrics().every()
+    )
+    return table(("metric", "type", "meaning"), rows)
 
 
 def server_commands() -> str:

@@ -37,6 +37,7 @@ TABLES: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "chat/docs/server.md": {
         "rights": tables.rights,
         "commands": tables.server_commands,
+        "metrics": tables.metrics,
         "settings": tables.server_settings,
     },
     "chat/docs/scripting.md": {

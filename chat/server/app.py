@@ -9,8 +9,10 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Collection
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from websockets.http11 import Request
 
@@ -25,9 +27,10 @@ from chat.server.config import ServerSettings, reloaded
 from chat.server.context import ServerContext, Tuning
 from chat.server.failed_sign_ins import FailedSignIns
 from chat.server.handlers.table import TABLE
-from chat.server.http import COUNTER_PATH, ECHO_PATH, HttpAnswers, path_of
+from chat.server.http import COUNTER_PATH, ECHO_PATH, NO_METRICS, HttpAnswers, path_of
 from chat.server.jobs import Steps, jobs, retention
 from chat.server.monitoring.health import Health
+from chat.server.monitoring.metrics import Metrics
 from chat.server.passwords import Passwords
 from chat.server.reads import Reads
 from chat.server.session import Session
@@ -56,6 +59,8 @@ KILLED_EXIT_CODE = 128
 RESERVED_FILES = 64
 """Open files that are not connections: database, listening sockets, and a reserve."""
 CONNECTIONS_MIN = 16
+OPERATOR_LIMITS = ConnectionLimits(total=64, per_source=64, rate=64, burst=64)
+"""Limits of connections to `--metrics-listen`."""
 SWITCH_INTERVAL = 0.001
 """Seconds for which a thread of the store may delay the event loop; Python's default is 5 ms."""
 GC_THRESHOLD = 20_000
@@ -72,7 +77,7 @@ LIVE_LIMITS = ("limits.", "queue_bytes", "address_people")
 async def run(
     settings: ServerSettings,
     read_settings: Callable[[], ServerSettings],
-    announce: Callable[[list[str]], None],
+    announce: Callable[[list[str], list[str]], None],
 ) -> None:
     """Serve until SIGINT or SIGTERM; a second signal ends the process at once.
 
@@ -81,7 +86,8 @@ async def run(
     Args:
         settings: checked settings.
         read_settings: reads the settings again; called with each SIGHUP.
-        announce: called once, with the server's addresses, as soon as clients can connect.
+        announce: called once, as soon as clients can connect, with the addresses of the server and
+            of its metrics.
 
     Raises:
         StartupError: the port, the certificate or the database cannot be used.
@@ -96,7 +102,7 @@ async def run(
     _reduce_garbage_collection()
     sys.setswitchinterval(SWITCH_INTERVAL)
     try:
-        announce(app.addresses)
+        announce(app.addresses, app.metrics_addresses)
         await stop.wait()
     finally:
         await app.stop()
@@ -169,11 +175,15 @@ class App:
         )
         self.connections: set[Connection] = set()
         self.addresses: list[str] = []
+        self.metrics_addresses: list[str] = []
+        self._metrics = Metrics()
         self._session_ids = Ids()
         self._certificate: Certificate | None = None
         self._answers: HttpAnswers
         self._connection_context: ConnectionContext
         self._servers: list[asyncio.Server] = []
+        self._operator_servers: list[asyncio.Server] = []
+        self._operator_connections: set[Connection] = set()
         self._is_serving = False
         """False while the server starts, and once it stops."""
         self._has_found_proxy = False
@@ -183,6 +193,8 @@ class App:
         self._retention: Steps[Expired] | None = None
         self._heartbeat_timer: asyncio.TimerHandle | None = None
         self._heartbeat_slot = 0
+        self._heartbeat_due = 0.0
+        """Time (`time.monotonic`) of the next heartbeat."""
 
     async def start(self) -> None:
         """Open the store, then listen; close everything again if a step fails."""
@@ -195,11 +207,17 @@ class App:
 
         def deliver(commit: Commit) -> None:
             channels.committed(commit)
+            self._count(commit)
             self._follow_up(commit)
 
         def committed(commit: Commit) -> None:  # in the store's writer thread
             self.loop.call_soon_threadsafe(deliver, commit)
 
+        try:
+            for_operators = _bind_for_operators(settings)
+        except BaseException:
+            _close(sockets)
+            raise
         try:
             self.store = await asyncio.to_thread(
                 self._open_store,
@@ -208,25 +226,35 @@ class App:
                 committed=committed,
             )
         except BaseException:
-            for listening in sockets:
-                listening.close()
+            _close((*sockets, *for_operators))
             raise
         self.health = Health(self.store)
         self.context = self._assemble(channels)
-        self._answers = HttpAnswers(settings, self.store.server_id, self.health, self.connections)
-        self._connection_context = self._make_connection_context()
+        self._define_gauges()
+        self._answers = HttpAnswers(
+            settings,
+            self.store.server_id,
+            self.health,
+            self.connections,
+            _renderer(self._metrics) if for_operators else None,
+        )
+        public = self._connection_context = self._make_connection_context()
+        operator = self._make_operator_context(public)
         try:
             await self._start_administration()
             for listening in sockets:
-                await self._listen(listening)
+                self._servers.append(await self._listen(listening, public))
+            for listening in for_operators:
+                self._operator_servers.append(await self._listen(listening, operator))
             self._is_serving = True
         except BaseException as exc:
-            for listening in sockets[len(self._servers) :]:
-                listening.close()
+            _close((*sockets[len(self._servers) :], *for_operators[len(self._operator_servers) :]))
             await self.stop()
             if isinstance(exc, OSError):
                 raise StartupError(f"cannot listen: {exc.strerror or exc}") from None
             raise
+        self.addresses = _addresses("wss" if settings.is_tls else "ws", sockets)
+        self.metrics_addresses = _addresses("http", for_operators)
 
     def _assemble(self, channels: LiveChannels) -> ServerContext:
         settings, tuning, store = self.settings, self._tuning, self.store
@@ -250,7 +278,8 @@ class App:
             sign_ins=AdmissionQueue(tuning.sign_ins, settings.sign_in_patience),
             budgets=self._budgets,
             passwords=Passwords(self.loop),
-            failed_sign_ins=FailedSignIns(self.loop),
+            failed_sign_ins=FailedSignIns(self.loop, self._metrics.failed_sign_ins),
+            metrics=self._metrics,
             administration=self._administration,
             new_names=TokenBuckets(settings.sign_ups / SIGN_UP_WINDOW, settings.sign_ups),
         )
@@ -275,6 +304,26 @@ class App:
         if self._retention is not None:
             self._retention.start()
 
+    def _count(self, commit: Commit) -> None:
+        """Count a commit that was just delivered."""
+        self._metrics.committed(commit)
+        if commit.events:  # after the flush of this turn
+            self.loop.call_soon(self._count_fanout, commit.ended)
+
+    def _count_fanout(self, committed_at: float) -> None:
+        self._metrics.fanout_seconds.observe(time.monotonic() - committed_at)
+
+    def _define_gauges(self) -> None:
+        metrics, context, store = self._metrics, self.context, self.store
+        metrics.connections.read = lambda: sum(
+            each.endpoint is not None for each in self.connections
+        )
+        metrics.queue_bytes.read = lambda: sum(each.outlet.queued for each in self.connections)
+        metrics.sign_ins_waiting.read = lambda: context.sign_ins.waiting
+        metrics.passwords_waiting.read = lambda: context.passwords.waiting
+        metrics.store_up.read = lambda: store.healthy() is None
+        metrics.writes_waiting.read = lambda: store.waiting
+
     def _follow_up(self, commit: Commit) -> None:
         """Apply the audit entries of a commit, and run its jobs."""
         if commit.audit and self._administration is not None:
@@ -286,15 +335,10 @@ class App:
         endpoints = (each.endpoint for each in self.connections)
         return [each for each in endpoints if isinstance(each, Session)]
 
-    async def _listen(self, listening: socket.socket) -> None:
-        port = listening.getsockname()[1]
-        self._servers.append(
-            await self.loop.create_server(
-                lambda: Connection(self._connection_context), sock=listening, backlog=BACKLOG
-            )
+    async def _listen(self, listening: socket.socket, context: ConnectionContext) -> asyncio.Server:
+        return await self.loop.create_server(
+            lambda: Connection(context), sock=listening, backlog=BACKLOG
         )
-        scheme = "wss" if self.settings.is_tls else "ws"
-        self.addresses += (f"{scheme}://{host}:{port}" for host in reachable_hosts(listening))
 
     # Reload
 
@@ -375,6 +419,10 @@ class App:
         for connection in tuple(self.connections):
             connection.end(CloseCode.GOING_AWAY, "the server is stopping")
         await asyncio.gather(*(connection.lost() for connection in self.connections))
+        for server in self._operator_servers:  # until here, `/readyz` answers that it stops
+            server.close()
+        for connection in tuple(self._operator_connections):
+            connection.end(CloseCode.GOING_AWAY, "the server is stopping")
 
     # Connections
 
@@ -396,6 +444,22 @@ class App:
             open_endpoint=self._open_endpoint,
             banned=lambda address: self.context.administration.refusal(address),
             proxy_found=self._proxy_found,
+            metrics=self._metrics,
+        )
+
+    def _make_operator_context(self, public: ConnectionContext) -> ConnectionContext:
+        """Return the context of the connections to `--metrics-listen`, which have limits of their
+        own: a flood of clients must not hide the metrics that show it.
+        """
+        return replace(
+            public,
+            limiter=ConnectionLimiter(OPERATOR_LIMITS),
+            connections=self._operator_connections,
+            certificate=None,
+            respond=self._answers.respond_to_operator,
+            banned=lambda _address: None,
+            proxy_found=lambda _address: None,
+            metrics=Metrics(),
         )
 
     def _open_endpoint(self, connection: Connection, request: Request) -> Endpoint:
@@ -425,9 +489,11 @@ class App:
 
     def start_heartbeats(self) -> None:
         """Start the heartbeats of all present and future connections."""
+        self._heartbeat_due = time.monotonic() + self._slot_time
         self._heartbeat_timer = self.loop.call_later(self._slot_time, self._heartbeat)
 
     def _heartbeat(self) -> None:
+        self._metrics.loop_lag_seconds.observe(max(0.0, time.monotonic() - self._heartbeat_due))
         self.start_heartbeats()
         self._heartbeat_slot = (self._heartbeat_slot + 1) % self._slots
         self.store.look()
@@ -436,6 +502,39 @@ class App:
         for connection in tuple(self.connections):
             if connection.heartbeat_slot % self._slots == self._heartbeat_slot:
                 connection.check_heartbeat()
+
+
+def _bind_for_operators(settings: ServerSettings) -> list[socket.socket]:
+    if (address := settings.metrics_listen) is None:
+        return []
+    flag = "--metrics-listen"
+    return bind([address.host], address.port, host_flag=flag, port_flag=flag)
+
+
+def _close(sockets: Iterable[socket.socket]) -> None:
+    for each in sockets:
+        each.close()
+
+
+def _addresses(scheme: str, sockets: Sequence[socket.socket]) -> list[str]:
+    return [
+        f"{scheme}://{host}:{each.getsockname()[1]}"
+        for each in sockets
+        for host in reachable_hosts(each)
+    ]
+
+
+def _renderer(metrics: Metrics) -> Callable[[], bytes] | None:
+    """Return what renders `/metrics`; None: the extra `metrics` is not installed.
+
+    The library is imported only here, because that takes a tenth of a second.
+    """
+    try:
+        from chat.server.monitoring.exposition import Exposition
+    except ModuleNotFoundError:
+        log.warning(NO_METRICS)
+        return None
+    return Exposition(metrics).render
 
 
 def _connection_limits(settings: ServerSettings) -> ConnectionLimits:

@@ -44,7 +44,9 @@ from chat.errors import StartupError
 from chat.program import tell
 from chat.protocol.values import Limits
 from chat.rights import RETENTION_MIN
+from chat.server.monitoring.logs import LogFormat
 from chat.server.transport.limits import LOOPBACK, Network, network
+from chat.server.transport.listening import HostPort
 from chat.server.transport.origins import check_origin, check_public_url
 from chat.store.accounts import ACTS, AccountRole, Registration
 from chat.store.operations import ChannelPolicy
@@ -161,6 +163,10 @@ def _network(value: object) -> Network:
         ) from None
 
 
+def _host_port(value: object) -> HostPort:
+    return value if isinstance(value, HostPort) else HostPort.parse(str(value))
+
+
 def _printable(value: str) -> str:
     if not value.isprintable() or not value.strip():
         raise ValueError("must be printable text on one line")
@@ -205,6 +211,7 @@ def _check_size(value: Any) -> Any:
 
 
 _Path = Annotated[Path, PlainValidator(_path)]
+_HostPort = Annotated[HostPort, PlainValidator(_host_port)]
 _Strings = Annotated[list[str], BeforeValidator(_split)]
 _Seconds = Annotated[float, Field(le=3_600)]
 _Duration = Annotated[timedelta, PlainValidator(_duration)]
@@ -295,6 +302,14 @@ class ServerSettings(DataSettings):
     )
     log_level: Reloaded[Literal["debug", "info", "warning", "error"]] = Field(
         "info", description="Lowest level that is logged to standard error"
+    )
+    log_format: LogFormat = Field(
+        "text", description="Format of the log: lines of text, or a JSON object per line"
+    )
+    metrics_listen: _HostPort | None = Field(
+        None,
+        description="Address for /metrics, /healthz and /readyz, without TLS; all who can connect "
+        "to it can read them; :3001 listens on this machine only",
     )
     tls_cert: _Path | None = Field(None, description="Certificate chain (PEM); enables wss://")
     tls_key: _Path | None = Field(None, description="Private key (PEM) of the certificate")
@@ -941,6 +956,7 @@ _METAVARS = {
     "host": "ADDRESS",
     "port": "PORT",
     "server_name": "NAME",
+    "metrics_listen": "HOST:PORT",
     "public_url": "URL",
     "tls_cert": "FILE",
     "tls_key": "FILE",

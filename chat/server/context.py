@@ -12,6 +12,7 @@ from chat.server.channels.presence import CROWD, PULSE, PresenceBroadcaster
 from chat.server.channels.typing import EXPIRY
 from chat.server.config import ServerSettings
 from chat.server.failed_sign_ins import FailedSignIns
+from chat.server.monitoring.metrics import Metrics
 from chat.server.passwords import Passwords
 from chat.server.reads import Reads
 from chat.server.transport.limits import AdmissionQueue
@@ -53,6 +54,7 @@ class ServerContext:
     """Rate limits of people and addresses."""
     passwords: Passwords
     failed_sign_ins: FailedSignIns
+    metrics: Metrics
     administration: Administration
     new_names: TokenBuckets
     """Rate limits of new names, by address."""

@@ -267,6 +267,7 @@ class Session:
     def signed_in(self, user: User) -> None:
         """Set the user; events of the user's channels are deferred until `welcome` is sent."""
         self.user = user
+        self.connection.user = user.name
         self._use_limits_of_user()
         self.subscriptions = Subscriptions(self, user, self.context)
         self.is_signed_in = True

@@ -192,6 +192,9 @@ class Commit:
 
     `kept_hidden` has the direct channels with new messages that stay hidden from some participants,
     who ignore their author: the names of these participants by channel.
+
+    `began` and `ended` are the seconds of `time.monotonic` at the start of the transaction and once
+    it was on disk, or had failed.
     """
 
     events: Sequence[EventFields]
@@ -200,6 +203,8 @@ class Commit:
     has_jobs: bool = False
     uninvited: Sequence[tuple[User, OpenInvitation]] = ()
     kept_hidden: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    began: float = 0.0
+    ended: float = 0.0
 
 
 @dataclass(slots=True)

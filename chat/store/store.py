@@ -195,6 +195,11 @@ class Store:
         self._limits = limits
         self._writer.use_limits(limits)
 
+    @property
+    def waiting(self) -> int:
+        """Number of submitted operations that are not committed yet."""
+        return self._writer.waiting
+
     def healthy(self) -> str | None:
         """Return why the last commit or a recent read failed, in one line, or None."""
         return self._reading.fault or self._writer.fault

@@ -130,6 +130,14 @@ class Outlet:
             waiter.cancel()
         self._drain_waiters.clear()
 
+    @property
+    def queued(self) -> int:
+        """Bytes that are not written to the peer's socket: buffered here, or in the transport."""
+        transport = self._transport
+        if not self.is_paused or transport is None:
+            return self._size
+        return self._size + transport.get_write_buffer_size()
+
     async def drain(self) -> None:
         """Wait until most of the buffer is written; callers proceed one at a time.
 

@@ -217,6 +217,8 @@ class Writer:
         self._committed = committed
         self._connection: Connection | None = None
         self._waiting: list[Pending[Any]] = []
+        self._committing = 0
+        """Operations of the running commit."""
         self._wakeups: SimpleQueue[None] = SimpleQueue()
         """Wakes the thread for the first queued operation; waking it for each took 1.5 µs."""
         self._awaited: set[int] = set()
@@ -264,6 +266,11 @@ class Writer:
         """Use other limits from the next commit on."""
         self._transaction.next_limits = limits
 
+    @property
+    def waiting(self) -> int:
+        """Number of operations that are queued or being committed."""
+        return len(self._waiting) + self._committing
+
     def rebuild_index(self, error: DBAPIError, since: float) -> None:
         """Request a rebuild of the full-text index; a read begun at `since` found it damaged."""
         with self._lock:
@@ -288,7 +295,10 @@ class Writer:
             if batch:
                 self._begun_at = time.monotonic()
                 self._usual_size += (len(batch) - self._usual_size) / 8
-                self._committed(self._commit(batch))
+                self._committing = len(batch)
+                commit = self._commit(batch)
+                self._committing = 0
+                self._committed(commit)
         self._finish()
 
     def _take(self) -> tuple[Batch, bool]:
@@ -334,12 +344,16 @@ class Writer:
                 return self._commit(batch)
             if self._is_of_database(exc):
                 self._refuse(batch[self._unwritten :], exc)
-                return Commit((), batch)
+                return self._failed(batch)
             if len(batch) == 1:
                 log.exception("an operation failed: %s", type(batch[0].operation).__name__)
                 batch[0].failure = StoreFault(_INTERNAL)
-                return Commit((), batch)
+                return self._failed(batch)
         return _joined(batch, [self._commit([pending]) for pending in batch])
+
+    def _failed(self, batch: Batch) -> Commit:
+        """Return the commit of a batch of which nothing was stored."""
+        return Commit((), batch, began=self._begun_at, ended=time.monotonic())
 
     def _transact(self, batch: Batch) -> Commit:
         transaction, connection = self._transaction, self._connect()
@@ -351,6 +365,7 @@ class Writer:
                 if not transaction.has_written:
                     self._unwritten += 1
             transaction.finish()
+        ended = time.monotonic()
         if transaction.has_written:
             self._recovered()
         self._upkeep.saw(transaction.sightings)
@@ -362,6 +377,8 @@ class Writer:
             transaction.has_jobs,
             transaction.uninvited,
             transaction.kept_hidden(),
+            self._begun_at,
+            ended,
         )
 
     def _decide(self, pending: Pending[Result]) -> None:
@@ -458,6 +475,8 @@ def _joined(batch: Batch, commits: Sequence[Commit]) -> Commit:
         any(commit.has_jobs for commit in commits),
         [each for commit in commits for each in commit.uninvited],
         {name: names for commit in commits for name, names in commit.kept_hidden.items()},
+        commits[0].began,
+        commits[-1].ended,
     )
 
 
