@@ -118,9 +118,12 @@ def test_clients_trust_the_certificate_authority_of_the_server_page(
     )
     assert server.url.startswith("wss://")
     send = f"chat-client send --name ci --url {server.url} general hello"
+    run(f"{send} --ca ca.pem", tmp_path)
     run(send, tmp_path, SSL_CERT_FILE="ca.pem")
     refused = run(f"{send} --timeout 3 || true", tmp_path)
-    assert "SSL_CERT_FILE=ca.pem chat-client" in refused
+    assert "chat-client --ca ca.pem" in refused
+    wrong = run(f"{send} --ca privkey.pem || true", tmp_path)
+    assert "'privkey.pem': is not a certificate in PEM format" in wrong
     assert server.stop() == 0
 
 

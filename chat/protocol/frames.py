@@ -215,6 +215,8 @@ class Ok(_Frame):
     ts: Time | None = None
     cid: Cid | None = None
     duplicate: Flag = False
+    replaced: BanInfo | None = None
+    """In the answer to `ban`: the ban from the server that the new one replaces."""
 
 
 class ErrorFrame(_Frame):

@@ -88,7 +88,11 @@ def why_not_connected(connection: ConnectionChanged) -> str:
         return why_refused(connection)
     detail = connection.detail
     said = f"Not connected: {detail}" + ("" if detail.endswith((".", "?", "!")) else ".")
-    return f"{said} Use /reconnect to try again." if connection.link is Link.REFUSED else said
+    if connection.link is not Link.REFUSED:
+        return said
+    if connection.retry_in is not None:
+        return f"{said} Reconnecting when the ban ends."
+    return f"{said} Use /reconnect to try again."
 
 
 @dataclass(slots=True)

@@ -189,7 +189,10 @@ def ban(session: Session, command: commands.Ban) -> Write[store.Ban | None] | Wr
         command.force,
         protected=(*LOOPBACK, *session.context.settings.trusted_proxy),
     )
-    return _done(command, operation)
+    return Write(
+        operation,
+        lambda replaced: Ok.known(id=command.id, replaced=replaced and _ban(replaced)),
+    )
 
 
 def unban(session: Session, command: commands.Unban) -> Write[None] | Write[Appended]:

@@ -319,7 +319,9 @@ class TestJoining:
 
     async def test_a_late_join_does_not_interrupt_a_reply(self, desktop: Desktop) -> None:
         await desktop.type("/join coffee", "enter")
-        at_once(desktop, "ctrl+up", "r", "yes", "enter")
+        await desktop.press("ctrl+up", "r")
+        await desktop.until(lambda: "Replying to" in desktop.screen(), "the reply is begun")
+        at_once(desktop, "yes", "enter")
         await desktop.until(lambda: desktop.core.asked("send"))
         assert desktop.core.asked("send") == [("#general", "yes", False, 6)]
         desktop.core.tell(ChannelsChanged((info("#general"), info("#coffee"))))
@@ -383,6 +385,10 @@ async def test_a_failed_message_can_be_retried_or_discarded(desktop: Desktop) ->
     desktop.core.tell(TimelineChanged("#general", upserts=(failed,)))
     await desktop.type("/retry", "enter")
     await desktop.type("/discard", "enter")
+    await desktop.answer("n")
+    assert not desktop.core.asked("discard")
+    await desktop.type("/discard", "enter")
+    await desktop.answer("y")
     await desktop.until(lambda: desktop.core.asked("discard"))
     assert desktop.core.asked("retry") == desktop.core.asked("discard") == [("f",)]
 

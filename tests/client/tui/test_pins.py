@@ -52,7 +52,21 @@ async def test_the_letter_pins_and_unpins(desktop: Desktop) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["perfect", "deploy", "done", "cool", "p!", "just", "kind", "great"]
+    "text",
+    [
+        "perfect",
+        "deploy",
+        "done",
+        "cool",
+        "p!",
+        "just",
+        "kind",
+        "great",
+        "really",
+        "team",
+        "end",
+        "+1",
+    ],
 )
 async def test_letters_typed_quickly_on_a_selected_message_are_text(
     desktop: Desktop, text: str

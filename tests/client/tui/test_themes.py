@@ -225,6 +225,7 @@ class TestContrast:
         async with open_desktop(*CHANNELS) as desktop:
             await talk(desktop)
             await desktop.press("ctrl+up", "up", "up", "up", "r")
+            await desktop.until(lambda: "Replying to" in desktop.screen())
             desktop.main.conversation.run_command("/thread 3")
             change = TimelineChanged("#general", PAGE[2:3], reset=True, complete=True)
             desktop.core.tell(ThreadChanged("#general", 3, 3, change))

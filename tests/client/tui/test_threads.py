@@ -167,7 +167,7 @@ async def test_text_sent_in_the_thread_is_a_reply(open_thread: Desktop) -> None:
 @pytest.mark.feature("writing.threads")
 async def test_a_thread_message_is_replied_to_or_edited_in_the_thread(open_thread: Desktop) -> None:
     await open_thread.press("ctrl+up", "up", "r")
-    assert "Replying to" in open_thread.screen()
+    await open_thread.until(lambda: "Replying to" in open_thread.screen())
     await write(open_thread, "which?", "enter")
     assert open_thread.core.asked("send") == [("#general", "which?", False, 4)]
     await open_thread.press("up")  # one's own last message in the thread

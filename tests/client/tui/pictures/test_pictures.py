@@ -133,6 +133,7 @@ async def test_answering_with_an_offer(open_desktop: Open) -> None:
     async with open_desktop(*CHANNELS) as desktop:
         await talk(desktop)
         await desktop.press("ctrl+up", "up", "up", "up", "r")
+        await desktop.until(lambda: "Replying to" in desktop.screen(), "the reply is begun")
         await desktop.type("I looked, @c")
         await desktop.until(lambda: "carol" in desktop.screen().splitlines()[19], "an offer")
         assert_looks(desktop.app, "answering-80x24-dark")

@@ -12,9 +12,10 @@ from tests.client.tui.conftest import Desktop, Open, at_once
 
 
 async def test_text_typed_after_a_message_action_is_handled_after_it(desktop: Desktop) -> None:
-    at_once(desktop, "ctrl+up", "up", "r", "hi")
+    at_once(desktop, "ctrl+up", "up", "r")
+    await desktop.until(lambda: "Replying to carol" in desktop.screen())
+    at_once(desktop, "hi")
     await desktop.until(lambda: desktop.composer.text == "hi")
-    assert "Replying to carol" in desktop.screen()
 
 
 @pytest.mark.feature("around.turns")
@@ -35,7 +36,9 @@ async def test_text_typed_after_closing_a_screen_goes_to_the_composer(desktop: D
 async def test_text_typed_after_opening_a_thread_goes_to_the_thread(
     desktop: Desktop,
 ) -> None:
-    at_once(desktop, "ctrl+up", "up", "t", "hello", "enter", "more")
+    await desktop.press("ctrl+up", "up", "t")
+    await desktop.until(lambda: desktop.main.thread.has_focus_within, "the thread opens")
+    at_once(desktop, "hello", "enter", "more")
     await desktop.until(lambda: desktop.core.asked("send"), "it was sent")
     assert desktop.core.asked("send") == [("#general", "hello", False, 5)]
     composer = desktop.main.thread.composer

@@ -315,15 +315,15 @@ async def test_the_cursor_stays_on_its_message_and_is_removed_with_it() -> None:
 
 
 @pytest.mark.feature("writing.select")
-async def test_letters_ask_for_something_to_be_done_with_the_message_under_the_cursor() -> None:
+async def test_letters_request_actions_on_the_message_under_the_cursor() -> None:
     async with opened() as (app, timeline, pilot):
         failed = say(None, "oops", "dave", cid="c", delivery=Delivery.FAILED)
         bring(timeline, changed(say(1, "mine", "dave"), say(2, "hello"), failed))
         await pilot.press("r", "e")
         assert app.all_told(Timeline.ActionRequested) == [], "there is no cursor yet"
-        await pilot.press("up", "r", "x", "up", "r", "plus", "e", "up")
-        for count, letter in enumerate("edco", 4):
-            await pilot.press(letter)
+        keys = ("up r", "x", "up r", "plus", "up e", "d", "c", "o")
+        for count, pressed in enumerate(keys):
+            await pilot.press(*pressed.split())
             async with asyncio.timeout(PATIENCE):
                 while len(app.all_told(Timeline.ActionRequested)) == count:
                     await pilot.pause()
