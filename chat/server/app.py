@@ -43,7 +43,7 @@ from chat.server.transport.limits import (
 from chat.server.transport.listening import BACKLOG, bind, raise_file_limit, reachable_hosts
 from chat.server.transport.outbound import WriteCoalescer
 from chat.server.transport.tls import Certificate, SchemeHints
-from chat.server.writes import Writes
+from chat.server.writes import commit
 from chat.store.accounts import RecordSettings
 from chat.store.channels import Expired
 from chat.store.ids import Ids
@@ -224,6 +224,7 @@ class App:
                 settings.store_url,
                 limits=settings.limits,
                 committed=committed,
+                defer=self.loop.call_soon,
             )
         except BaseException:
             _close((*sockets, *for_operators))
@@ -258,9 +259,9 @@ class App:
 
     def _assemble(self, channels: LiveChannels) -> ServerContext:
         settings, tuning, store = self.settings, self._tuning, self.store
-        reads, writes = Reads(store), Writes(self.loop, store)
-        self._jobs = jobs(self.loop, writes, channels)
-        self._retention = retention(self.loop, writes, settings.retention)
+        reads = Reads(store)
+        self._jobs = jobs(self.loop, store, channels)
+        self._retention = retention(self.loop, store, settings.retention)
         self._administration = Administration(
             self.loop, channels, reads, self.connections, self._sessions
         )
@@ -268,13 +269,12 @@ class App:
             settings=settings,
             tuning=tuning,
             loop=self.loop,
-            server_id=store.server_id,
+            store=store,
             channels=channels,
             presence=PresenceBroadcaster(
                 self.loop, channels, pulse=tuning.pulse, crowd=tuning.crowd
             ),
             reads=reads,
-            writes=writes,
             sign_ins=AdmissionQueue(tuning.sign_ins, settings.sign_in_patience),
             budgets=self._budgets,
             passwords=Passwords(self.loop),
@@ -300,7 +300,7 @@ class App:
         # The operator's commands read them, so they are stored before clients can connect.
         with suppress(CommandError, StoreUnavailable, TimeoutError):
             async with asyncio.timeout(RECORD_TIMEOUT):
-                await context.writes.commit(changed)
+                await commit(context.store, changed)
         if self._retention is not None:
             self._retention.start()
 
@@ -389,11 +389,11 @@ class App:
                 connection.limits_changed()
         if "retention" in changed and self._retention is not None:
             self._retention.stop()
-            self._retention = retention(self.loop, context.writes, settings.retention)
+            self._retention = retention(self.loop, context.store, settings.retention)
             self._retention.start()
         if settings.recorded() != before.recorded():
             record = RecordSettings(None, settings.recorded())
-            context.writes.submit(PendingCall(record, _ignore, _ignore))
+            context.store.submit([PendingCall(record, _ignore, _ignore)])
 
     async def stop(self) -> None:
         """Send `bye`, finish pending commits, and close all connections with 1001."""
@@ -411,7 +411,6 @@ class App:
             if isinstance(connection.endpoint, Session):
                 connection.endpoint.send(bye)
                 connection.endpoint.ignore_commands()
-        await asyncio.sleep(0)  # submit the writes of this turn
         await asyncio.to_thread(self.context.passwords.close)
         self.context.failed_sign_ins.flush()
         await asyncio.to_thread(self.store.close)

@@ -16,7 +16,7 @@ from chat.server.monitoring.metrics import Metrics
 from chat.server.passwords import Passwords
 from chat.server.reads import Reads
 from chat.server.transport.limits import AdmissionQueue
-from chat.server.writes import Writes
+from chat.store.store import Store
 
 __all__ = ["ServerContext", "Tuning"]
 
@@ -43,11 +43,11 @@ class ServerContext:
     """Replaced when the server reads its settings again; all else stays."""
     tuning: Tuning
     loop: asyncio.AbstractEventLoop
-    server_id: str
+    store: Store
+    """Takes operations; `reads` is for queries."""
     channels: LiveChannels
     presence: PresenceBroadcaster
     reads: Reads
-    writes: Writes
     sign_ins: AdmissionQueue
     """Limits concurrent sign-ins."""
     budgets: Budgets

@@ -142,15 +142,15 @@ class Session:
             if not self.is_signed_in and not isinstance(command, Hello):
                 raise CommandError(ErrorCode.NOT_SIGNED_IN, "not signed in; send hello first")
             answer = self._table[command.type](self, command)
-        except CommandError as error:
+            if isinstance(answer, Write):
+                answer.submitter = self
+                answer.command_id = command.id
+                self.context.store.submit((answer,))
+                return
+        except (CommandError, StoreUnavailable) as error:
             self.refuse(command.id, error)
             return
-        if isinstance(answer, Write):
-            answer.submitter = self
-            answer.command_id = command.id
-            self.context.writes.submit(answer)
-        else:
-            self._dispatch_answer(command.id, answer)
+        self._dispatch_answer(command.id, answer)
 
     def settle(self, write: Write[Any]) -> None:
         """Answer the command of a write: its outcome is known."""

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
+from operator import call
 from queue import SimpleQueue
 from typing import Self, TypeVar
 
@@ -118,6 +119,7 @@ class Store:
         *,
         limits: Limits,
         committed: Callable[[Commit], None],
+        defer: Callable[[Callable[[], None]], object] = call,
         clock_ms: Callable[[], int] = _wall_clock_ms,
         monotonic: Callable[[], float] = time.monotonic,
         index_after: float = INDEX_AFTER,
@@ -132,6 +134,8 @@ class Store:
             url: `sqlite:////path/chat.db`.
             limits: bounds on channels, reactions and unread counts.
             committed: gets every commit once it is on disk.
+            defer: calls a function after the operations that belong into one commit were submitted:
+                `call_soon` of an event loop, whose thread then submits them all.
             clock_ms: milliseconds since 1970, for timestamps.
             monotonic: seconds of a clock that nobody sets, to notice a jump of the other one.
             index_after: seconds from a commit to the indexing of its messages; `search` also finds
@@ -153,6 +157,7 @@ class Store:
             database,
             Transaction(database, limits, clock_ms, monotonic, login),
             feed.committed,
+            defer,
             clock_ms,
             index_after,
             probe_every,

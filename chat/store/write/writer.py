@@ -205,6 +205,7 @@ class Writer:
         database: Database,
         transaction: Transaction,
         committed: Callable[[Commit], None],
+        defer: Callable[[Callable[[], None]], object],
         clock_ms: Callable[[], int],
         index_after: float,
         probe_every: float,
@@ -215,6 +216,7 @@ class Writer:
         self._database = database
         self._transaction = transaction
         self._committed = committed
+        self._defer = defer
         self._connection: Connection | None = None
         self._waiting: list[Pending[Any]] = []
         self._committing = 0
@@ -246,7 +248,10 @@ class Writer:
         self._thread.start()
 
     def submit(self, batch: Batch) -> None:
-        """Queue operations.
+        """Queue operations; wake the thread once the other operations of the turn are queued.
+
+        Woken at once, it would take the first one: uvloop lets other threads run before each
+        callback, which made four times as many commits.
 
         Raises:
             StoreUnavailable: the store is closed.
@@ -255,7 +260,7 @@ class Writer:
             if self._is_closed:
                 raise StoreUnavailable(CLOSED)
             if not self._waiting:
-                self._wakeups.put(None)
+                self._defer(self._wake)
             self._waiting += batch
             if self._awaited:
                 self._awaited.difference_update(_users_of(batch))
@@ -284,6 +289,9 @@ class Writer:
                 self._is_closed = True
                 self._wakeups.put(None)
         self._thread.join()
+
+    def _wake(self) -> None:
+        self._wakeups.put(None)
 
     # The thread
 
