@@ -185,6 +185,21 @@ async def test_an_invalid_name_is_explained_and_stays(
         assert not desktop.core.asked("sign_in")
 
 
+@pytest.mark.parametrize("event", [events.AppFocus(), None])
+async def test_a_question_that_opened_in_an_unfocused_terminal_takes_keys(
+    open_desktop: Open, tmp_path: Path, event: events.Event | None
+) -> None:
+    async with open_desktop(settings=settings(tmp_path)) as desktop:
+        desktop.app.post_message(events.AppBlur())
+        await desktop.until(lambda: not desktop.app.app_focus)
+        refuse(desktop.core)
+        await asked(desktop, "me")
+        if event is not None:  # not every terminal reports that it has the focus again
+            desktop.app.post_message(event)
+        await answer(desktop, "alice2")
+        await desktop.until(lambda: desktop.core.asked("sign_in") == [("alice2", None)])
+
+
 @pytest.mark.feature("accounts.link")
 @pytest.mark.parametrize(
     ("code", "way", "offered"),
