@@ -1,10 +1,11 @@
-"""Start-up, heartbeats and shutdown of a server."""
+"""Start a server, keep it running, reload its settings, drain it and stop it."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import logging
+import math
 import os
 import signal
 import socket
@@ -49,6 +50,7 @@ from chat.store.channels import Expired
 from chat.store.ids import Ids
 from chat.store.operations import Commit, JobStep, PendingCall
 from chat.store.store import Store
+from chat.text import counted
 
 __all__ = ["run"]
 
@@ -70,6 +72,9 @@ RECORD_TIMEOUT = 1.0
 SIGN_UP_WINDOW = 600.0
 """Seconds in which an address may claim `sign_ups` names."""
 TUNING = Tuning()
+STOPPING = "the server is stopping"
+SETTLE_EVERY = 0.02
+"""Seconds between two looks whether clients that are sent away have got all answers."""
 LIVE_LIMITS = ("limits.", "queue_bytes", "address_people")
 """Beginnings of the names of settings that a connection keeps a copy of."""
 
@@ -104,6 +109,7 @@ async def run(
     try:
         announce(app.addresses, app.metrics_addresses)
         await stop.wait()
+        await app.drain()
     finally:
         await app.stop()
 
@@ -395,33 +401,79 @@ class App:
             record = RecordSettings(None, settings.recorded())
             context.store.submit([PendingCall(record, _ignore, _ignore)])
 
+    # Stop
+
+    async def drain(self) -> None:
+        """Take no new clients, and send those here away in batches; `stop` ends the last batch.
+
+        Everything else works until then: clients that are still here send and receive messages.
+        """
+        self._is_serving = False
+        self.health.is_draining = True
+        self.context.presence.stop()
+        here = [each for each in self.connections if each.endpoint is not None]
+        count = math.ceil(len(here) / self._tuning.drain_batch)
+        seconds = self.settings.drain if count > 1 else 0.0
+        log.info("stopping: sending %s away", counted(len(here), "client"))
+        began = self.loop.time()
+        for number in range(1, count):
+            until = began + number * seconds / count
+            batch = here[number - 1 :: count]
+            self._say_bye(batch, began + seconds - seconds / count - self.loop.time())
+            await self._settled(batch, until)
+            for connection in batch:
+                if connection.is_settled:
+                    connection.end(CloseCode.GOING_AWAY, STOPPING)
+            await asyncio.sleep(until - self.loop.time())
+
+    def _say_bye(self, connections: Iterable[Connection], left: float = 0.0) -> None:
+        """Send `bye`, and ignore further commands.
+
+        Args:
+            connections: connections of all kinds.
+            left: seconds until the last client is sent away.
+        """
+        bye = Bye(reason=STOPPING, reconnect=max(0.0, left) + self.settings.reconnect_window)
+        for connection in connections:
+            endpoint = connection.endpoint
+            if isinstance(endpoint, Session) and not endpoint.is_stopping:
+                endpoint.send(bye)
+                endpoint.ignore_commands()
+
+    async def _settled(self, connections: Collection[Connection], until: float) -> None:
+        """Wait until all commands are answered and the peers have been sent all, or a time."""
+        # Polled: a callback would be an extra check for each answer.
+        while not all(each.is_settled for each in connections):
+            if self.loop.time() >= until:
+                return
+            await asyncio.sleep(SETTLE_EVERY)
+
     async def stop(self) -> None:
         """Send `bye`, finish pending commits, and close all connections with 1001."""
         if self._heartbeat_timer is not None:
             self._heartbeat_timer.cancel()
         self._is_serving = False
         self.health.is_draining = True
+        self.context.presence.stop()
         for steps in (self._jobs, self._retention):
             if steps is not None:
                 steps.stop()
         for server in self._servers:
             server.close()
-        bye = Bye(reason="the server is stopping", reconnect=self.settings.reconnect_window)
-        for connection in tuple(self.connections):
-            if isinstance(connection.endpoint, Session):
-                connection.endpoint.send(bye)
-                connection.endpoint.ignore_commands()
+        self._say_bye(tuple(self.connections))
         await asyncio.to_thread(self.context.passwords.close)
         self.context.failed_sign_ins.flush()
         await asyncio.to_thread(self.store.close)
         await asyncio.sleep(0)  # send the events and answers of the last commits
+        until = self.loop.time() + self.settings.close_timeout / 2
+        await self._settled(tuple(self.connections), until)
         for connection in tuple(self.connections):
-            connection.end(CloseCode.GOING_AWAY, "the server is stopping")
+            connection.end(CloseCode.GOING_AWAY, STOPPING)
         await asyncio.gather(*(connection.lost() for connection in self.connections))
         for server in self._operator_servers:  # until here, `/readyz` answers that it stops
             server.close()
         for connection in tuple(self._operator_connections):
-            connection.end(CloseCode.GOING_AWAY, "the server is stopping")
+            connection.end(CloseCode.GOING_AWAY, STOPPING)
 
     # Connections
 

@@ -396,6 +396,12 @@ class ServerSettings(DataSettings):
     reconnect_window: Reloaded[_Seconds] = Field(
         5.0, ge=0, description="Seconds over which clients spread their reconnects after a stop"
     )
+    drain: Reloaded[_Seconds] = Field(
+        5.0,
+        ge=0,
+        description="Seconds over which a stop sends many clients away, in batches; up to 100 "
+        "clients are one batch, without a wait",
+    )
     write_timeout: Reloaded[_Seconds] = Field(
         30.0, gt=0, description="Seconds before a client that reads nothing is disconnected"
     )

@@ -29,6 +29,8 @@ class Tuning:
     """Unanswered commands of one session above which reading from it is paused."""
     sign_ins: int = 64
     """Concurrent sign-ins: enough to fill group commits, too few to delay other reads."""
+    drain_batch: int = 100
+    """Connections that a drain sends away at once, at least."""
     pulse: float = PULSE
     crowd: int = CROWD
     typing_expiry: float = EXPIRY

@@ -15,6 +15,7 @@ import re
 import socket
 import ssl
 import time
+from http import HTTPStatus
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -219,10 +220,7 @@ def explain(exc: Exception, url: str, proxy: str | None = None, ca: Path | None 
     if isinstance(exc, ssl.SSLError):
         return f"no secure connection to {url}; is it a ws:// server? ({printable_line(str(exc))})"
     if isinstance(exc, InvalidStatus):
-        return (
-            f"the server at {url} is not a chat server, or a proxy in front of it fails "
-            f"(HTTP status {exc.response.status_code})"
-        )
+        return _explain_status(url, exc.response.status_code)
     if isinstance(exc, InvalidHandshake):
         encrypted = url.replace("ws://", "wss://", 1)
         hint = f" If it is encrypted, use {encrypted}" if url.startswith("ws://") else ""
@@ -251,6 +249,15 @@ def _proxy_failure(exc: Exception, proxy: str) -> str:
     if isinstance(exc, OSError) and (not isinstance(exc, ssl.SSLError) or "https:" in proxy):
         return printable_line(str(exc) or type(exc).__name__)
     return ""
+
+
+def _explain_status(url: str, status: int) -> str:
+    """Explain why a server or a proxy did not accept the WebSocket handshake."""
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        reason = "is stopping, or not available"
+    else:
+        reason = "is not a chat server, or a proxy in front of it fails"
+    return f"the server at {url} {reason} (HTTP status {status})"
 
 
 def _errors_of(exc: Exception) -> set[int]:

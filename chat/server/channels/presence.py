@@ -105,6 +105,13 @@ class PresenceBroadcaster:
         self._tracker = PresenceTracker()
         self._changed: set[LiveChannel] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._is_stopped = False
+
+    def stop(self) -> None:
+        """Send no more rounds: a stop of the server announces nothing."""
+        self._is_stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
 
     def of(self, name: str) -> Presence:
         """Return a user's presence."""
@@ -134,7 +141,7 @@ class PresenceBroadcaster:
     def typing_changed(self, channel: LiveChannel) -> None:
         """Send the typing users of this channel in the next round."""
         self._changed.add(channel)
-        if self._timer is None:
+        if self._timer is None and not self._is_stopped:
             self._timer = self._loop.call_later(self._pulse, self._round)
 
     def is_crowded(self, channel: LiveChannel) -> bool:

@@ -236,6 +236,12 @@ class Connection(asyncio.Protocol):
         return self._address
 
     @property
+    def is_settled(self) -> bool:
+        """Whether all commands are answered and all frames are written, or the end has begun."""
+        outlet = self.outlet
+        return self.endpoint is None or (not outlet.pending_answers and outlet.is_empty)
+
+    @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The event loop of the connection."""
         return self._context.loop

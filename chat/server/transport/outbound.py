@@ -149,6 +149,11 @@ class Outlet:
             await waiter
 
     @property
+    def is_empty(self) -> bool:
+        """Whether no frame is buffered, and the peer reads."""
+        return not self._frames and not self.is_paused
+
+    @property
     def is_backed_up(self) -> bool:
         """Whether `drain` would wait."""
         return bool(self._drain_waiters) or not self._is_drained()

@@ -53,6 +53,10 @@ def answering() -> Iterator[Callable[[bytes], str]]:
             b"HTTP/1.1 302 Found\r\nLocation: ws://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
             "HTTP status 302",
         ),
+        (
+            b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
+            r"is stopping, or not available \(HTTP status 503\)",
+        ),
         (b"SSH-2.0-OpenSSH\r\n\r\n", "not a chat server"),
     ],
 )

@@ -197,10 +197,3 @@ async def test_plain_http_is_logged_once_per_address(
         await alice.settle()
     server.stop()
     assert server.text.count("tried plain HTTP") == 1
-
-
-async def test_hangup_without_a_certificate_is_logged(server: ChatServer) -> None:
-    os.kill(server.pid, signal.SIGHUP)
-    server.wait_for_line("nothing to reload")
-    async with Peer.signed_in(server.url, "alice") as alice:
-        await alice.settle()
