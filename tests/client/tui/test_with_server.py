@@ -112,6 +112,7 @@ async def test_channels_and_people(server: ChatServer, alice: Screens) -> None:
         await alice.until(lambda: "All channels" in alice.screen() and "#tea" in alice.screen())
         await alice.press("escape")
         await alice.type("/leave tea", "enter")
+        await alice.answer("y")
         await alice.until(lambda: "#tea" not in state.channels)
 
 
