@@ -340,7 +340,7 @@ Posting = Literal["everyone", "moderators"]
 Reserved = Literal["members", "moderators"]
 """Who may do something in a channel."""
 Retention = Annotated[int, Field(ge=0, le=3_153_600_000)]
-"""Seconds after which messages expire; 0: as the server has it."""
+"""Seconds after which messages expire; 0: the server's default."""
 
 
 class ChannelSettings(Wire):

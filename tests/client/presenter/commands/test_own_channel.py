@@ -135,7 +135,7 @@ async def test_a_retention_is_chosen_from_a_list(bench: Bench) -> None:
     bench.conversation.state.channels["#tea"] = info("#tea", role="owner")
     await run(bench, "/channel")
     bench.view.choose_row("retention")
-    assert [row.label for row in bench.view.rows][-2:] == ["365 days", "As the server has it"]
+    assert [row.label for row in bench.view.rows][-2:] == ["365 days", "Server default"]
     bench.view.choose_row("7d")
     begin(bench)
     assert sent(bench) == [ChangeChannel(channel="#tea", retention=7 * 86_400)]

@@ -114,7 +114,12 @@ async def talk(desktop: Desktop, theme: str = "dark") -> None:
 
 @pytest.mark.parametrize(
     ("size", "theme"),
-    [*((size, "dark") for size in SIZES), ((80, 24), "light"), ((80, 24), "mono")],
+    [
+        *((size, "dark") for size in SIZES),
+        *(((80, 24), theme) for theme in ("light", "mono", "contrast", "16")),
+        *(((120, 36), theme) for theme in ("contrast", "16")),
+        ((40, 12), "16"),
+    ],
 )
 async def test_a_conversation(open_desktop: Open, size: tuple[int, int], theme: str) -> None:
     async with open_desktop(*CHANNELS, size=size) as desktop:

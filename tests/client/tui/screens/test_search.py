@@ -10,6 +10,7 @@ from chat.client.network.errors import Offline
 from chat.client.tui.screens.search import SearchScreen
 from chat.client.tui.timeline import Timeline
 from chat.client.tui.widgets.bars import MessageBar
+from chat.errors import CommandError, ErrorCode
 from chat.protocol.commands import Search
 from chat.protocol.frames import Hit, Results
 from tests.client.presenter.fakes import NOON, said
@@ -52,6 +53,17 @@ async def test_hits_are_listed_by_channel_and_enter_goes_there_and_back(desktop:
     assert rows.highlighted_option.id == "1"
     await desktop.press("escape", "alt+left")
     await desktop.until(lambda: desktop.conversation.state.current == "#general")
+
+
+async def test_a_failed_search_says_why_and_keeps_the_former_results(desktop: Desktop) -> None:
+    await find(desktop, hit(20))
+    await desktop.press("slash", *"cup", "enter")
+    await desktop.until(lambda: "Searching…" in desktop.screen())
+    error = CommandError(ErrorCode.UNAVAILABLE, "the search index is being built")
+    desktop.core.futures["search"].set_exception(error)
+    await desktop.until(lambda: "The search index is being built." in desktop.screen())
+    assert "a cup of tea" in desktop.screen()
+    assert desktop.app.screen.query_one(Input).value == "cup"
 
 
 async def test_letters_after_a_jump_to_a_hit_are_typed(desktop: Desktop) -> None:
