@@ -32,6 +32,7 @@ from chat.server.http import COUNTER_PATH, ECHO_PATH, NO_METRICS, HttpAnswers, p
 from chat.server.jobs import Steps, jobs, retention
 from chat.server.monitoring.health import Health
 from chat.server.monitoring.metrics import Metrics
+from chat.server.monitoring.service_manager import ServiceManager
 from chat.server.passwords import Passwords
 from chat.server.reads import Reads
 from chat.server.session import Session
@@ -97,21 +98,25 @@ async def run(
     Raises:
         StartupError: the port, the certificate or the database cannot be used.
     """
-    app = App(settings, asyncio.get_running_loop())
-    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    app, manager, stop = App(settings, loop), ServiceManager.from_environment(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         _on_signal(number, stop)
-    _on_hangup(app, read_settings, stop)
+    _on_hangup(lambda: _reload(app, read_settings, manager), stop)
+    manager.starting(loop)
     await app.start()
     app.start_heartbeats()
     _reduce_garbage_collection()
     sys.setswitchinterval(SWITCH_INTERVAL)
     try:
         announce(app.addresses, app.metrics_addresses)
+        manager.ready(app.status)
         await stop.wait()
+        manager.stopping(app.settings.drain)
         await app.drain()
     finally:
         await app.stop()
+        manager.stopped()
 
 
 def _reduce_garbage_collection() -> None:
@@ -138,7 +143,16 @@ def _on_signal(number: signal.Signals, stop: asyncio.Event) -> None:
         signal.signal(number, lambda *_: loop.call_soon_threadsafe(received))
 
 
-def _on_hangup(app: App, read_settings: Callable[[], ServerSettings], stop: asyncio.Event) -> None:
+def _reload(app: App, read_settings: Callable[[], ServerSettings], manager: ServiceManager) -> None:
+    if not app.is_serving:
+        log.warning("reloaded nothing: the server is starting or stopping")
+        return
+    manager.reloading()
+    app.reload(read_settings)
+    manager.ready(app.status)
+
+
+def _on_hangup(reload: Callable[[], None], stop: asyncio.Event) -> None:
     if sys.platform == "win32":
         return
     had_terminal = os.isatty(0)
@@ -147,7 +161,7 @@ def _on_hangup(app: App, read_settings: Callable[[], ServerSettings], stop: asyn
         if had_terminal and not os.isatty(0):  # it was closed
             stop.set()
         else:
-            app.reload(read_settings)
+            reload()
 
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, received)
 
@@ -190,7 +204,7 @@ class App:
         self._servers: list[asyncio.Server] = []
         self._operator_servers: list[asyncio.Server] = []
         self._operator_connections: set[Connection] = set()
-        self._is_serving = False
+        self.is_serving = False
         """False while the server starts, and once it stops."""
         self._has_found_proxy = False
         self._administration: Administration | None = None
@@ -253,7 +267,7 @@ class App:
                 self._servers.append(await self._listen(listening, public))
             for listening in for_operators:
                 self._operator_servers.append(await self._listen(listening, operator))
-            self._is_serving = True
+            self.is_serving = True
         except BaseException as exc:
             _close((*sockets[len(self._servers) :], *for_operators[len(self._operator_servers) :]))
             await self.stop()
@@ -346,13 +360,15 @@ class App:
             lambda: Connection(context), sock=listening, backlog=BACKLOG
         )
 
+    @property
+    def status(self) -> str:
+        """The state of a server that takes clients, in one line."""
+        return f"Listening on {', '.join(self.addresses)}"
+
     # Reload
 
     def reload(self, read_settings: Callable[[], ServerSettings]) -> None:
         """Apply changed settings, and load the certificate again; keep what cannot be read."""
-        if not self._is_serving:
-            log.warning("reloaded nothing: the server is starting or stopping")
-            return
         try:
             read = read_settings()
         except StartupError as exc:
@@ -408,7 +424,7 @@ class App:
 
         Everything else works until then: clients that are still here send and receive messages.
         """
-        self._is_serving = False
+        self.is_serving = False
         self.health.is_draining = True
         self.context.presence.stop()
         here = [each for each in self.connections if each.endpoint is not None]
@@ -452,7 +468,7 @@ class App:
         """Send `bye`, finish pending commits, and close all connections with 1001."""
         if self._heartbeat_timer is not None:
             self._heartbeat_timer.cancel()
-        self._is_serving = False
+        self.is_serving = False
         self.health.is_draining = True
         self.context.presence.stop()
         for steps in (self._jobs, self._retention):
