@@ -74,7 +74,7 @@ def test_clients_connect_with_tls_to_a_host_and_to_a_path(
         assert f"by {path}\n" in person.run("tail", "general").stdout
     for path in ("/healthz", "/chat/healthz"):
         assert status(proxy, path) == 200
-    for path in ("/metrics", "/readyz", "/chat/metrics", "/chat/readyz"):
+    for path in ("/readyz", "/chat/readyz"):
         assert status(proxy, path) == 404
 
 
