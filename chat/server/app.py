@@ -62,7 +62,7 @@ KILLED_EXIT_CODE = 128
 RESERVED_FILES = 64
 """Open files that are not connections: database, listening sockets, and a reserve."""
 CONNECTIONS_MIN = 16
-OPERATOR_LIMITS = ConnectionLimits(total=64, per_source=64, rate=64, burst=64)
+OPERATOR_LIMITS = ConnectionLimits(total=64, per_source=64, rate=1_000, burst=1_000)
 """Limits of connections to `--metrics-listen`."""
 SWITCH_INTERVAL = 0.001
 """Seconds for which a thread of the store may delay the event loop; Python's default is 5 ms."""
@@ -198,6 +198,7 @@ class App:
         self.metrics_addresses: list[str] = []
         self._metrics = Metrics()
         self._session_ids = Ids()
+        self._coalescer = WriteCoalescer(loop)
         self._certificate: Certificate | None = None
         self._answers: HttpAnswers
         self._connection_context: ConnectionContext
@@ -335,10 +336,8 @@ class App:
 
     def _define_gauges(self) -> None:
         metrics, context, store = self._metrics, self.context, self.store
-        metrics.connections.read = lambda: sum(
-            each.endpoint is not None for each in self.connections
-        )
-        metrics.queue_bytes.read = lambda: sum(each.outlet.queued for each in self.connections)
+        paused = self._coalescer.paused
+        metrics.queue_bytes.read = lambda: sum(each.queued for each in paused)
         metrics.sign_ins_waiting.read = lambda: context.sign_ins.waiting
         metrics.passwords_waiting.read = lambda: context.passwords.waiting
         metrics.store_up.read = lambda: store.healthy() is None
@@ -497,7 +496,7 @@ class App:
         settings = self.settings
         return ConnectionContext(
             loop=self.loop,
-            coalescer=WriteCoalescer(self.loop),
+            coalescer=self._coalescer,
             limiter=ConnectionLimiter(_connection_limits(settings)),
             budgets=self._budgets,
             connections=self.connections,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import re
+import signal
 import socket
 import sqlite3
+import sys
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import AsyncExitStack, closing, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -17,11 +21,14 @@ from chat.errors import ErrorCode, StartupError
 from chat.protocol import PROTOCOL_VERSION
 from chat.protocol.commands import Hello, ResumeFrom, Send
 from chat.protocol.frames import ErrorFrame, Ok
+from chat.server.app import App
 from chat.server.cli import main
 from chat.server.config import ServerSettings, load
 from chat.server.transport.listening import HostPort
 from tests.serving import PATIENCE, ChatServer, ConnectionOver, InstalledServer, Peer, eventually
 
+CALLS_OF_A_SCRAPE = 5_000
+"""Most functions that a scrape may call; it was 3,500."""
 ANY_PORT = ("--metrics-listen", ":0")
 
 
@@ -62,6 +69,18 @@ def test_the_port_for_operators_serves_health_and_metrics_only(
     assert fetch(server, "/metrics", "HEAD") == (200, "")
     assert fetch(server, "/metrics", "POST")[0] == 405
     assert fetch(server, "/echo") == (404, "Not found. Paths: /healthz, /readyz, /metrics\n")
+
+
+async def test_a_stopping_server_is_not_ready_until_its_end(
+    start_server: Callable[..., ChatServer],
+) -> None:
+    server = start_server(*ANY_PORT, "--close-timeout", "4")
+    async with Peer.connect(server.url + "/echo") as deaf:
+        deaf.socket.transport.pause_reading()  # it does not answer the close
+        os.kill(server.pid, signal.SIGTERM)
+        not_ready = (503, "the server is stopping\n")
+        eventually(lambda: fetch(server, "/readyz") == not_ready, "it is not ready")
+        assert server.wait() == 0
 
 
 def test_metrics_are_not_served_to_the_public(start_server: Callable[..., ChatServer]) -> None:
@@ -105,15 +124,33 @@ async def test_a_database_that_accepts_no_writes_is_visible(
         await alice.join("#tea")
         with closing(sqlite3.connect(server.data / "chat.db", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE").close()
-            command = await alice.post(Send(channel="#tea", text="one"))
-            eventually(counts(server, "chat_writes_waiting", 1), "the send waits")
-            refused = await alice.next(ErrorFrame, lambda frame: frame.id == command)
+            refused = await alice.call(Send(channel="#tea", text="one"), ErrorFrame)
             assert refused.code == ErrorCode.UNAVAILABLE
             seen = scrape(server)
             assert (seen["chat_store_up"], seen["chat_sends_total/unavailable"]) == (0, 1)
             assert fetch(server, "/readyz")[0] == 503
             other.execute("ROLLBACK").close()
         eventually(counts(server, "chat_store_up", 1), "the recovery is visible")
+
+
+async def test_bytes_that_wait_for_a_slow_client_are_visible(
+    start_server: Callable[..., ChatServer],
+) -> None:
+    unlimited = (
+        "--queue-bytes",
+        "100000000",
+        "--limits.rate",
+        "100000",
+        "--limits.burst",
+        "100000",
+    )
+    server = start_server(*ANY_PORT, *unlimited)
+    async with Peer.connect(server.url + "/echo", sock=server.small_socket()) as slow:
+        slow.socket.transport.pause_reading()
+        async with asyncio.timeout(PATIENCE):
+            while scrape(server)["chat_queue_bytes"] < 100_000:  # beyond what the system buffers
+                await slow.send_raw(60_000 * b"x")
+    eventually(counts(server, "chat_queue_bytes", 0), "nothing waits for the lost client")
 
 
 async def test_a_flood_is_visible(start_server: Callable[..., ChatServer]) -> None:
@@ -143,6 +180,66 @@ async def test_failed_sign_ins_and_refused_connections_are_visible(
     seen = scrape(server)
     assert seen["chat_failed_sign_ins_total/bad_password"] == 1
     assert seen["chat_passwords_waiting"] == 0
+
+
+async def test_a_fan_out_is_counted_once_for_all_followers(
+    start_server: Callable[..., ChatServer],
+) -> None:
+    server = start_server(*ANY_PORT)
+    async with AsyncExitStack() as peers:
+        everybody = [
+            await peers.enter_async_context(Peer.signed_in(server.url, f"user{number}"))
+            for number in range(20)
+        ]
+        for peer in everybody:
+            await peer.join("#tea")
+        before = scrape(server)
+        await everybody[0].say("one", "#tea")
+        for peer in everybody:
+            await peer.next_event("#tea", "message")
+        after = scrape(server)
+    for name in ("chat_fanout_seconds_count", "chat_commit_seconds_count", "chat_batch_events_sum"):
+        assert after[name] == before[name] + 1, name
+
+
+async def test_a_scrape_costs_no_more_with_more_connections(tmp_path: Path) -> None:
+    settings = ServerSettings(
+        data=tmp_path, host=["127.0.0.1"], port=0, metrics_listen=HostPort("127.0.0.1", 0)
+    )
+    app = App(settings, asyncio.get_running_loop())
+    await app.start()
+    try:
+        async with AsyncExitStack() as peers:
+            calls = []
+            for _ in range(3):  # the first scrape fills caches
+                for _ in range(20):
+                    await peers.enter_async_context(Peer.connect(app.addresses[0] + "/echo"))
+                calls.append(await calls_of_a_scrape(app.metrics_addresses[0]))
+        assert calls[2] - calls[1] < 20
+        assert calls[2] < CALLS_OF_A_SCRAPE
+    finally:
+        await app.stop()
+
+
+async def calls_of_a_scrape(address: str) -> int:
+    """Return the number of functions called in this thread while the server answers a scrape."""
+    host, port = address.removeprefix("http://").split(":")
+    calls = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    reader, writer = await asyncio.open_connection(host, int(port))
+    sys.setprofile(count)
+    try:
+        writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = await reader.read()
+    finally:
+        sys.setprofile(None)
+    writer.close()
+    assert b"chat_connections" in answer
+    return calls
 
 
 def test_without_the_library_the_answer_says_what_to_install(

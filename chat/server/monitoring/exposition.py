@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import accumulate
+from mmap import PAGESIZE
+from pathlib import Path
 
-from prometheus_client import ProcessCollector
 from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import (
     CounterMetricFamily,
@@ -27,13 +31,14 @@ from chat.server.monitoring.metrics import (
 
 __all__ = ["Exposition"]
 
+STARTED = time.time()
+
 
 class Exposition(Collector):
     """Renders all metrics, and those of the process."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._process = ProcessCollector(registry=None)
 
     def render(self) -> bytes:
         """Return the metrics in the text format."""
@@ -43,7 +48,7 @@ class Exposition(Collector):
     def collect(self) -> Iterator[Family]:
         """Return the metrics as the library has them."""
         yield from map(_family, self._metrics.every())
-        yield from self._process.collect()
+        yield from _process()
 
 
 def _family(metric: Metric) -> Family:
@@ -67,3 +72,22 @@ def _family(metric: Metric) -> Family:
             return info
         case Gauge():
             return GaugeMetricFamily(metric.name, metric.meaning, metric.read())
+
+
+def _process() -> Iterator[Family]:
+    """Return what all programs with this library tell of their process.
+
+    Open files are left out: the library counts them one by one, 0.4 ms with 2,000 connections.
+    """
+    spent = os.times()
+    yield CounterMetricFamily(
+        "process_cpu_seconds_total", "User and system CPU time in seconds", spent[0] + spent[1]
+    )
+    yield GaugeMetricFamily(
+        "process_start_time_seconds", "Start of the process in seconds since 1970", STARTED
+    )
+    with suppress(OSError):  # other systems than Linux
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        yield GaugeMetricFamily(
+            "process_resident_memory_bytes", "Resident memory in bytes", pages * PAGESIZE
+        )

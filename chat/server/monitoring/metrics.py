@@ -86,14 +86,15 @@ class Histogram:
 
 
 class Gauge:
-    """A number that is read at each scrape; 0 until `read` is replaced."""
+    """A number that rises and falls: counted in `value`, or read at each scrape by `read`."""
 
-    __slots__ = ("meaning", "name", "read")
+    __slots__ = ("meaning", "name", "read", "value")
 
     def __init__(self, name: str, meaning: str) -> None:
         self.name = name
         self.meaning = meaning
-        self.read: Callable[[], float] = lambda: 0
+        self.value = 0
+        self.read: Callable[[], float] = lambda: self.value
 
 
 class Info:
@@ -111,7 +112,10 @@ Metric = Counter | LabeledCounter | Histogram | Gauge | Info
 
 
 class Metrics:
-    """All metrics of one server; used on the event loop. `App` sets how the gauges are read."""
+    """All metrics of one server; used on the event loop. `App` sets how gauges are read.
+
+    A scrape takes the same time with any number of connections: nothing here loops over them.
+    """
 
     def __init__(self) -> None:
         # Clients

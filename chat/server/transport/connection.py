@@ -620,6 +620,7 @@ class Connection(asyncio.Protocol):
             return
         self._stop_timer()
         self._opened_at = self.loop.time()
+        self._context.metrics.connections.value += 1
         if self._refusal is not None:
             self.end(self._refusal.code, self._refusal.reason)
             return
@@ -684,7 +685,9 @@ class Connection(asyncio.Protocol):
         """Count and log the end of a WebSocket connection, in one line."""
         protocol, sent = self.protocol, self.protocol.close_sent
         code = None if sent is None else sent.code
-        self._context.metrics.disconnects.add(close_label(code))
+        metrics = self._context.metrics
+        metrics.connections.value -= 1
+        metrics.disconnects.add(close_label(code))
         by, reason = None, ""
         if sent is None:
             how = "connection lost"

@@ -56,6 +56,8 @@ class WriteCoalescer:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._dirty: list[Outlet] = []
+        self.paused: set[Outlet] = set()
+        """Open outlets whose peer does not read: only they keep a buffer beyond a turn."""
 
     def mark(self, outlet: Outlet) -> None:
         """Schedule a flush of `outlet` at the end of this turn."""
@@ -125,6 +127,7 @@ class Outlet:
     def close(self) -> None:
         """Discard the buffer, and send nothing more."""
         self._transport = self._write = None
+        self._coalescer.paused.discard(self)
         self._clear()
         for waiter in self._drain_waiters:
             waiter.cancel()
@@ -134,9 +137,7 @@ class Outlet:
     def queued(self) -> int:
         """Bytes that are not written to the peer's socket: buffered here, or in the transport."""
         transport = self._transport
-        if not self.is_paused or transport is None:
-            return self._size
-        return self._size + transport.get_write_buffer_size()
+        return self._size + (0 if transport is None else transport.get_write_buffer_size())
 
     async def drain(self) -> None:
         """Wait until most of the buffer is written; callers proceed one at a time.
@@ -175,10 +176,13 @@ class Outlet:
         """Buffer all frames: the peer does not read."""
         self.is_paused = True
         self._write = None
+        if self._transport is not None:
+            self._coalescer.paused.add(self)
 
     def resume(self) -> None:
         """Write the buffer: the peer reads again."""
         self.is_paused = False
+        self._coalescer.paused.discard(self)
         self.flush()
 
     def send(self, frame: bytes) -> None:
