@@ -68,6 +68,7 @@ __all__ = [
     "BanSettings",
     "BansSettings",
     "Change",
+    "CheckConfigSettings",
     "CheckSettings",
     "DataSettings",
     "ExpireSettings",
@@ -100,6 +101,7 @@ __all__ = [
     "meaning_of",
     "reloaded",
     "shown_settings",
+    "toml_lines",
 ]
 
 S = TypeVar("S", bound="DataSettings")
@@ -280,7 +282,7 @@ class LimitSettings(Limits):
 class ServerSettings(DataSettings):
     """Run a chat server."""
 
-    examples = (
+    examples: ClassVar[tuple[str, ...]] = (
         "chat-server --server-name 'Tea room' --port 4100",
         "chat-server --host 0.0.0.0 --tls-cert fullchain.pem --tls-key privkey.pem",
         "chat-server user add ada",
@@ -667,6 +669,18 @@ class CheckSettings(DataSettings):
     file: _Path | None = Field(None, description="Backup to check, without restoring it")
 
 
+class CheckConfigSettings(ServerSettings):
+    """Check the settings, the certificate and the data folder; print all settings."""
+
+    examples = (
+        "chat-server check-config",
+        "chat-server check-config --tls-cert fullchain.pem --tls-key privkey.pem",
+    )
+    config: _Path | None = Field(
+        None, description="File of settings to check instead of the one that the server reads"
+    )
+
+
 class ReindexSettings(DataSettings):
     """Rebuild the full-text index from the logs; stop the server first."""
 
@@ -704,6 +718,7 @@ COMMANDS: dict[str, type[DataSettings]] = {
     "backup": BackupSettings,
     "restore": RestoreSettings,
     "check": CheckSettings,
+    "check-config": CheckConfigSettings,
     "reindex": ReindexSettings,
     "expire": ExpireSettings,
 }
@@ -721,13 +736,15 @@ def load(kind: type[S], program: str, argv: list[str]) -> S:
         StartupError: a flag, a variable or the file is wrong; the message names it.
         SystemExit: after `--help` (0).
     """
-    settings = _settings(kind)
+    settings, parsed = _settings(kind), _flags(kind, program, argv)
     flags = [
         _Given(name, value, name.upper() if name in kind.positional else _flag(name))
-        for name, value in _flags(kind, program, argv).items()
+        for name, value in parsed.items()
         if value is not None
     ]
-    given = {each.name: each for each in (*_in_file(), *_in_environment(), *flags)}
+    named = parsed.get("config")
+    file = _in_file(Path(named or config_file()).expanduser(), must_exist=named is not None)
+    given = {each.name: each for each in (*file, *_in_environment(), *flags)}
     values: dict[str, Any] = {}
     for each in given.values():
         if each.name in settings:
@@ -785,6 +802,32 @@ def shown_settings(settings: BaseModel, prefix: str = "") -> dict[str, str]:
         else:
             found[prefix + name] = _shown(value)
     return found
+
+
+def toml_lines(settings: ServerSettings) -> Iterator[str]:
+    """Return all settings as lines of a `server.toml`; those with their default as comments."""
+    yield from _toml_lines(settings)
+    yield "\n[limits]"
+    yield from _toml_lines(settings.limits)
+
+
+def _toml_lines(settings: BaseModel) -> Iterator[str]:
+    for name, value in _values(settings):
+        if name in _KNOWN or f"limits.{name}" in _KNOWN:
+            mark = "" if name in settings.model_fields_set else "# "
+            yield f"# {name} is not set" if value is None else f"{mark}{name} = {_toml(value)}"
+
+
+def _toml(value: object) -> str:
+    """Return a value in TOML, whose strings, numbers and lists are those of JSON."""
+    match value:
+        case bool() | int() | float() | str():
+            return json.dumps(value, ensure_ascii=False)
+        case list():
+            return f"[{', '.join(map(_toml, value))}]"
+        case timedelta():
+            return _toml(_exact(value))
+    return _toml(str(value))
 
 
 def _values(settings: BaseModel) -> Iterator[tuple[str, object]]:
@@ -864,14 +907,13 @@ def _in_json(table: str, value: str, variable: str) -> Iterator[_Given]:
         yield _Given(dotted, each, f"{name} in {variable}")
 
 
-def _in_file() -> Iterator[_Given]:
-    file = config_file()
+def _in_file(file: Path, *, must_exist: bool) -> Iterator[_Given]:
     try:
         written = file.read_text("utf-8-sig")
         content = tomllib.loads(written)
-    except (FileNotFoundError, NotADirectoryError):
-        return
     except OSError as exc:
+        if isinstance(exc, FileNotFoundError | NotADirectoryError) and not must_exist:
+            return
         raise StartupError(f"cannot read {file}: {exc.strerror or exc}") from None
     except ValueError as exc:
         raise StartupError(f"cannot read {file}: {exc}") from None
@@ -956,6 +998,7 @@ def _explain(fault: ErrorDetails, given: Mapping[str, _Given]) -> str:
 # Flags
 
 _METAVARS = {
+    "config": "FILE",
     "data": "FOLDER",
     "file": "FILE",
     "reserved_names": "NAME",

@@ -54,6 +54,9 @@ class HostPort(NamedTuple):
             raise ValueError("must be HOST:PORT, such as 127.0.0.1:3001 or [::1]:3001")
         return cls(host or "127.0.0.1", int(port))
 
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
 
 def bind(
     hosts: Sequence[str], port: int, *, host_flag: str = "--host", port_flag: str = "--port"
