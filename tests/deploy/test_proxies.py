@@ -116,22 +116,22 @@ async def test_bans_and_the_log_use_the_clients_address(
 
 
 IDLE = {
-    "nginx": {"_timeout 75s": "_timeout 2s"},
-    "haproxy": {"tunnel 75s": "tunnel 2s", "client 30s": "client 2s", "server 30s": "server 2s"},
+    "nginx": {"_timeout 75s": "_timeout 5s"},
+    "haproxy": {"tunnel 75s": "tunnel 5s", "client 30s": "client 5s", "server 30s": "server 5s"},
     "caddy": {},
 }
-"""Time-outs of the proxies, scaled down: 75 s are to a heartbeat of 20 s as 2 s are to 0.5 s."""
+"""Time-outs of the proxies, scaled down: 75 s are to a heartbeat of 20 s as 5 s are to 1 s."""
 
 
 @pytest.mark.parametrize("name", PROXIES)
 async def test_heartbeats_keep_idle_connections_beyond_the_proxys_time_out(
     name: str, start_server: Callable[..., ChatServer], start_proxy: StartProxy
 ) -> None:
-    server = start_server(*BEHIND, "--heartbeat", "0.5")
+    server = start_server(*BEHIND, "--heartbeat", "1")
     proxy = start_proxy(name, server, IDLE[name])
     async with Peer.signed_in(proxy.url, "alice", ssl=proxy.trust) as alice:
         await alice.join("#general")
-        await asyncio.sleep(5)  # the proxy's time-out, twice
+        await asyncio.sleep(11)  # the proxy's time-out, twice
         await alice.say("still here")
 
 
