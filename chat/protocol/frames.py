@@ -100,9 +100,7 @@ def _is_usual(settings: object) -> bool:
 class _Frame(Wire):
     """Base of the frames of a server; unknown fields are ignored."""
 
-    # Serializers are built at their first use, which saves 20 ms at the start. That is not safe in
-    # several threads: the server encodes in one, and a client decodes with the union's validator.
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", defer_build=True)
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
 
 class ServerInfo(_Frame):

@@ -10,11 +10,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from difflib import get_close_matches
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -259,7 +257,6 @@ class LimitSettings(Limits):
         strict=False,
         frozen=True,
         extra="forbid",
-        use_attribute_docstrings=True,
         allow_inf_nan=False,
     )
 
@@ -889,7 +886,7 @@ def _in_environment() -> Iterator[_Given]:
             yield from _in_json(table, value, variable)
         elif table.partition("__")[0] in _TABLES:
             raise StartupError(f"{variable} is not a setting{_similar(upper, names)}")
-        elif near := get_close_matches(upper, names, 1, SIMILAR_VARIABLE):
+        elif near := _nearest(upper, names, SIMILAR_VARIABLE):
             tell(f"chat-server: {variable} is ignored; did you mean {near[0]}?")
 
 
@@ -910,6 +907,8 @@ def _in_json(table: str, value: str, variable: str) -> Iterator[_Given]:
 def _in_file(file: Path, *, must_exist: bool) -> Iterator[_Given]:
     try:
         written = file.read_text("utf-8-sig")
+        import tomllib  # lazy: many servers have no file
+
         content = tomllib.loads(written)
     except OSError as exc:
         if isinstance(exc, FileNotFoundError | NotADirectoryError) and not must_exist:
@@ -938,8 +937,15 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield prefix + key, value
 
 
+def _nearest(word: str, known: Iterable[str], cutoff: float = SIMILAR) -> list[str]:
+    """Return the most similar of the known words, or nothing."""
+    from difflib import get_close_matches  # lazy: for errors only
+
+    return get_close_matches(word, known, 1, cutoff)
+
+
 def _similar(name: str, known: Mapping[str, Any]) -> str:
-    found = get_close_matches(name, known, 1, SIMILAR)
+    found = _nearest(name, known)
     return f"; did you mean {found[0]}?" if found else ""
 
 
@@ -1051,7 +1057,7 @@ def _flags(kind: type[DataSettings], program: str, argv: list[str]) -> dict[str,
         groups = {name.partition(" ")[0] for name in COMMANDS}
         known = [*COMMANDS, *groups, "schema"] if kind is ServerSettings else []
         what = "expected here"
-    found = get_close_matches(first, known, 1, SIMILAR)
+    found = _nearest(first, known)
     if command := next((name for name in known if unknown == name.split()), None):
         at = argv.index(first)
         rest = " ".join([*argv[:at], *argv[at + len(unknown) :]])
