@@ -34,7 +34,7 @@ from chat.store.read.reader import Reader
 from chat.store.schema import metadata
 from chat.store.search.search import index_unavailable
 from chat.store.write.transaction import Transaction
-from chat.store.write.writer import CLOSED, GATHER, PROBE_EVERY, Writer, decide
+from chat.store.write.writer import CLOSED, GATHER, PROBE_EVERY, STALLED_AFTER, Writer, decide
 
 __all__ = ["Store", "erase_account", "execute", "expire", "look"]
 
@@ -126,6 +126,7 @@ class Store:
         probe_every: float = PROBE_EVERY,
         audit_every: float = AUDIT_EVERY,
         gather: float = GATHER,
+        stalled_after: float = STALLED_AFTER,
         login: str = "",
     ) -> Self:
         """Open the database; create or migrate it if necessary.
@@ -144,6 +145,8 @@ class Store:
             audit_every: seconds between looks for audit entries of other processes.
             gather: seconds between the starts of two commits while operations arrive in quick
                 succession.
+            stalled_after: seconds without an end of a commit, while operations wait, after which
+                the database is not `healthy`.
             login: the operator's login name, for audit entries of a command; empty for a server.
 
         Raises:
@@ -162,6 +165,7 @@ class Store:
             index_after,
             probe_every,
             gather,
+            stalled_after,
         )
         return cls(database, writer, limits, clock_ms, feed)
 
@@ -206,8 +210,8 @@ class Store:
         return self._writer.waiting
 
     def healthy(self) -> str | None:
-        """Return why the last commit or a recent read failed, in one line, or None."""
-        return self._reading.fault or self._writer.fault
+        """Return why commits or reads fail, or why no commit ends, in one line, or None."""
+        return self._reading.fault or self._writer.fault or self._writer.stall
 
     def look(self) -> None:
         """Schedule a check of the database for `healthy` if one is due; call it regularly."""

@@ -106,7 +106,7 @@ from chat.store.write.messages.threads import follow_thread, mark_thread
 from chat.store.write.transaction import Transaction
 from chat.store.write.upkeep import Upkeep
 
-__all__ = ["CLOSED", "GATHER", "PROBE_EVERY", "Writer", "decide"]
+__all__ = ["CLOSED", "GATHER", "PROBE_EVERY", "STALLED_AFTER", "Writer", "decide"]
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -123,6 +123,9 @@ last one are back, so users who wait for their answers are not delayed.
 GATHERED = (1.2, 16.0)
 """Range of the usual operations per commit in which commits are delayed. Below it, the next
 operation waits for the answer to this one; above it, a commit costs little per operation."""
+STALLED_AFTER = 10.0
+"""Seconds without an end of a commit, while operations wait, after which the disk counts as
+failing."""
 PROBE_EVERY = 2.0
 """Seconds between probes while writes fail."""
 _SETTLED = 30
@@ -210,9 +213,13 @@ class Writer:
         index_after: float,
         probe_every: float,
         gather: float,
+        stalled_after: float,
     ) -> None:
         self.fault: str | None = None
         """Reason for the failure of the last commit; None if it succeeded."""
+        self._stalled_after = stalled_after
+        self._moved_at = float("-inf")
+        """Time at which the last commit ended, or the first operation after it was submitted."""
         self._database = database
         self._transaction = transaction
         self._committed = committed
@@ -259,6 +266,8 @@ class Writer:
         with self._lock:
             if self._is_closed:
                 raise StoreUnavailable(CLOSED)
+            if not self.waiting:
+                self._moved_at = time.monotonic()
             if not self._waiting:
                 self._defer(self._wake)
             self._waiting += batch
@@ -275,6 +284,14 @@ class Writer:
     def waiting(self) -> int:
         """Number of operations that are queued or being committed."""
         return len(self._waiting) + self._committing
+
+    @property
+    def stall(self) -> str | None:
+        """Why no commit ends while operations wait, in one line; None if commits end."""
+        seconds = time.monotonic() - self._moved_at
+        if not self.waiting or seconds < self._stalled_after:
+            return None
+        return f"no commit has ended for {seconds:.0f} s; the disk may not answer"
 
     def rebuild_index(self, error: DBAPIError, since: float) -> None:
         """Request a rebuild of the full-text index; a read begun at `since` found it damaged."""
@@ -305,6 +322,7 @@ class Writer:
                 self._usual_size += (len(batch) - self._usual_size) / 8
                 self._committing = len(batch)
                 commit = self._commit(batch)
+                self._moved_at = time.monotonic()
                 self._committing = 0
                 self._committed(commit)
         self._finish()

@@ -45,6 +45,19 @@ def test_waiting_operations_are_counted(store: OpenStore, alice: User) -> None:
     eventually(lambda: store.store.waiting == 0, "nothing waits")
 
 
+def test_a_commit_that_does_not_end_is_a_fault(backend: Backend, tmp_path: Path) -> None:
+    with OpenStore(backend.fresh(tmp_path), stalled_after=0.1) as store:
+        alice = store.sign_in("alice")
+        store.gate.clear()
+        store.send(alice)
+        outcome = store.submit([message(alice)])
+        eventually(lambda: store.store.healthy() is not None, "the fault is reported")
+        assert "no commit has ended for" in (store.store.healthy() or "")
+        store.gate.set()
+        assert seqs(outcome()) == [3]
+        eventually(lambda: store.store.healthy() is None, "the recovery is reported")
+
+
 def test_a_commit_has_the_time_that_it_took(store: OpenStore, alice: User) -> None:
     before = time.monotonic()
     store.commits.clear()
