@@ -115,7 +115,8 @@ class CommandError(ChatError):
     Args:
         code: the kind of error; decides `retryable`.
         message: what happened and what to do, to show to the user.
-        retry_after: seconds until a retry makes sense, with `rate_limited` and `unavailable`.
+        retry_after: seconds until a retry makes sense, with `rate_limited` and `unavailable`, and
+            with `banned` if the ban has an end.
         field: the field of the command that is wrong.
     """
 

@@ -84,6 +84,12 @@ class TokenBuckets:
     def __len__(self) -> int:
         return len(self._buckets)
 
+    def change(self, rate: float, burst: float) -> None:
+        """Use another rate and burst; if they differ, every key gets a new, full bucket."""
+        if (rate, burst) != (self._rate, self._burst):
+            self._rate, self._burst = rate, burst
+            self._buckets.clear()
+
     def of(self, key: Hashable, now: float) -> TokenBucket:
         """Return the bucket of `key`, a full one if it is new or was evicted."""
         bucket = self._buckets.pop(key, None)
@@ -204,6 +210,13 @@ class Budgets:
         self._burst = burst
         self._people = TokenBuckets(rate, burst)
         self._addresses = TokenBuckets(rate * people, burst * people)
+
+    def change(self, rate: float, burst: int, people: int) -> None:
+        """Use other limits for the budgets that are returned from now on; see `__init__`."""
+        self._rate = rate
+        self._burst = burst
+        self._people.change(rate, burst)
+        self._addresses.change(rate * people, burst * people)
 
     def of_connection(self, source: str | None, now: float, *, times: float = 1) -> Budget:
         """Return the budget of a connection before sign-in.

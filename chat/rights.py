@@ -72,7 +72,7 @@ class ChannelSettings(NamedTuple):
     private: bool = False
     archived: bool = False
     retention: int = 0
-    """Seconds after which messages expire; 0: as the server has it."""
+    """Seconds after which messages expire; 0: the server's default."""
 
 
 DEFAULT = ChannelSettings()

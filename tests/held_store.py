@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Self, TypeVar, cast
 
-from chat.protocol.values import Limits
 from chat.store.operations import Batch, Commit, Pending
 from chat.store.read.reader import Reader
 from chat.store.store import Store
@@ -89,10 +88,10 @@ class HeldStore(Store):
     commits: Commits
 
     @classmethod
-    def opened(cls, url: str, *, limits: Limits, committed: Callable[[Commit], None]) -> Self:
+    def opened(cls, url: str, *, committed: Callable[[Commit], None], **options: Any) -> Self:
         """See `Store.open`."""
         commits = Commits(committed)
-        store = cls.open(url, limits=limits, committed=commits)
+        store = cls.open(url, committed=commits, **options)
         store.commits = commits
         return store
 

@@ -18,7 +18,8 @@ from chat.protocol.reference import CLOSES, ERRORS
 from chat.protocol.values import Limits
 from chat.rights import ARCHIVED, BY_SETTING, RIGHTS, Right, Standing
 from chat.server.config import COMMANDS as SERVER_COMMANDS
-from chat.server.config import ServerSettings, meaning_of
+from chat.server.config import ServerSettings, is_reloaded, meaning_of
+from chat.server.monitoring.metrics import Metrics
 
 __all__ = [
     "client_settings",
@@ -27,6 +28,7 @@ __all__ = [
     "exit_codes",
     "keys",
     "limits",
+    "metrics",
     "rights",
     "script_commands",
     "server_commands",
@@ -99,12 +101,20 @@ def server_settings() -> str:
     rows = [_server_row(name, each) for name, each in ServerSettings.model_fields.items()]
     rows = [row for row in rows if row[0] != "`limits`"]
     rows += [_server_row(f"limits.{name}", each) for name, each in Limits.model_fields.items()]
-    return table(("setting", "default", "meaning"), rows)
+    return table(("setting", "default", "reload", "meaning"), rows)
 
 
-def _server_row(name: str, field: Any) -> tuple[str, str, str]:
+def _server_row(name: str, field: Any) -> tuple[str, str, str, str]:
     default = _value(field.get_default(call_default_factory=True))
-    return f"`{name}`", default, meaning_of(field)
+    return f"`{name}`", default, _yes(is_reloaded(name)), meaning_of(field)
+
+
+def metrics() -> str:
+    rows = (
+        (f"`{each.name}`", type(each).__name__.removeprefix("Labeled").lower(), each.meaning)
+        for each in Metrics().every()
+    )
+    return table(("metric", "type", "meaning"), rows)
 
 
 def server_commands() -> str:

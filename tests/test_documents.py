@@ -37,6 +37,7 @@ TABLES: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "chat/docs/server.md": {
         "rights": tables.rights,
         "commands": tables.server_commands,
+        "metrics": tables.metrics,
         "settings": tables.server_settings,
     },
     "chat/docs/scripting.md": {
@@ -145,11 +146,15 @@ def test_every_flag_in_the_manual_exists() -> None:
     assert {(path, flag) for path, flag in named if flag not in known} == set()
 
 
-FLAGS_OF_JQ = {"unbuffered"}
+FLAGS_OF_OTHERS = {
+    *("unbuffered",),  # jq
+    *("failed", "now", "system", "upgrade"),  # systemctl, groupadd, pip
+    *("cap-drop", "name", "read-only", "security-opt"),  # podman
+}
 
 
 def known_flags() -> set[str]:
-    """Return the flags of both programs and of slash commands, and of `jq` in an example."""
+    """Return the flags of both programs, of slash commands, and of other programs in examples."""
     names = {*flags_of(ClientSettings), *ServerSettings.model_fields}
     for kind in SERVER_COMMANDS.values():
         names |= {name.rstrip("_") for name in kind.model_fields}
@@ -163,7 +168,7 @@ def known_flags() -> set[str]:
     return (
         {name.replace("_", "-") for name in names}
         | {"help", "version", "print-completion"}
-        | FLAGS_OF_JQ
+        | FLAGS_OF_OTHERS
     )
 
 

@@ -118,9 +118,12 @@ def test_clients_trust_the_certificate_authority_of_the_server_page(
     )
     assert server.url.startswith("wss://")
     send = f"chat-client send --name ci --url {server.url} general hello"
+    run(f"{send} --ca ca.pem", tmp_path)
     run(send, tmp_path, SSL_CERT_FILE="ca.pem")
     refused = run(f"{send} --timeout 3 || true", tmp_path)
-    assert "SSL_CERT_FILE=ca.pem chat-client" in refused
+    assert "chat-client --ca ca.pem" in refused
+    wrong = run(f"{send} --ca privkey.pem || true", tmp_path)
+    assert "'privkey.pem': is not a certificate in PEM format" in wrong
     assert server.stop() == 0
 
 
@@ -151,7 +154,7 @@ def test_the_clients_settings_in_the_manual_are_accepted(
     assert client_settings.load({}).given
 
 
-@pytest.mark.parametrize("block", settings_in("server.md"))
+@pytest.mark.parametrize("block", [*settings_in("server.md"), *settings_in("deploy/README.md")])
 def test_the_servers_settings_in_the_manual_are_accepted(
     block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,25 @@ def test_frame_passes_after_the_returned_wait() -> None:
     assert bucket.take(wait) == 0.0
 
 
+def test_changed_buckets_are_full_and_unchanged_ones_stay() -> None:
+    buckets = TokenBuckets(rate=0.1, burst=1)
+    assert buckets.take("alice", 0.0) == 0.0
+    buckets.change(0.1, 1)
+    assert buckets.take("alice", 0.0) > 0.0
+    buckets.change(2.0, 2)
+    assert [buckets.take("alice", 0.0) for _ in range(3)] == [0.0, 0.0, 0.5]
+
+
+def test_budgets_use_changed_limits() -> None:
+    budgets = Budgets(rate=1.0, burst=1, people=1)
+    budgets.change(rate=2.0, burst=2, people=2)
+    budget = budgets.of_person("alice", "192.0.2.7", 0.0)
+    assert [budget.spend(1, 0.0) for _ in range(3)] == [0.0, 0.0, 0.5]
+    others = [budgets.of_person(name, "192.0.2.7", 0.0) for name in ("bob", "carol")]
+    assert [each.spend(1, 0.0) for each in others] == [0.0, 0.0]
+    assert others[0].spend(1, 0.0) > 0, "the address has room for four frames"
+
+
 def test_overruns_count_refusals_in_a_row() -> None:
     bucket = TokenBucket(rate=1.0, burst=1, now=0.0)
     bucket.take(0.0)

@@ -66,6 +66,7 @@ __all__ = [
     "Invitations",
     "Invited",
     "Joined",
+    "LimitsFrame",
     "LinkCode",
     "Member",
     "Members",
@@ -99,9 +100,7 @@ def _is_usual(settings: object) -> bool:
 class _Frame(Wire):
     """Base of the frames of a server; unknown fields are ignored."""
 
-    # Serializers are built at their first use, which saves 20 ms at the start. That is not safe in
-    # several threads: the server encodes in one, and a client decodes with the union's validator.
-    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", defer_build=True)
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
 
 class ServerInfo(_Frame):
@@ -214,6 +213,8 @@ class Ok(_Frame):
     ts: Time | None = None
     cid: Cid | None = None
     duplicate: Flag = False
+    replaced: BanInfo | None = None
+    """In the answer to `ban`: the ban from the server that the new one replaces."""
 
 
 class ErrorFrame(_Frame):
@@ -603,6 +604,13 @@ class Audit(_Frame):
     complete: bool
 
 
+class LimitsFrame(_Frame):
+    """The limits of the server have changed: they replace those of `welcome`."""
+
+    type: Literal["limits"] = "limits"
+    limits: Limits
+
+
 class Bye(_Frame):
     """The server is shutting down; reconnect after a random delay of up to `reconnect` seconds."""
 
@@ -638,6 +646,7 @@ ServerFrame = Annotated[
     | Invitations
     | Bans
     | Audit
+    | LimitsFrame
     | Bye,
     Field(discriminator="type"),
 ]

@@ -92,7 +92,8 @@ CHANNELS_MAX = 20_000
 class Wire(BaseModel):
     """Base of all frames: strict types, immutable, unknown fields are refused."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+    # Each model is built at its first use, under a lock of pydantic: a program uses few of them.
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", defer_build=True)
 
     @classmethod
     def known(cls, **fields: Any) -> Self:
@@ -125,46 +126,55 @@ class Limits(Wire):
     The defaults suit people and stop floods.
     """
 
-    model_config = ConfigDict(
-        strict=True, frozen=True, extra="ignore", use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
-    frame: int = Field(65_536, ge=4_096, le=16_777_216)
-    """Bytes per frame from a client; a longer one closes the connection with 1009."""
-    text: int = Field(8_000, ge=1, le=TEXT_MAX)
-    """Characters per message."""
-    topic: int = Field(300, ge=1, le=4_000)
-    """Characters per topic."""
-    name: int = Field(rules.NAME_MAX, ge=1, le=64)
-    """Characters per user name, and per channel name after the `#`."""
-    emoji: int = Field(32, ge=1, le=64)
-    """Characters per reaction."""
-    page: int = Field(200, ge=1, le=1_000)
-    """Items per page of history."""
-    rate: float = Field(10.0, gt=0, le=1_000_000_000, allow_inf_nan=False)
-    """Frames per second and user; each 4 KiB of a frame counts as one."""
-    burst: int = Field(60, ge=1, le=1_000_000_000)
-    """Frames at once per user."""
-    channels: int = Field(500, ge=1, le=1_000_000_000)
-    """Joined channels per user; direct channels that others opened do not count."""
-    openings: int = Field(60, ge=1, le=1_000_000_000)
-    """Direct channels opened per user and hour."""
-    invitations: int = Field(60, ge=1, le=1_000_000_000)
-    """Invitations to channels per user and hour."""
-    reactions: int = Field(20, ge=1, le=1_000)
-    """Different reactions per message."""
-    own_reactions: int = Field(10, ge=1, le=1_000)
-    """Reactions per user and message."""
-    reactors: int = Field(10_000, ge=1, le=1_000_000)
-    """Reactions per message."""
-    pins: int = Field(50, ge=1, le=1_000)
-    """Pins per channel."""
-    own_pins: int = Field(20, ge=1, le=1_000)
-    """Pins per user in a channel that they do not own."""
-    members: int = Field(100, ge=1, le=1_000)
-    """Members per `joined` or `members` frame."""
-    unread: int = Field(1_000, ge=1, le=10_000)
-    """Maximum unread count."""
+    frame: int = Field(
+        65_536,
+        ge=4_096,
+        le=16_777_216,
+        description="Bytes per frame from a client; a longer one closes the connection with 1009.",
+    )
+    text: int = Field(8_000, ge=1, le=TEXT_MAX, description="Characters per message.")
+    topic: int = Field(300, ge=1, le=4_000, description="Characters per topic.")
+    name: int = Field(
+        rules.NAME_MAX,
+        ge=1,
+        le=64,
+        description="Characters per user name, and per channel name after the `#`.",
+    )
+    emoji: int = Field(32, ge=1, le=64, description="Characters per reaction.")
+    page: int = Field(200, ge=1, le=1_000, description="Items per page of history.")
+    rate: float = Field(
+        10.0,
+        gt=0,
+        le=1_000_000_000,
+        allow_inf_nan=False,
+        description="Frames per second and user; each 4 KiB of a frame counts as one.",
+    )
+    burst: int = Field(60, ge=1, le=1_000_000_000, description="Frames at once per user.")
+    channels: int = Field(
+        500,
+        ge=1,
+        le=1_000_000_000,
+        description="Joined channels per user; direct channels that others opened do not count.",
+    )
+    openings: int = Field(
+        60, ge=1, le=1_000_000_000, description="Direct channels opened per user and hour."
+    )
+    invitations: int = Field(
+        60, ge=1, le=1_000_000_000, description="Invitations to channels per user and hour."
+    )
+    reactions: int = Field(20, ge=1, le=1_000, description="Different reactions per message.")
+    own_reactions: int = Field(10, ge=1, le=1_000, description="Reactions per user and message.")
+    reactors: int = Field(10_000, ge=1, le=1_000_000, description="Reactions per message.")
+    pins: int = Field(50, ge=1, le=1_000, description="Pins per channel.")
+    own_pins: int = Field(
+        20, ge=1, le=1_000, description="Pins per user in a channel that they do not own."
+    )
+    members: int = Field(
+        100, ge=1, le=1_000, description="Members per `joined` or `members` frame."
+    )
+    unread: int = Field(1_000, ge=1, le=10_000, description="Maximum unread count.")
 
 
 def _checked(
@@ -340,7 +350,7 @@ Posting = Literal["everyone", "moderators"]
 Reserved = Literal["members", "moderators"]
 """Who may do something in a channel."""
 Retention = Annotated[int, Field(ge=0, le=3_153_600_000)]
-"""Seconds after which messages expire; 0: as the server has it."""
+"""Seconds after which messages expire; 0: the server's default."""
 
 
 class ChannelSettings(Wire):

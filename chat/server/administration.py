@@ -83,9 +83,9 @@ class Administration:
 
     def refusal(self, address: str) -> Refusal | None:
         """Return why a connection from `address` is refused; None: it is not banned."""
-        if not self._banned or (ban := self._banned.covering(address, _now())) is None:
+        if not self._banned or (ban := self._banned.covering(address, now := _now())) is None:
             return None
-        reason = close_reason(banned(ban).message)
+        reason = close_reason(banned(ban, now).message)
         return Refusal(reason, is_explained=True, code=CloseCode.BANNED)
 
     def apply(self, entries: Sequence[AuditEntry]) -> None:
@@ -113,10 +113,10 @@ class Administration:
         now = _now()
         for session in self._sessions():
             if ban := self._banned.covering(session.connection.address, now):
-                session.end(banned(ban))
+                session.end(banned(ban, now))
         for connection in tuple(self._connections):  # `/echo`, `/counter`, and handshakes
             if ban := self._banned.covering(connection.address, now):
-                connection.end(CloseCode.BANNED, close_reason(banned(ban).message))
+                connection.end(CloseCode.BANNED, close_reason(banned(ban, now).message))
 
     def _end(self, is_meant: Callable[[LiveSession], bool], error: CommandError) -> None:
         self.ended += 1

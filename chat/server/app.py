@@ -1,16 +1,19 @@
-"""Start-up, heartbeats and shutdown of a server."""
+"""Start a server, keep it running, reload its settings, drain it and stop it."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import logging
+import math
 import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from websockets.http11 import Request
@@ -22,27 +25,34 @@ from chat.server.administration import Administration
 from chat.server.channels.builtin import RawCounter, RawEcho
 from chat.server.channels.live import LiveChannels
 from chat.server.channels.presence import PresenceBroadcaster
-from chat.server.config import ServerSettings
+from chat.server.config import ServerSettings, reloaded
 from chat.server.context import ServerContext, Tuning
 from chat.server.failed_sign_ins import FailedSignIns
 from chat.server.handlers.table import TABLE
-from chat.server.http import COUNTER_PATH, ECHO_PATH, HttpAnswers, path_of
+from chat.server.http import COUNTER_PATH, ECHO_PATH, NO_METRICS, HttpAnswers, path_of
 from chat.server.jobs import Steps, jobs, retention
 from chat.server.monitoring.health import Health
+from chat.server.monitoring.metrics import Metrics
+from chat.server.monitoring.service_manager import ServiceManager
 from chat.server.passwords import Passwords
 from chat.server.reads import Reads
 from chat.server.session import Session
 from chat.server.transport.connection import Connection, ConnectionContext, Endpoint
-from chat.server.transport.limits import AdmissionQueue, ConnectionLimiter
+from chat.server.transport.limits import (
+    AdmissionQueue,
+    ConnectionLimiter,
+    ConnectionLimits,
+)
 from chat.server.transport.listening import BACKLOG, bind, raise_file_limit, reachable_hosts
 from chat.server.transport.outbound import WriteCoalescer
 from chat.server.transport.tls import Certificate, SchemeHints
-from chat.server.writes import Writes
+from chat.server.writes import commit
 from chat.store.accounts import RecordSettings
 from chat.store.channels import Expired
 from chat.store.ids import Ids
-from chat.store.operations import Commit, JobStep
+from chat.store.operations import Commit, JobStep, PendingCall
 from chat.store.store import Store
+from chat.text import counted
 
 if TYPE_CHECKING:  # a server that is alone on its database starts without them
     from chat.broker.port import Broker
@@ -58,6 +68,8 @@ KILLED_EXIT_CODE = 128
 RESERVED_FILES = 64
 """Open files that are not connections: database, listening sockets, and a reserve."""
 CONNECTIONS_MIN = 16
+OPERATOR_LIMITS = ConnectionLimits(total=64, per_source=64, rate=1_000, burst=1_000)
+"""Limits of connections to `--metrics-listen`."""
 SWITCH_INTERVAL = 0.001
 """Seconds for which a thread of the store may delay the event loop; Python's default is 5 ms."""
 GC_THRESHOLD = 20_000
@@ -67,36 +79,50 @@ RECORD_TIMEOUT = 1.0
 SIGN_UP_WINDOW = 600.0
 """Seconds in which an address may claim `sign_ups` names."""
 TUNING = Tuning()
-RAW_RATE_FACTOR = 10
-"""The rate limit of `/counter` and `/echo`, relative to that of a person."""
+STOPPING = "the server is stopping"
+SETTLE_EVERY = 0.02
+"""Seconds between two looks whether clients that are sent away have got all answers."""
+LIVE_LIMITS = ("limits.", "queue_bytes", "address_people")
+"""Beginnings of the names of settings that a connection keeps a copy of."""
 
 
-async def run(settings: ServerSettings, announce: Callable[[list[str]], None]) -> None:
+async def run(
+    settings: ServerSettings,
+    read_settings: Callable[[], ServerSettings],
+    announce: Callable[[list[str], list[str]], None],
+) -> None:
     """Serve until SIGINT or SIGTERM; a second signal ends the process at once.
 
-    SIGHUP reloads the certificate, or stops the server if its terminal was closed.
+    SIGHUP reloads the settings and the certificate, or stops the server if its terminal was closed.
 
     Args:
         settings: checked settings.
-        announce: called once, with the server's addresses, as soon as clients can connect.
+        read_settings: reads the settings again; called with each SIGHUP.
+        announce: called once, as soon as clients can connect, with the addresses of the server and
+            of its metrics.
 
     Raises:
         StartupError: the port, the certificate or the database cannot be used.
     """
-    app = App(settings, asyncio.get_running_loop())
-    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    app, manager, stop = App(settings, loop), ServiceManager.from_environment(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         _on_signal(number, stop)
-    _on_hangup(app, stop)
+    _on_hangup(lambda: _reload(app, read_settings, manager), stop)
+    manager.starting(loop)
     await app.start()
     app.start_heartbeats()
     _reduce_garbage_collection()
     sys.setswitchinterval(SWITCH_INTERVAL)
     try:
-        announce(app.addresses)
+        announce(app.addresses, app.metrics_addresses)
+        manager.ready(app.status)
         await stop.wait()
+        manager.stopping(app.settings.drain)
+        await app.drain()
     finally:
         await app.stop()
+        manager.stopped()
 
 
 def _reduce_garbage_collection() -> None:
@@ -123,7 +149,16 @@ def _on_signal(number: signal.Signals, stop: asyncio.Event) -> None:
         signal.signal(number, lambda *_: loop.call_soon_threadsafe(received))
 
 
-def _on_hangup(app: App, stop: asyncio.Event) -> None:
+def _reload(app: App, read_settings: Callable[[], ServerSettings], manager: ServiceManager) -> None:
+    if not app.is_serving:
+        log.warning("reloaded nothing: the server is starting or stopping")
+        return
+    manager.reloading()
+    app.reload(read_settings)
+    manager.ready(app.status)
+
+
+def _on_hangup(reload: Callable[[], None], stop: asyncio.Event) -> None:
     if sys.platform == "win32":
         return
     had_terminal = os.isatty(0)
@@ -132,7 +167,7 @@ def _on_hangup(app: App, stop: asyncio.Event) -> None:
         if had_terminal and not os.isatty(0):  # it was closed
             stop.set()
         else:
-            app.reload_certificate()
+            reload()
 
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, received)
 
@@ -198,10 +233,18 @@ class App:
         self._channels: LiveChannels
         self.connections: set[Connection] = set()
         self.addresses: list[str] = []
+        self.metrics_addresses: list[str] = []
+        self._metrics = Metrics()
         self._session_ids = Ids()
+        self._coalescer = WriteCoalescer(loop)
         self._certificate: Certificate | None = None
+        self._answers: HttpAnswers
         self._connection_context: ConnectionContext
         self._servers: list[asyncio.Server] = []
+        self._operator_servers: list[asyncio.Server] = []
+        self._operator_connections: set[Connection] = set()
+        self.is_serving = False
+        """False while the server starts, and once it stops."""
         self._has_found_proxy = False
         self._administration: Administration | None = None
         """None while the server starts: there is no session yet."""
@@ -209,6 +252,8 @@ class App:
         self._retention: Steps[Expired] | None = None
         self._heartbeat_timer: asyncio.TimerHandle | None = None
         self._heartbeat_slot = 0
+        self._heartbeat_due = 0.0
+        """Time (`time.monotonic`) of the next heartbeat."""
 
     async def start(self) -> None:
         """Open the store, then listen; close everything again if a step fails."""
@@ -218,22 +263,33 @@ class App:
         broker = self._open_broker(settings)
         sockets = bind(settings.host, settings.port)
         try:
-            await self._open()
+            for_operators = _bind_for_operators(settings)
+        except BaseException:
+            _close(sockets)
+            raise
+        try:
+            await self._open(_renderer(self._metrics) if for_operators else None)
+            public = self._connection_context
+            operator = self._make_operator_context(public)
             await self._start_administration()
             if broker is not None:
                 await self._start_relay(broker)
             for listening in sockets:
-                await self._listen(listening)
+                self._servers.append(await self._listen(listening, public))
+            for listening in for_operators:
+                self._operator_servers.append(await self._listen(listening, operator))
+            self.is_serving = True
         except BaseException as exc:
-            for listening in sockets[len(self._servers) :]:
-                listening.close()
+            _close((*sockets[len(self._servers) :], *for_operators[len(self._operator_servers) :]))
             if hasattr(self, "store"):
                 await self.stop()
                 if isinstance(exc, OSError):
                     raise StartupError(f"cannot listen: {exc.strerror or exc}") from None
             raise
+        self.addresses = _addresses("wss" if settings.is_tls else "ws", sockets)
+        self.metrics_addresses = _addresses("http", for_operators)
 
-    async def _open(self) -> None:
+    async def _open(self, render_metrics: Callable[[], bytes] | None) -> None:
         """Open the store, and assemble the parts of the server."""
 
         def committed(commit: Commit) -> None:  # in the store's writer thread
@@ -242,10 +298,18 @@ class App:
         settings, tuning = self.settings, self._tuning
         self._channels = LiveChannels(recent=tuning.recent, typing_expiry=tuning.typing_expiry)
         self.store = await asyncio.to_thread(
-            self._open_store, settings.store_url, limits=settings.limits, committed=committed
+            self._open_store,
+            settings.store_url,
+            limits=settings.limits,
+            committed=committed,
+            defer=self.loop.call_soon,
         )
         self.health = Health(self.store)
         self.context = self._assemble(self._channels)
+        self._define_gauges()
+        self._answers = HttpAnswers(
+            settings, self.store.server_id, self.health, self.connections, render_metrics
+        )
         self._connection_context = self._make_connection_context()
 
     def _deliver(self, commit: Commit) -> None:
@@ -257,16 +321,14 @@ class App:
     def _apply(self, commit: Commit) -> None:
         """Deliver a commit of this server, apply its audit entries, and run its jobs."""
         self._channels.committed(commit)
-        if commit.audit and self._administration is not None:
-            self._administration.apply(commit.audit)
-        if commit.has_jobs and self._jobs is not None:
-            self._jobs.start()
+        self._count(commit)
+        self._follow_up(commit)
 
     def _assemble(self, channels: LiveChannels) -> ServerContext:
         settings, tuning, store = self.settings, self._tuning, self.store
-        reads, writes = Reads(store), Writes(self.loop, store)
-        self._jobs = jobs(self.loop, writes, channels)
-        self._retention = retention(self.loop, writes, settings.retention)
+        reads = Reads(store)
+        self._jobs = jobs(self.loop, store, channels)
+        self._retention = retention(self.loop, store, settings.retention)
         self._administration = Administration(
             self.loop, channels, reads, self.connections, self._sessions
         )
@@ -274,17 +336,17 @@ class App:
             settings=settings,
             tuning=tuning,
             loop=self.loop,
-            server_id=store.server_id,
+            store=store,
             channels=channels,
             presence=PresenceBroadcaster(
                 self.loop, channels, pulse=tuning.pulse, crowd=tuning.crowd
             ),
             reads=reads,
-            writes=writes,
             sign_ins=AdmissionQueue(tuning.sign_ins, settings.sign_in_patience),
             budgets=self._budgets,
             passwords=Passwords(self.loop),
-            failed_sign_ins=FailedSignIns(self.loop),
+            failed_sign_ins=FailedSignIns(self.loop, self._metrics.failed_sign_ins),
+            metrics=self._metrics,
             administration=self._administration,
             new_names=TokenBuckets(settings.sign_ups / SIGN_UP_WINDOW, settings.sign_ups),
         )
@@ -305,7 +367,7 @@ class App:
         # The operator's commands read them, so they are stored before clients can connect.
         with suppress(CommandError, StoreUnavailable, TimeoutError):
             async with asyncio.timeout(RECORD_TIMEOUT):
-                await context.writes.commit(changed)
+                await commit(context.store, changed)
         if self._retention is not None:
             self._retention.start()
 
@@ -343,26 +405,143 @@ class App:
                 connection.endpoint.send(bye)
             connection.end(CloseCode.GOING_AWAY, reason)
 
+    def _count(self, commit: Commit) -> None:
+        """Count a commit that was just delivered."""
+        self._metrics.committed(commit)
+        if commit.events:  # after the flush of this turn
+            self.loop.call_soon(self._count_fanout, commit.ended)
+
+    def _count_fanout(self, committed_at: float) -> None:
+        self._metrics.fanout_seconds.observe(time.monotonic() - committed_at)
+
+    def _define_gauges(self) -> None:
+        metrics, context, store = self._metrics, self.context, self.store
+        paused = self._coalescer.paused
+        metrics.queue_bytes.read = lambda: sum(each.queued for each in paused)
+        metrics.sign_ins_waiting.read = lambda: context.sign_ins.waiting
+        metrics.passwords_waiting.read = lambda: context.passwords.waiting
+        metrics.store_up.read = lambda: store.healthy() is None
+        metrics.writes_waiting.read = lambda: store.waiting
+
+    def _follow_up(self, commit: Commit) -> None:
+        """Apply the audit entries of a commit, and run its jobs."""
+        if commit.audit and self._administration is not None:
+            self._administration.apply(commit.audit)
+        if commit.has_jobs and self._jobs is not None:
+            self._jobs.start()
+
     def _sessions(self) -> list[Session]:
         endpoints = (each.endpoint for each in self.connections)
         return [each for each in endpoints if isinstance(each, Session)]
 
-    async def _listen(self, listening: socket.socket) -> None:
-        port = listening.getsockname()[1]
-        self._servers.append(
-            await self.loop.create_server(
-                lambda: Connection(self._connection_context), sock=listening, backlog=BACKLOG
-            )
+    async def _listen(self, listening: socket.socket, context: ConnectionContext) -> asyncio.Server:
+        return await self.loop.create_server(
+            lambda: Connection(context), sock=listening, backlog=BACKLOG
         )
-        scheme = "wss" if self.settings.is_tls else "ws"
-        self.addresses += (f"{scheme}://{host}:{port}" for host in reachable_hosts(listening))
 
-    def reload_certificate(self) -> None:
-        """Read the certificate and its key again, for new connections."""
+    @property
+    def status(self) -> str:
+        """The state of a server that takes clients, in one line."""
+        return f"Listening on {', '.join(self.addresses)}"
+
+    # Reload
+
+    def reload(self, read_settings: Callable[[], ServerSettings]) -> None:
+        """Apply changed settings, and load the certificate again; keep what cannot be read."""
+        try:
+            read = read_settings()
+        except StartupError as exc:
+            log.error("cannot reload the settings: %s; keeping the old ones", exc)
+        else:
+            settings, applied, waiting = reloaded(self.settings, read)
+            level, new_level = logging.getLogger("chat"), settings.log_level.upper()
+            level.setLevel(min(level.level, logging.getLevelNamesMapping()[new_level]))
+            self._use(settings, {each.name for each in applied})
+            changes = ", ".join(map(str, applied)) or "nothing has changed"
+            rest = "; a restart is needed for: " + ", ".join(map(str, waiting)) if waiting else ""
+            log.info("reloaded the settings: %s%s", changes, rest)
+            level.setLevel(new_level)
         if self._certificate is not None:
             self._certificate.reload()
-        else:
-            log.info("nothing to reload: the server uses no certificate (--tls-cert)")
+
+    def _use(self, settings: ServerSettings, changed: Collection[str]) -> None:
+        """Use other settings; those without `Reloaded` are the same as before.
+
+        Args:
+            settings: all settings.
+            changed: the names of those that differ.
+        """
+        before, self.settings = self.settings, settings
+        limits, context, connections = settings.limits, self.context, self._connection_context
+        context.settings = settings
+        context.sign_ins.max_wait = settings.sign_in_patience
+        context.new_names.change(settings.sign_ups / SIGN_UP_WINDOW, settings.sign_ups)
+        self._answers.use(settings)
+        connections.limiter.use(_connection_limits(settings))
+        connections.close_timeout = settings.close_timeout
+        connections.write_timeout = settings.write_timeout
+        connections.queue_bytes = settings.queue_bytes
+        connections.frame_bytes = limits.frame
+        self._budgets.change(limits.rate, limits.burst, settings.address_people)
+        if limits != before.limits:
+            self.store.use_limits(limits)
+        if any(name.startswith(LIVE_LIMITS) for name in changed):
+            for connection in self.connections:
+                connection.limits_changed()
+        if "retention" in changed and self._retention is not None:
+            self._retention.stop()
+            self._retention = retention(self.loop, context.store, settings.retention)
+            self._retention.start()
+        if settings.recorded() != before.recorded():
+            record = RecordSettings(None, settings.recorded())
+            context.store.submit([PendingCall(record, _ignore, _ignore)])
+
+    # Stop
+
+    async def drain(self) -> None:
+        """Take no new clients, and send those here away in batches; `stop` ends the last batch.
+
+        Everything else works until then: clients that are still here send and receive messages.
+        """
+        self.is_serving = False
+        self.health.is_draining = True
+        self.context.presence.stop()
+        here = [each for each in self.connections if each.endpoint is not None]
+        count = math.ceil(len(here) / self._tuning.drain_batch)
+        seconds = self.settings.drain if count > 1 else 0.0
+        log.info("stopping: sending %s away", counted(len(here), "client"))
+        began = self.loop.time()
+        for number in range(1, count):
+            until = began + number * seconds / count
+            batch = here[number - 1 :: count]
+            self._say_bye(batch, began + seconds - seconds / count - self.loop.time())
+            await self._settled(batch, until)
+            for connection in batch:
+                if connection.is_settled:
+                    connection.end(CloseCode.GOING_AWAY, STOPPING)
+            await asyncio.sleep(until - self.loop.time())
+
+    def _say_bye(self, connections: Iterable[Connection], left: float = 0.0) -> None:
+        """Send `bye`, and ignore further commands.
+
+        Args:
+            connections: connections of all kinds.
+            left: seconds until the last client is sent away.
+        """
+        bye = Bye(reason=STOPPING, reconnect=max(0.0, left) + self.settings.reconnect_window)
+        for connection in connections:
+            endpoint = connection.endpoint
+            if isinstance(endpoint, Session) and not endpoint.is_stopping:
+                endpoint.send(bye)
+                endpoint.ignore_commands()
+
+    async def _settled(self, connections: Collection[Connection], until: float) -> None:
+        """Wait until all commands are answered and the peers have been sent all, or a time."""
+        # Polled: a callback would be an extra check for each answer.
+        while not all(each.is_settled for each in connections):
+            if self.loop.time() >= until:
+                return
+            await asyncio.sleep(SETTLE_EVERY)
 
     async def stop(self) -> None:
         """Send `bye`, finish pending commits, and close all connections with 1001."""
@@ -370,18 +549,15 @@ class App:
             self._heartbeat_timer.cancel()
         if self._peers is not None:
             self._peers.stop()
+        self.is_serving = False
         self.health.is_draining = True
+        self.context.presence.stop()
         for steps in (self._jobs, self._retention):
             if steps is not None:
                 steps.stop()
         for server in self._servers:
             server.close()
-        bye = Bye(reason="the server is stopping", reconnect=self.settings.reconnect_window)
-        for connection in tuple(self.connections):
-            if isinstance(connection.endpoint, Session):
-                connection.endpoint.send(bye)
-                connection.endpoint.ignore_commands()
-        await asyncio.sleep(0)  # submit the writes of this turn
+        self._say_bye(tuple(self.connections))
         await asyncio.to_thread(self.context.passwords.close)
         self.context.failed_sign_ins.flush()
         await asyncio.to_thread(self.store.close)
@@ -389,19 +565,24 @@ class App:
             await asyncio.sleep(0)  # the last commits
             await self.relay.close()
         await asyncio.sleep(0)  # send the events and answers of the last commits
+        until = self.loop.time() + self.settings.close_timeout / 2
+        await self._settled(tuple(self.connections), until)
         for connection in tuple(self.connections):
-            connection.end(CloseCode.GOING_AWAY, "the server is stopping")
+            connection.end(CloseCode.GOING_AWAY, STOPPING)
         await asyncio.gather(*(connection.lost() for connection in self.connections))
+        for server in self._operator_servers:  # until here, `/readyz` answers that it stops
+            server.close()
+        for connection in tuple(self._operator_connections):
+            connection.end(CloseCode.GOING_AWAY, STOPPING)
 
     # Connections
 
     def _make_connection_context(self) -> ConnectionContext:
         settings = self.settings
-        answers = HttpAnswers(settings, self.store.server_id, self.health, self.connections)
         return ConnectionContext(
             loop=self.loop,
-            coalescer=WriteCoalescer(self.loop),
-            limiter=_connection_limiter(settings),
+            coalescer=self._coalescer,
+            limiter=ConnectionLimiter(_connection_limits(settings)),
             budgets=self._budgets,
             connections=self.connections,
             queue_bytes=settings.queue_bytes,
@@ -410,18 +591,31 @@ class App:
             write_timeout=settings.write_timeout,
             certificate=self._certificate,
             hints=SchemeHints(self.loop),
-            respond=answers.respond,
+            respond=self._answers.respond,
             open_endpoint=self._open_endpoint,
             banned=lambda address: self.context.administration.refusal(address),
             proxy_found=self._proxy_found,
+            metrics=self._metrics,
+        )
+
+    def _make_operator_context(self, public: ConnectionContext) -> ConnectionContext:
+        """Return the context of the connections to `--metrics-listen`, which have limits of their
+        own: a flood of clients must not hide the metrics that show it.
+        """
+        return replace(
+            public,
+            limiter=ConnectionLimiter(OPERATOR_LIMITS),
+            connections=self._operator_connections,
+            certificate=None,
+            respond=self._answers.respond_to_operator,
+            banned=lambda _address: None,
+            proxy_found=lambda _address: None,
+            metrics=Metrics(),
         )
 
     def _open_endpoint(self, connection: Connection, request: Request) -> Endpoint:
         path = path_of(request)
         if path in (COUNTER_PATH, ECHO_PATH):
-            connection.budget = self._budgets.of_connection(
-                connection.source, self.loop.time(), times=RAW_RATE_FACTOR
-            )
             return RawCounter(connection) if path == COUNTER_PATH else RawEcho(connection)
         return Session(connection, self.context, self._session_ids.new(), TABLE)
 
@@ -446,9 +640,11 @@ class App:
 
     def start_heartbeats(self) -> None:
         """Start the heartbeats of all present and future connections."""
+        self._heartbeat_due = time.monotonic() + self._slot_time
         self._heartbeat_timer = self.loop.call_later(self._slot_time, self._heartbeat)
 
     def _heartbeat(self) -> None:
+        self._metrics.loop_lag_seconds.observe(max(0.0, time.monotonic() - self._heartbeat_due))
         self.start_heartbeats()
         self._heartbeat_slot = (self._heartbeat_slot + 1) % self._slots
         self.store.look()
@@ -459,8 +655,41 @@ class App:
                 connection.check_heartbeat()
 
 
-def _connection_limiter(settings: ServerSettings) -> ConnectionLimiter:
-    return ConnectionLimiter(
+def _bind_for_operators(settings: ServerSettings) -> list[socket.socket]:
+    if (address := settings.metrics_listen) is None:
+        return []
+    flag = "--metrics-listen"
+    return bind([address.host], address.port, host_flag=flag, port_flag=flag)
+
+
+def _close(sockets: Iterable[socket.socket]) -> None:
+    for each in sockets:
+        each.close()
+
+
+def _addresses(scheme: str, sockets: Sequence[socket.socket]) -> list[str]:
+    return [
+        f"{scheme}://{host}:{each.getsockname()[1]}"
+        for each in sockets
+        for host in reachable_hosts(each)
+    ]
+
+
+def _renderer(metrics: Metrics) -> Callable[[], bytes] | None:
+    """Return what renders `/metrics`; None: the extra `metrics` is not installed.
+
+    The library is imported only here, because that takes a tenth of a second.
+    """
+    try:
+        from chat.server.monitoring.exposition import Exposition
+    except ModuleNotFoundError:
+        log.warning(NO_METRICS)
+        return None
+    return Exposition(metrics).render
+
+
+def _connection_limits(settings: ServerSettings) -> ConnectionLimits:
+    return ConnectionLimits(
         total=settings.connections or max(CONNECTIONS_MIN, raise_file_limit() - RESERVED_FILES),
         per_source=settings.address_connections,
         rate=settings.address_rate,
@@ -468,3 +697,7 @@ def _connection_limiter(settings: ServerSettings) -> ConnectionLimiter:
         exempt=settings.exempt_address,
         proxies=settings.trusted_proxy,
     )
+
+
+def _ignore(_outcome: object) -> None:
+    """Ignore the outcome: the next start records the settings again."""

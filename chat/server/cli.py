@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-import logging
 import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
@@ -111,13 +110,17 @@ def _schema(rest: list[str]) -> int:
 
 def _serve(arguments: list[str]) -> int:
     from chat.server.config import ServerSettings, load
+    from chat.server.monitoring.logs import set_up
 
-    settings = load(ServerSettings, "chat-server", arguments)
-    _set_up_log(settings.log_level.upper())
+    def read_settings() -> ServerSettings:
+        return load(ServerSettings, "chat-server", arguments)
 
-    def announce(addresses: list[str]) -> None:
+    settings = read_settings()
+    set_up(settings.log_level, settings.log_format)
+
+    def announce(addresses: list[str], monitoring: list[str]) -> None:
         try:
-            sys.stdout.write("\n".join(_banner(settings, addresses)) + "\n")
+            sys.stdout.write("\n".join(_banner(settings, addresses, monitoring)) + "\n")
             sys.stdout.flush()
         except OSError as exc:
             abandon_output()
@@ -128,11 +131,11 @@ def _serve(arguments: list[str]) -> int:
 
     with _importing():
         from chat.server.app import run
-    _run(run(settings, announce))
+    _run(run(settings, read_settings, announce))
     return 0
 
 
-def _banner(settings: ServerSettings, addresses: list[str]) -> Iterator[str]:
+def _banner(settings: ServerSettings, addresses: list[str], monitoring: list[str]) -> Iterator[str]:
     """Return the lines printed at start: addresses, data, and how to connect."""
     yield f"chat-server {__version__}"
     yield f"  listening  {'  '.join(addresses)}"
@@ -154,6 +157,8 @@ def _banner(settings: ServerSettings, addresses: list[str]) -> Iterator[str]:
         yield "  sign-up    invited people only (chat-server invite create)"
     elif settings.registration == "closed":
         yield "  sign-up    closed (add an account: chat-server user add NAME)"
+    if monitoring:
+        yield f"  metrics    {'  '.join(f'{address}/metrics' for address in monitoring)}"
     yield f"  data       {printable_line(str(settings.database))}"
     address = (*settings.public_url, *addresses)[0]
     connect = "chat-client --name YOU"
@@ -164,13 +169,6 @@ def _banner(settings: ServerSettings, addresses: list[str]) -> Iterator[str]:
 def _is_loopback(address: str) -> bool:
     host = urlsplit(address).hostname or ""
     return ip_address(host.partition("%")[0]).is_loopback
-
-
-def _set_up_log(level: str) -> None:
-    """Log the program's messages from `level` on, and warnings of libraries."""
-    form = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-    logging.basicConfig(level=logging.WARNING, format=form)
-    logging.getLogger("chat").setLevel(level)
 
 
 def _run(main_task: Coroutine[Any, Any, None]) -> None:

@@ -11,15 +11,13 @@ import argparse
 import json
 import os
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from difflib import get_close_matches
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NoReturn, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, NoReturn, TypeVar, get_args
 from urllib.parse import quote_from_bytes
 
 from platformdirs import user_config_path, user_data_path
@@ -46,7 +44,9 @@ from chat.errors import StartupError
 from chat.program import tell
 from chat.protocol.values import Limits
 from chat.rights import RETENTION_MIN
+from chat.server.monitoring.logs import LogFormat
 from chat.server.transport.limits import LOOPBACK, Network, network
+from chat.server.transport.listening import HostPort
 from chat.server.transport.origins import check_origin, check_public_url
 from chat.store.accounts import ACTS, AccountRole, Registration
 from chat.store.operations import ChannelPolicy
@@ -57,6 +57,7 @@ from chat.text import (
     is_builtin,
     is_direct,
     is_number,
+    printable_line,
     quoted_value,
 )
 
@@ -66,6 +67,8 @@ __all__ = [
     "BackupSettings",
     "BanSettings",
     "BansSettings",
+    "Change",
+    "CheckConfigSettings",
     "CheckSettings",
     "DataSettings",
     "ExpireSettings",
@@ -93,11 +96,23 @@ __all__ = [
     "command_lines",
     "config_file",
     "example_lines",
+    "is_reloaded",
     "load",
     "meaning_of",
+    "reloaded",
+    "shown_settings",
+    "toml_lines",
 ]
 
 S = TypeVar("S", bound="DataSettings")
+T = TypeVar("T")
+
+_RELOADED = "reloaded"
+Reloaded = Annotated[T, _RELOADED]
+"""A setting that a running server changes when it reads its settings again; others need a restart.
+
+`App.reload` applies it.
+"""
 
 PREFIX = "CHAT_"
 MOST = 1_000_000_000
@@ -150,6 +165,10 @@ def _network(value: object) -> Network:
         ) from None
 
 
+def _host_port(value: object) -> HostPort:
+    return value if isinstance(value, HostPort) else HostPort.parse(str(value))
+
+
 def _printable(value: str) -> str:
     if not value.isprintable() or not value.strip():
         raise ValueError("must be printable text on one line")
@@ -194,6 +213,7 @@ def _check_size(value: Any) -> Any:
 
 
 _Path = Annotated[Path, PlainValidator(_path)]
+_HostPort = Annotated[HostPort, PlainValidator(_host_port)]
 _Strings = Annotated[list[str], BeforeValidator(_split)]
 _Seconds = Annotated[float, Field(le=3_600)]
 _Duration = Annotated[timedelta, PlainValidator(_duration)]
@@ -239,7 +259,6 @@ class LimitSettings(Limits):
         strict=False,
         frozen=True,
         extra="forbid",
-        use_attribute_docstrings=True,
         allow_inf_nan=False,
     )
 
@@ -262,7 +281,7 @@ class LimitSettings(Limits):
 class ServerSettings(DataSettings):
     """Run a chat server."""
 
-    examples = (
+    examples: ClassVar[tuple[str, ...]] = (
         "chat-server --server-name 'Tea room' --port 4100",
         "chat-server --host 0.0.0.0 --tls-cert fullchain.pem --tls-key privkey.pem",
         "chat-server user add ada",
@@ -274,109 +293,123 @@ class ServerSettings(DataSettings):
         description="Address to listen on; can be repeated",
     )
     port: int = Field(3000, ge=0, le=65_535, description="Port to listen on; 0 picks a free one")
-    server_name: Annotated[str, AfterValidator(_printable)] = Field(
+    server_name: Reloaded[Annotated[str, AfterValidator(_printable)]] = Field(
         "chat", min_length=1, max_length=64, description="Name of the server, shown to users"
     )
-    public_url: _Urls = Field(
+    public_url: Reloaded[_Urls] = Field(
         default=[],
         description="Public URL of the server, for example behind a proxy: "
         "wss://chat.example.org; web pages from this host may connect; can be repeated",
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
+    log_level: Reloaded[Literal["debug", "info", "warning", "error"]] = Field(
         "info", description="Lowest level that is logged to standard error"
+    )
+    log_format: LogFormat = Field(
+        "text", description="Format of the log: lines of text, or a JSON object per line"
+    )
+    metrics_listen: _HostPort | None = Field(
+        None,
+        description="Address for /metrics, /healthz and /readyz, without TLS; all who can connect "
+        "to it can read them; :3001 listens on this machine only",
     )
     tls_cert: _Path | None = Field(None, description="Certificate chain (PEM); enables wss://")
     tls_key: _Path | None = Field(None, description="Private key (PEM) of the certificate")
-    allow_origin: Annotated[
-        list[Annotated[str, AfterValidator(check_origin)]], BeforeValidator(_split)
+    allow_origin: Reloaded[
+        Annotated[list[Annotated[str, AfterValidator(check_origin)]], BeforeValidator(_split)]
     ] = Field(
         default=[],
         description="Origin of web pages that may connect, such as https://chat.example.org, or "
         "null; can be repeated",
     )
     heartbeat: float = Field(20.0, ge=0.1, le=300, description="Seconds between two heartbeats")
-    hello_timeout: _Seconds = Field(
+    hello_timeout: Reloaded[_Seconds] = Field(
         10.0, gt=0, description="Seconds within which a client must send hello"
     )
-    sign_in_patience: _Seconds = Field(
+    sign_in_patience: Reloaded[_Seconds] = Field(
         7.0,
         gt=0,
         description="Maximum seconds that a sign-in waits in the queue; a longer wait is rejected "
         "with a time to reconnect",
     )
-    connections: int | None = Field(
+    connections: Reloaded[int | None] = Field(
         None,
         ge=1,
         description="Maximum connections in total (default: as many as open files allow)",
     )
-    address_connections: int = Field(
+    address_connections: Reloaded[int] = Field(
         100, ge=1, description="Maximum connections per address (IPv6: per /64 network)"
     )
-    address_rate: float = Field(
+    address_rate: Reloaded[float] = Field(
         10.0, gt=0, description="New connections per address and second, after the burst"
     )
-    address_burst: int = Field(
+    address_burst: Reloaded[int] = Field(
         200, ge=1, description="Maximum burst of new connections per address"
     )
-    address_people: int = Field(
+    address_people: Reloaded[int] = Field(
         50,
         ge=1,
         description="Number of users expected behind one address; multiplies the address's "
         "rate limit",
     )
-    person_connections: int = Field(100, ge=1, description="Maximum connections per user")
-    registration: Registration = Field(
+    person_connections: Reloaded[int] = Field(100, ge=1, description="Maximum connections per user")
+    registration: Reloaded[Registration] = Field(
         "open",
         description="Registration of new names: everybody (open), holders of an invitation "
         "(invite), or nobody (closed; the operator adds accounts)",
     )
-    reserved_names: _Names = Field(
+    reserved_names: Reloaded[_Names] = Field(
         default=[],
         description="Reserved name, in addition to admin, system, server, everyone, all, "
         "here, channel, deleted-NUMBER and IP addresses; can be repeated",
     )
-    sign_ups: int = Field(
+    sign_ups: Reloaded[int] = Field(
         30,
         ge=1,
         description="Maximum new names per address in 10 minutes; names taken with an "
         "invitation do not count",
     )
-    channel_creation: Literal["members", "admins"] = Field(
+    channel_creation: Reloaded[Literal["members", "admins"]] = Field(
         "members", description="Users who may create channels: all (members), or admins only"
     )
-    reserved_channels: Annotated[
-        list[Annotated[str, AfterValidator(_channel)]], BeforeValidator(_split)
+    reserved_channels: Reloaded[
+        Annotated[list[Annotated[str, AfterValidator(_channel)]], BeforeValidator(_split)]
     ] = Field(
         default=[],
         description="Name that no new channel can have, such as '#admins'; can be repeated",
     )
-    retention: _Duration | None = Field(
+    retention: Reloaded[_Duration | None] = Field(
         None,
         description="Time after which messages are erased, such as 365d (default: never); at least "
         "1d; owners can choose a shorter one for their channel",
     )
-    trusted_proxy: _Networks = Field(
+    trusted_proxy: Reloaded[_Networks] = Field(
         default=[],
         description="Address or network of a proxy, whose X-Forwarded-For names the client's "
         "address; can be repeated",
     )
-    exempt_address: _Networks = Field(
+    exempt_address: Reloaded[_Networks] = Field(
         default=list(LOOPBACK),
         description="Address or network without limits per address; can be repeated",
     )
-    close_timeout: float = Field(
+    close_timeout: Reloaded[float] = Field(
         2.0, gt=0, le=4, description="Seconds before a closing connection is aborted"
     )
-    reconnect_window: _Seconds = Field(
+    reconnect_window: Reloaded[_Seconds] = Field(
         5.0, ge=0, description="Seconds over which clients spread their reconnects after a stop"
     )
-    write_timeout: _Seconds = Field(
+    drain: Reloaded[_Seconds] = Field(
+        5.0,
+        ge=0,
+        description="Seconds over which a stop sends many clients away, in batches; up to 100 "
+        "clients are one batch, without a wait",
+    )
+    write_timeout: Reloaded[_Seconds] = Field(
         30.0, gt=0, description="Seconds before a client that reads nothing is disconnected"
     )
-    queue_bytes: int = Field(
+    queue_bytes: Reloaded[int] = Field(
         1_048_576, ge=65_536, description="Maximum bytes queued for one slow client"
     )
-    resume_window: int = Field(
+    resume_window: Reloaded[int] = Field(
         1_000,
         ge=0,
         description="Maximum number of missed events to replay; a client that missed more gets the "
@@ -397,7 +430,7 @@ class ServerSettings(DataSettings):
         None,
         description="Authorities (PEM) of the broker's certificate (default: those of the system)",
     )
-    limits: LimitSettings = Field(default_factory=LimitSettings)
+    limits: Reloaded[LimitSettings] = Field(default_factory=LimitSettings)
 
     @model_validator(mode="after")
     def _broker_is_shared(self) -> ServerSettings:
@@ -664,6 +697,18 @@ class CheckSettings(DataSettings):
     file: _Path | None = Field(None, description="Backup to check, without restoring it")
 
 
+class CheckConfigSettings(ServerSettings):
+    """Check the settings, the certificate and the data folder; print all settings."""
+
+    examples = (
+        "chat-server check-config",
+        "chat-server check-config --tls-cert fullchain.pem --tls-key privkey.pem",
+    )
+    config: _Path | None = Field(
+        None, description="File of settings to check instead of the one that the server reads"
+    )
+
+
 class ReindexSettings(DataSettings):
     """Rebuild the full-text index from the logs; stop the server first."""
 
@@ -701,6 +746,7 @@ COMMANDS: dict[str, type[DataSettings]] = {
     "backup": BackupSettings,
     "restore": RestoreSettings,
     "check": CheckSettings,
+    "check-config": CheckConfigSettings,
     "reindex": ReindexSettings,
     "expire": ExpireSettings,
 }
@@ -718,13 +764,15 @@ def load(kind: type[S], program: str, argv: list[str]) -> S:
         StartupError: a flag, a variable or the file is wrong; the message names it.
         SystemExit: after `--help` (0).
     """
-    settings = _settings(kind)
+    settings, parsed = _settings(kind), _flags(kind, program, argv)
     flags = [
         _Given(name, value, name.upper() if name in kind.positional else _flag(name))
-        for name, value in _flags(kind, program, argv).items()
+        for name, value in parsed.items()
         if value is not None
     ]
-    given = {each.name: each for each in (*_in_file(), *_in_environment(), *flags)}
+    named = parsed.get("config")
+    file = _in_file(Path(named or config_file()).expanduser(), must_exist=named is not None)
+    given = {each.name: each for each in (*file, *_in_environment(), *flags)}
     values: dict[str, Any] = {}
     for each in given.values():
         if each.name in settings:
@@ -734,6 +782,97 @@ def load(kind: type[S], program: str, argv: list[str]) -> S:
         return kind.model_validate(values)
     except ValidationError as exc:
         raise StartupError(_explain(exc.errors(include_url=False)[0], given)) from None
+
+
+class Change(NamedTuple):
+    """A setting that differs from that of the running server."""
+
+    name: str
+    before: str
+    after: str
+
+    def __str__(self) -> str:
+        return f"{self.name} is {self.after} (was {self.before})"
+
+
+def reloaded(
+    running: ServerSettings, read: ServerSettings
+) -> tuple[ServerSettings, list[Change], list[Change]]:
+    """Return the settings to use, the changes in them, and the changes that need a restart.
+
+    Args:
+        running: the settings that the server uses.
+        read: the settings as they were read again.
+    """
+    kept = {name: each for name, each in _values(running) if not is_reloaded(name)}
+    before, after = shown_settings(running), shown_settings(read)
+    changes = [
+        Change(name, before[name], after[name]) for name in after if before[name] != after[name]
+    ]
+    return (
+        read.model_copy(update=kept),
+        [each for each in changes if is_reloaded(each.name)],
+        [each for each in changes if not is_reloaded(each.name)],
+    )
+
+
+def is_reloaded(name: str) -> bool:
+    """Whether a running server applies the setting when it reads its settings again."""
+    return _RELOADED in ServerSettings.model_fields[name.partition(".")[0]].metadata
+
+
+def shown_settings(settings: BaseModel, prefix: str = "") -> dict[str, str]:
+    """Return the values of all settings by their names, as text on one line."""
+    found: dict[str, str] = {}
+    for name, value in _values(settings):
+        if isinstance(value, BaseModel):
+            found |= shown_settings(value, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = _shown(value)
+    return found
+
+
+def toml_lines(settings: ServerSettings) -> Iterator[str]:
+    """Return all settings as lines of a `server.toml`; those with their default as comments."""
+    yield from _toml_lines(settings)
+    yield "\n[limits]"
+    yield from _toml_lines(settings.limits)
+
+
+def _toml_lines(settings: BaseModel) -> Iterator[str]:
+    for name, value in _values(settings):
+        if name in _KNOWN or f"limits.{name}" in _KNOWN:
+            mark = "" if name in settings.model_fields_set else "# "
+            yield f"# {name} is not set" if value is None else f"{mark}{name} = {_toml(value)}"
+
+
+def _toml(value: object) -> str:
+    """Return a value in TOML, whose strings, numbers and lists are those of JSON."""
+    match value:
+        case bool() | int() | float() | str():
+            return json.dumps(value, ensure_ascii=False)
+        case list():
+            return f"[{', '.join(map(_toml, value))}]"
+        case timedelta():
+            return _toml(_exact(value))
+    return _toml(str(value))
+
+
+def _values(settings: BaseModel) -> Iterator[tuple[str, object]]:
+    return ((name, getattr(settings, name)) for name in type(settings).model_fields)
+
+
+def _shown(value: object) -> str:
+    match value:
+        case None | []:
+            return "not set"
+        case list():
+            return ", ".join(map(str, value))
+        case timedelta():
+            return _exact(value)
+        case float():
+            return str(value).removesuffix(".0")
+    return printable_line(str(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -778,7 +917,7 @@ def _in_environment() -> Iterator[_Given]:
             yield from _in_json(table, value, variable)
         elif table.partition("__")[0] in _TABLES:
             raise StartupError(f"{variable} is not a setting{_similar(upper, names)}")
-        elif near := get_close_matches(upper, names, 1, SIMILAR_VARIABLE):
+        elif near := _nearest(upper, names, SIMILAR_VARIABLE):
             tell(f"chat-server: {variable} is ignored; did you mean {near[0]}?")
 
 
@@ -796,14 +935,15 @@ def _in_json(table: str, value: str, variable: str) -> Iterator[_Given]:
         yield _Given(dotted, each, f"{name} in {variable}")
 
 
-def _in_file() -> Iterator[_Given]:
-    file = config_file()
+def _in_file(file: Path, *, must_exist: bool) -> Iterator[_Given]:
     try:
         written = file.read_text("utf-8-sig")
+        import tomllib  # lazy: many servers have no file
+
         content = tomllib.loads(written)
-    except (FileNotFoundError, NotADirectoryError):
-        return
     except OSError as exc:
+        if isinstance(exc, FileNotFoundError | NotADirectoryError) and not must_exist:
+            return
         raise StartupError(f"cannot read {file}: {exc.strerror or exc}") from None
     except ValueError as exc:
         raise StartupError(f"cannot read {file}: {exc}") from None
@@ -828,8 +968,15 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield prefix + key, value
 
 
+def _nearest(word: str, known: Iterable[str], cutoff: float = SIMILAR) -> list[str]:
+    """Return the most similar of the known words, or nothing."""
+    from difflib import get_close_matches  # lazy: for errors only
+
+    return get_close_matches(word, known, 1, cutoff)
+
+
 def _similar(name: str, known: Mapping[str, Any]) -> str:
-    found = get_close_matches(name, known, 1, SIMILAR)
+    found = _nearest(name, known)
     return f"; did you mean {found[0]}?" if found else ""
 
 
@@ -893,12 +1040,14 @@ def _explain(fault: ErrorDetails, given: Mapping[str, _Given]) -> str:
 # Flags
 
 _METAVARS = {
+    "config": "FILE",
     "data": "FOLDER",
     "file": "FILE",
     "reserved_names": "NAME",
     "host": "ADDRESS",
     "port": "PORT",
     "server_name": "NAME",
+    "metrics_listen": "HOST:PORT",
     "public_url": "URL",
     "tls_cert": "FILE",
     "tls_key": "FILE",
@@ -947,7 +1096,7 @@ def _flags(kind: type[DataSettings], program: str, argv: list[str]) -> dict[str,
         groups = {name.partition(" ")[0] for name in COMMANDS}
         known = [*COMMANDS, *groups, "schema"] if kind is ServerSettings else []
         what = "expected here"
-    found = get_close_matches(first, known, 1, SIMILAR)
+    found = _nearest(first, known)
     if command := next((name for name in known if unknown == name.split()), None):
         at = argv.index(first)
         rest = " ".join([*argv[:at], *argv[at + len(unknown) :]])

@@ -12,10 +12,11 @@ from chat.server.channels.presence import CROWD, PULSE, PresenceBroadcaster
 from chat.server.channels.typing import EXPIRY
 from chat.server.config import ServerSettings
 from chat.server.failed_sign_ins import FailedSignIns
+from chat.server.monitoring.metrics import Metrics
 from chat.server.passwords import Passwords
 from chat.server.reads import Reads
 from chat.server.transport.limits import AdmissionQueue
-from chat.server.writes import Writes
+from chat.store.store import Store
 
 __all__ = ["ServerContext", "Tuning"]
 
@@ -28,30 +29,34 @@ class Tuning:
     """Unanswered commands of one session above which reading from it is paused."""
     sign_ins: int = 64
     """Concurrent sign-ins: enough to fill group commits, too few to delay other reads."""
+    drain_batch: int = 100
+    """Connections that a drain sends away at once, at least."""
     pulse: float = PULSE
     crowd: int = CROWD
     typing_expiry: float = EXPIRY
     recent: int = RECENT
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ServerContext:
     """The parts of a server. Built once by `app`, used on the event loop only."""
 
     settings: ServerSettings
+    """Replaced when the server reads its settings again; all else stays."""
     tuning: Tuning
     loop: asyncio.AbstractEventLoop
-    server_id: str
+    store: Store
+    """Takes operations; `reads` is for queries."""
     channels: LiveChannels
     presence: PresenceBroadcaster
     reads: Reads
-    writes: Writes
     sign_ins: AdmissionQueue
     """Limits concurrent sign-ins."""
     budgets: Budgets
     """Rate limits of people and addresses."""
     passwords: Passwords
     failed_sign_ins: FailedSignIns
+    metrics: Metrics
     administration: Administration
     new_names: TokenBuckets
     """Rate limits of new names, by address."""

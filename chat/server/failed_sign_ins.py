@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from chat.errors import ErrorCode
+from chat.server.monitoring.metrics import LabeledCounter
 from chat.text import counted, is_invitation_code, is_link_code, printable_line
 
 __all__ = ["FailedSignIns"]
@@ -50,6 +51,7 @@ class FailedSignIns:
 
     Args:
         loop: the event loop.
+        counter: counts them by error.
         interval: seconds between two lines about the same address.
         addresses_max: most addresses in one interval that are logged one by one.
     """
@@ -57,11 +59,13 @@ class FailedSignIns:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
+        counter: LabeledCounter,
         *,
         interval: float = INTERVAL,
         addresses_max: int = ADDRESSES_MAX,
     ) -> None:
         self._loop = loop
+        self._counter = counter
         self._interval = interval
         self._addresses_max = addresses_max
         self._failures: dict[str, _Failures] = {}
@@ -78,6 +82,7 @@ class FailedSignIns:
         """
         if code not in FAILURES or self._is_newcomer(address, name, code):
             return
+        self._counter.add(code.value)
         self._start_timer()
         shown = _shown(name)
         if address not in self._failures and len(self._failures) < self._addresses_max:

@@ -10,9 +10,9 @@ from typing import Generic, TypeVar
 
 from chat.errors import StoreUnavailable
 from chat.server.channels.live import LiveChannels
-from chat.server.writes import Writes
 from chat.store.channels import Expire, Expired
 from chat.store.operations import Failure, JobStep, Operation, PendingCall, RunNextJob
+from chat.store.store import Store
 
 __all__ = ["Steps", "jobs", "retention"]
 
@@ -28,7 +28,7 @@ class Steps(Generic[T]):
 
     Args:
         loop: runs the pauses.
-        writes: takes the operations.
+        store: runs the operations.
         operation: a step.
         done: called with its result; returns the seconds until the next step. None: no step is
             needed until `start`.
@@ -39,7 +39,7 @@ class Steps(Generic[T]):
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        writes: Writes,
+        store: Store,
         operation: Operation[T],
         done: Callable[[T], float | None],
         name: str,
@@ -47,7 +47,7 @@ class Steps(Generic[T]):
         retry_every: float = RETRY_EVERY,
     ) -> None:
         self._loop = loop
-        self._writes = writes
+        self._store = store
         self._operation = operation
         self._after = done
         self._name = name
@@ -81,7 +81,7 @@ class Steps(Generic[T]):
         self._pause = None
         if not self._is_stopped:
             self._is_requested = False
-            self._writes.submit(PendingCall(self._operation, self._done, self._failed))
+            self._store.submit([PendingCall(self._operation, self._done, self._failed)])
 
     def _done(self, result: T) -> None:
         pause = self._after(result)
@@ -105,7 +105,7 @@ class Steps(Generic[T]):
             )
 
 
-def jobs(loop: asyncio.AbstractEventLoop, writes: Writes, channels: LiveChannels) -> Steps[JobStep]:
+def jobs(loop: asyncio.AbstractEventLoop, store: Store, channels: LiveChannels) -> Steps[JobStep]:
     """Return the runner of the store's jobs, which commits announce (`Commit.has_jobs`)."""
 
     def done(step: JobStep) -> float | None:
@@ -113,12 +113,12 @@ def jobs(loop: asyncio.AbstractEventLoop, writes: Writes, channels: LiveChannels
             channels.renamed(old, new)
         return None if step.is_last else 0
 
-    return Steps(loop, writes, RunNextJob(), done, "a job of the store")
+    return Steps(loop, store, RunNextJob(), done, "a job of the store")
 
 
 def retention(
     loop: asyncio.AbstractEventLoop,
-    writes: Writes,
+    store: Store,
     server_wide: timedelta | None,
     *,
     retry_every: float = RETRY_EVERY,
@@ -127,7 +127,7 @@ def retention(
 
     Args:
         loop: runs the pauses.
-        writes: takes the steps.
+        store: runs the steps.
         server_wide: the server's retention; None: only channels with one of their own.
         retry_every: see `Steps`.
     """
@@ -154,4 +154,4 @@ def retention(
         return step.next_in
 
     operation = Expire(seconds)
-    return Steps(loop, writes, operation, done, "erasing old messages", retry_every=retry_every)
+    return Steps(loop, store, operation, done, "erasing old messages", retry_every=retry_every)

@@ -180,6 +180,11 @@ class Passwords:
         self._addresses.of(address, self._loop.time()).give_back()
         return made
 
+    @property
+    def waiting(self) -> int:
+        """Number of passwords that wait to be hashed."""
+        return self._good.waiting + self._others.waiting
+
     def close(self) -> None:
         """Wait for the running hashes, and end the threads; waiting ones never run."""
         self._good.close()
@@ -235,6 +240,11 @@ class _Thread:
             raise CommandError(ErrorCode.UNAVAILABLE, STOPPING, retry_after=1.0) from None
         running.add_done_callback(lambda _: self._loop.call_soon_threadsafe(self._work_done, since))
         return await asyncio.wrap_future(running)
+
+    @property
+    def waiting(self) -> int:
+        """Number of waiting calls."""
+        return len(self._waiting)
 
     def close(self) -> None:
         """Wait for the running call, and end the thread."""

@@ -12,7 +12,7 @@ from typing import Any, cast
 from chat.errors import CloseCode, CommandError, ErrorCode, FrameError, StoreUnavailable
 from chat.protocol.codec import decode_command, encode
 from chat.protocol.commands import Command, Hello
-from chat.protocol.frames import Heads, ServerFrame
+from chat.protocol.frames import Heads, LimitsFrame, ServerFrame
 from chat.server.channels.builtin import Counter
 from chat.server.context import ServerContext
 from chat.server.refusals import as_refusal, close_code, close_reason, error_frame
@@ -142,15 +142,15 @@ class Session:
             if not self.is_signed_in and not isinstance(command, Hello):
                 raise CommandError(ErrorCode.NOT_SIGNED_IN, "not signed in; send hello first")
             answer = self._table[command.type](self, command)
-        except CommandError as error:
+            if isinstance(answer, Write):
+                answer.submitter = self
+                answer.command_id = command.id
+                self.context.store.submit((answer,))
+                return
+        except (CommandError, StoreUnavailable) as error:
             self.refuse(command.id, error)
             return
-        if isinstance(answer, Write):
-            answer.submitter = self
-            answer.command_id = command.id
-            self.context.writes.submit(answer)
-        else:
-            self._dispatch_answer(command.id, answer)
+        self._dispatch_answer(command.id, answer)
 
     def settle(self, write: Write[Any]) -> None:
         """Answer the command of a write: its outcome is known."""
@@ -227,6 +227,23 @@ class Session:
         self.send(error_frame(error, None))
         self.connection.end(code, close_reason(error.message))
 
+    def limits_changed(self) -> None:
+        """Use the limits of the current settings; tell a signed-in client."""
+        self._limits = self.context.settings.limits
+        if not self.is_signed_in:
+            self.connection.start_budget()
+            self.connection.set_message_limit(max(self._limits.frame, HELLO_BYTES))
+            return
+        self._use_limits_of_user()
+        self.subscriptions.send(LimitsFrame(limits=self._limits))
+
+    def _use_limits_of_user(self) -> None:
+        context, connection = self.context, self.connection
+        connection.set_message_limit(self._limits.frame)
+        connection.budget = context.budgets.of_person(
+            self.user.name, connection.source, context.loop.time()
+        )
+
     def heartbeat(self) -> None:
         """Send the heads of the session's channels: they reveal a lost last event."""
         if self.is_signed_in and self.subscriptions.is_welcomed:
@@ -249,13 +266,10 @@ class Session:
 
     def signed_in(self, user: User) -> None:
         """Set the user; events of the user's channels are deferred until `welcome` is sent."""
-        context, connection = self.context, self.connection
-        connection.set_message_limit(self._limits.frame)
-        connection.budget = context.budgets.of_person(
-            user.name, connection.source, context.loop.time()
-        )
         self.user = user
-        self.subscriptions = Subscriptions(self, user, context)
+        self.connection.user = user.name
+        self._use_limits_of_user()
+        self.subscriptions = Subscriptions(self, user, self.context)
         self.is_signed_in = True
 
     def abort_sign_in(self) -> None:

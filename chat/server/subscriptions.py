@@ -293,7 +293,9 @@ class Subscriptions:
         while not is_sent:
             removals = self.removals
             (view,) = await self._read([(channel, position)])
-            is_sent = await self._join(view, removals, command_id, self._session.answer)
+            is_sent = await self._join(
+                view, removals, command_id, self._session.answer, is_resumed=position is not None
+            )
 
     async def follow_all(
         self, positions: Mapping[str, ResumeFrom], backed_up: Callable[[], None]
@@ -319,7 +321,10 @@ class Subscriptions:
             if self.channel(channel) is None and not isinstance(view, CommandError):
                 continue  # a hidden channel
             try:
-                while not await self._join(view, removals, None, self._session.send):
+                is_resumed = position is not None
+                while not await self._join(
+                    view, removals, None, self._session.send, is_resumed=is_resumed
+                ):
                     removals = self.removals
                     (view,) = await self._read([(channel, position)])
             except CommandError as error:
@@ -362,10 +367,13 @@ class Subscriptions:
         removals: int,
         command_id: str | None,
         send: Callable[[Joined], None],
+        *,
+        is_resumed: bool,
     ) -> bool:
         """Send `joined`, and attach to live events if the log was read to its head.
 
-        `removals` is the number before the read: after another one, the read is void.
+        `removals` is the number before the read: after another one, the read is void. `is_resumed`:
+        the client gave its position.
 
         Returns:
             Whether it was sent; if not, the log must be read again (see `attach`).
@@ -382,6 +390,9 @@ class Subscriptions:
         self.enter(state.name, state.head)
 
         def send_joined(is_complete: bool) -> None:
+            if is_resumed:
+                recovered = "complete" if is_complete else "partial"
+                self._context.metrics.resumes.add(recovered if resumed.recovered else "page")
             preference = self._preferences.get(fold(state.name), membership.preference)
             send(
                 Joined.known(

@@ -1,4 +1,4 @@
-"""Write operations: submitted once per event-loop turn, answered after their commit."""
+"""Write operations: what a handler submits, and how its command is answered after the commit."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
-from chat.errors import StoreUnavailable
 from chat.protocol.frames import ServerFrame
 from chat.store.operations import Failure, Operation, Pending, PendingCall
 from chat.store.store import Store
 
-__all__ = ["Answered", "Submitter", "Write", "Writes"]
+__all__ = ["Answered", "Submitter", "Write", "commit"]
 
 T = TypeVar("T")
 
@@ -59,50 +58,22 @@ class Write(Pending[T]):
         self.submitter.settle(self)
 
 
-class Writes:
-    """Batches the operations of one event-loop turn for the store's writer."""
+async def commit(store: Store, operation: Operation[T]) -> T:
+    """Submit an operation and wait for its result. Costs a task; `Store.submit` does not.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, store: Store) -> None:
-        self._loop = loop
-        self._store = store
-        self._pending: list[Pending[Any]] = []
+    Raises:
+        CommandError: the operation is refused.
+        StoreUnavailable: the database is not accepting writes.
+    """
+    committed: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
-    def submit(self, pending: Pending[Any]) -> None:
-        """Queue an operation; it is settled after the events of its commit were sent."""
-        if not self._pending:
-            self._loop.call_soon(self._submit)
-        self._pending.append(pending)
+    def done(result: T) -> None:
+        if not committed.cancelled():
+            committed.set_result(result)
 
-    async def commit(self, operation: Operation[T]) -> T:
-        """Submit an operation and wait for its result. Costs a task; `submit` does not.
+    def failed(failure: Failure) -> None:
+        if not committed.cancelled():
+            committed.set_exception(failure)
 
-        Raises:
-            CommandError: the operation is refused.
-            StoreUnavailable: the database is not accepting writes.
-        """
-        committed: asyncio.Future[T] = self._loop.create_future()
-
-        def done(result: T) -> None:
-            if not committed.cancelled():
-                committed.set_result(result)
-
-        def failed(failure: Failure) -> None:
-            if not committed.cancelled():
-                committed.set_exception(failure)
-
-        self.submit(PendingCall(operation, done, failed))
-        return await committed
-
-    def _submit(self) -> None:
-        """Submit all operations of the turn at once.
-
-        Submitted one by one, they wake the writer too early (uvloop lets other threads run before
-        each callback), which makes four times as many commits.
-        """
-        batch, self._pending = self._pending, []
-        try:
-            self._store.submit(batch)
-        except StoreUnavailable as closed:  # the server is stopping
-            for pending in batch:
-                pending.failure = closed
-                pending.settle()
+    store.submit([PendingCall(operation, done, failed)])
+    return await committed

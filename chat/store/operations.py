@@ -244,6 +244,9 @@ class Commit:
 
     `generation` is that of the database after the commit, and `notice` what other servers learn of
     it; 0 and None if no other server can share the database.
+
+    `began` and `ended` are the seconds of `time.monotonic` at the start of the transaction and once
+    it was on disk, or had failed.
     """
 
     events: Sequence[EventFields]
@@ -255,6 +258,8 @@ class Commit:
     channel_ids: Sequence[int] = ()
     generation: int = 0
     notice: Notice | None = None
+    began: float = 0.0
+    ended: float = 0.0
 
 
 @dataclass(slots=True)

@@ -110,9 +110,9 @@ def not_a_member(channel: str, *, is_private: bool = False) -> CommandError:
 
 
 def name_unavailable(channel: str) -> CommandError:
-    """Return the error for the name of a new channel that is reserved or taken.
+    """Return the error for the name of a new channel that is reserved or that of a private channel.
 
-    It is the same for all reasons, so that it does not reveal a private channel.
+    It is the same for both, so that it does not reveal a private channel.
     """
     return CommandError(
         ErrorCode.NAME_UNAVAILABLE,

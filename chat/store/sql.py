@@ -74,20 +74,18 @@ class Bulk:
 
 
 class BulkInsert:
-    """Rows to insert into `table`; each has all columns, or `columns`, in the table's order.
+    """An `INSERT` of rows into `table`; each has all columns, or `columns`, in the table's order.
 
     `end` is the SQL after the rows, such as `ON CONFLICT DO NOTHING`.
     """
 
     def __init__(self, table: Table, columns: Sequence[str] | None = None, end: str = "") -> None:
-        self.rows: list[tuple[Any, ...]] = []
-        """Rows pending until `flush`."""
         self._columns = columns or [column.name for column in table.columns]
         self._insert, self._end = insert(table).inline(), end
         self._compiled: dict[str, Bulk] = {}
 
-    def flush(self, connection: Connection) -> None:
-        """Insert the pending rows."""
+    def run(self, connection: Connection, rows: Sequence[Sequence[object]]) -> None:
+        """Insert the rows."""
         dialect = connection.dialect
         if dialect.name not in self._compiled:
             statement = str(
@@ -95,8 +93,7 @@ class BulkInsert:
             )
             begin, _, row = statement.rpartition(" VALUES ")
             self._compiled[dialect.name] = Bulk(f"{begin} VALUES", row, self._end)
-        self._compiled[dialect.name].run(connection, self.rows)
-        self.rows.clear()
+        self._compiled[dialect.name].run(connection, rows)
 
 
 class BulkUpdate:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
+from operator import call
 from queue import SimpleQueue
 from typing import Self, TypeVar
 
@@ -35,7 +36,7 @@ from chat.store.schema import metadata
 from chat.store.search.search import index_unavailable
 from chat.store.write.lookups import hints_key
 from chat.store.write.transaction import Transaction, wall_clock_ms
-from chat.store.write.writer import CLOSED, GATHER, PROBE_EVERY, Writer, decide
+from chat.store.write.writer import CLOSED, GATHER, PROBE_EVERY, STALLED_AFTER, Writer, decide
 
 __all__ = ["Store", "erase_account", "execute", "expire", "look"]
 
@@ -117,12 +118,14 @@ class Store:
         *,
         limits: Limits,
         committed: Callable[[Commit], None],
+        defer: Callable[[Callable[[], None]], object] = call,
         clock_ms: Callable[[], int] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         index_after: float = INDEX_AFTER,
         probe_every: float = PROBE_EVERY,
         audit_every: float = AUDIT_EVERY,
         gather: float = GATHER,
+        stalled_after: float = STALLED_AFTER,
         login: str = "",
     ) -> Self:
         """Open the database; create or migrate it if necessary.
@@ -131,6 +134,8 @@ class Store:
             url: `sqlite:////path/chat.db` or `postgresql://host/database`.
             limits: bounds on channels, reactions and unread counts.
             committed: gets every commit once it is on disk.
+            defer: calls a function after the operations that belong into one commit were submitted:
+                `call_soon` of an event loop, whose thread then submits them all.
             clock_ms: milliseconds since 1970, for timestamps; by default the clock of the database,
                 or of this machine if the database has none.
             monotonic: seconds of a clock that nobody sets, to notice a jump of the other one.
@@ -140,6 +145,8 @@ class Store:
             audit_every: seconds between looks for audit entries of other processes.
             gather: seconds between the starts of two commits while operations arrive in quick
                 succession.
+            stalled_after: seconds without an end of a commit, while operations wait, after which
+                the database is not `healthy`.
             login: the operator's login name, for audit entries of a command; empty for a server.
 
         Raises:
@@ -154,10 +161,12 @@ class Store:
             database,
             Transaction(database, limits, clock_ms, monotonic, login),
             feed.committed,
+            defer,
             local_ms,
             index_after,
             probe_every,
             gather,
+            stalled_after,
         )
         return cls(database, writer, limits, local_ms, feed)
 
@@ -203,9 +212,19 @@ class Store:
         """
         return self._run(lambda connection: hints_key(connection))
 
+    def use_limits(self, limits: Limits) -> None:
+        """Use other limits for the next commits and reads; may be called from any thread."""
+        self._limits = limits
+        self._writer.use_limits(limits)
+
+    @property
+    def waiting(self) -> int:
+        """Number of submitted operations that are not committed yet."""
+        return self._writer.waiting
+
     def healthy(self) -> str | None:
-        """Return why the last commit or a recent read failed, in one line, or None."""
-        return self._reading.fault or self._writer.fault
+        """Return why commits or reads fail, or why no commit ends, in one line, or None."""
+        return self._reading.fault or self._writer.fault or self._writer.stall
 
     def look(self) -> None:
         """Schedule a check of the database for `healthy` if one is due; call it regularly."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.benchmarks.generator import quantile
 from tests.benchmarks.peers import BUN, CORE, OURS, PEERS, Peer
 from tests.benchmarks.report import Cell, plot, table
-from tests.benchmarks.workloads import AGAIN, LENGTHS, LOADS, fill, load_peer, read_log
+from tests.benchmarks.workloads import AGAIN, LENGTHS, LOADS, fill, load_peer, read_log, scrape
 
 ECHO = "echo, 50 x 16"
 SENDS = "durable sends, 50 x 16"
@@ -28,11 +28,15 @@ def main() -> None:
     parser.add_argument("--peers", help="names, by commas (default: all that are here)")
     parser.add_argument("--workloads", help="beginnings of names, by semicolons (default: all)")
     parser.add_argument("--logs", action="store_true", help="read logs of any length, and no loads")
+    parser.add_argument("--scrape", action="store_true", help="scrape the metrics, and no loads")
     parser.add_argument("--seen", type=Path, help="file of measurements; what is there is kept")
     parser.add_argument("--plot", action="store_true", help=f"draw {PLOT.name} anew")
     asked = parser.parse_args()
     if asked.logs:
         _logs(asked.rounds)
+        return
+    if asked.scrape:
+        _scrape(asked.rounds)
         return
     seen = asked.seen or Path(tempfile.mkstemp(suffix=".jsonl", prefix="chat-benchmark-")[1])
     cells = [Cell(**json.loads(line)) for line in seen.read_text().splitlines()]
@@ -93,6 +97,18 @@ def _logs(rounds: int) -> None:
         medians = {name: quantile([row[name] for row in rows], 0.5) for name in rows[0]}
         shown = " | ".join(f"{name} {value:.2f} ms" for name, value in medians.items())
         sys.stdout.write(f"{length:,} messages | {shown}\n")
+
+
+def _scrape(rounds: int) -> None:
+    ours = next(peer for peer in PEERS if peer.name == OURS)
+    for connections in (0, 2_000):
+        rows = []
+        for _ in range(rounds):
+            with tempfile.TemporaryDirectory(prefix="chat-benchmark-") as folder:
+                rows.append(scrape(ours, Path(folder), connections))
+        medians = {page: quantile([row[page] for row in rows], 0.5) for page in rows[0]}
+        shown = " | ".join(f"{page} {value:.2f} ms of CPU" for page, value in medians.items())
+        sys.stdout.write(f"{connections:,} connections | {shown}\n")
 
 
 if __name__ == "__main__":

@@ -7,8 +7,10 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from contextlib import closing, contextmanager
+from dataclasses import asdict, replace
+from http import HTTPStatus
+from http.client import HTTPConnection
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -29,8 +31,9 @@ from chat.store.operations import (
 from chat.store.store import Store
 from tests.benchmarks.generator import Generator, Load, Result, quantile
 from tests.benchmarks.peers import Peer, running
+from tests.serving import free_port
 
-__all__ = ["AGAIN", "LENGTHS", "LOADS", "fill", "load_peer", "read_log"]
+__all__ = ["AGAIN", "LENGTHS", "LOADS", "fill", "load_peer", "read_log", "scrape"]
 
 AGAIN = "2,000 known people come back at once"
 LOADS: dict[str, Load] = {
@@ -52,6 +55,7 @@ LOADS: dict[str, Load] = {
 LENGTHS = (10, 1_000, 1_000_000)
 """Numbers of messages in the logs to read."""
 READS = 200
+SCRAPES = 500
 TOKEN = "t" * 32
 PAGE = 50
 FILL = 1_000
@@ -95,6 +99,39 @@ def _resident(pid: int) -> int:
 def _cpu(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def scrape(server: Peer, folder: Path, connections: int) -> dict[str, float]:
+    """Return milliseconds of the server's processor for a page, with so many connected people."""
+    listening = f"127.0.0.1:{free_port()}"
+    observed = replace(
+        server,
+        command=lambda *place: [*server.command(*place), "--metrics-listen", listening],
+    )
+    load = Load(rooms=max(1, connections // 5), members=5, at_once=200, seconds=0)
+    with running(observed, "chat", folder) as (pid, port):
+        generator = Generator(port, server.chat, load)
+        try:
+            if connections:
+                generator.connect()
+            return {page: _page(pid, listening, page) for page in ("/metrics", "/readyz")}
+        finally:
+            generator.close()
+
+
+def _page(pid: int, address: str, page: str) -> float:
+    def request() -> None:
+        with closing(HTTPConnection(address)) as connection:
+            connection.request("GET", page)
+            answer = connection.getresponse()
+            assert answer.status == HTTPStatus.OK
+            answer.read()
+
+    request()  # warm up
+    before = _cpu(pid)
+    for _ in range(SCRAPES):
+        request()
+    return (_cpu(pid) - before) / SCRAPES * 1e3
 
 
 # Logs

@@ -38,8 +38,9 @@ class Piped:
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.append(line.removesuffix("\n"))
+        with self.process.stdout as lines:
+            for line in lines:
+                self.lines.append(line.removesuffix("\n"))
 
 
 class Client:

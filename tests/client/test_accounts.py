@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from chat.client.model.membership import now_ms
 from chat.client.model.sign_in import Credential, SignInWay
 from chat.client.model.state import Link
 from chat.errors import CommandError, ErrorCode
@@ -100,6 +101,18 @@ def test_an_invited_person_signs_in_on_three_devices(
         data = file.read_bytes()
         assert PASSWORD.encode() not in data, file
         assert link.code.encode() not in data, file
+
+
+def test_a_client_returns_by_itself_when_its_ban_ends(
+    closed: ChatServer, admin: Screen, open_client: Open
+) -> None:
+    bob = invited(admin, open_client, closed, "bob")
+    until = now_ms() + 3_000
+    admin.core.ask(Ban(name="bob", until=until)).result(PATIENCE)
+    bob.wait(lambda: bob.connection.link is Link.REFUSED)
+    assert bob.connection.retry_in is not None
+    bob.wait_online()
+    assert now_ms() >= until
 
 
 def test_a_banned_person_keeps_the_typed_text_and_returns_after_the_ban(

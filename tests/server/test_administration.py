@@ -234,8 +234,9 @@ class TestAtOnce:
                 assert "last admin" in refused.stderr
 
     async def test_administration_and_sign_ins_are_unavailable_while_the_disk_fails(
-        self, server: ChatServer
+        self, start_server: Callable[..., ChatServer]
     ) -> None:
+        server = start_server("--hello-timeout", "300")  # the commands before it wait for the disk
         async with AsyncExitStack() as stack:
             alice = await stack.enter_async_context(admin(server))
             bob = await stack.enter_async_context(Peer.signed_in(server.url, "bob"))

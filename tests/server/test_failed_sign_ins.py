@@ -11,23 +11,30 @@ from chat.errors import ErrorCode
 from chat.protocol.commands import Hello
 from chat.protocol.frames import ErrorFrame
 from chat.server.failed_sign_ins import FailedSignIns
+from chat.server.monitoring.metrics import LabeledCounter
 from tests.serving import ChatServer, Peer
 
 WRONG = ErrorCode.BAD_PASSWORD
 
 
 @pytest.fixture
-async def failed() -> FailedSignIns:
-    return FailedSignIns(asyncio.get_running_loop(), addresses_max=3)
+def counter() -> LabeledCounter:
+    return LabeledCounter("chat_failed_sign_ins_total", "Failed sign-ins", "code")
+
+
+@pytest.fixture
+async def failed(counter: LabeledCounter) -> FailedSignIns:
+    return FailedSignIns(asyncio.get_running_loop(), counter, addresses_max=3)
 
 
 async def test_the_first_failure_is_logged_at_once_and_others_are_counted(
-    failed: FailedSignIns, caplog: pytest.LogCaptureFixture
+    failed: FailedSignIns, counter: LabeledCounter, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name in ("alice", "alice", "bob"):
         failed.add("203.0.113.7", name, WRONG)
     failed.add("203.0.113.7", "bob", ErrorCode.RATE_LIMITED)
     failed.add("203.0.113.8", "carol", ErrorCode.BANNED)
+    assert counter.values == {"bad_password": 3, "rate_limited": 1, "banned": 1}
     assert caplog.messages == [
         "203.0.113.7: failed sign-in as alice: bad_password",
         "203.0.113.8: failed sign-in as carol: banned",
@@ -45,9 +52,9 @@ async def test_the_first_failure_is_logged_at_once_and_others_are_counted(
 
 
 async def test_counted_failures_are_logged_after_the_interval(
-    caplog: pytest.LogCaptureFixture,
+    counter: LabeledCounter, caplog: pytest.LogCaptureFixture
 ) -> None:
-    failed = FailedSignIns(asyncio.get_running_loop(), interval=0.01)
+    failed = FailedSignIns(asyncio.get_running_loop(), counter, interval=0.01)
     for _ in range(2):
         failed.add("203.0.113.7", "alice", WRONG)
     while len(caplog.messages) < 2:

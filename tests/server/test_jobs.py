@@ -19,7 +19,7 @@ from chat.protocol.frames import ErrorFrame, Joined, Page, Removed
 from chat.protocol.items import Event
 from chat.server.jobs import retention
 from chat.store.channels import Expire, Expired
-from chat.store.operations import Failure, Operation, Pending
+from chat.store.operations import Batch, Failure, Operation
 from tests.serving import PATIENCE, ChatServer, Peer, eventually
 
 ERASE = ("user", "erase", "mallory", "--yes")
@@ -252,14 +252,15 @@ async def test_a_wrong_clock_erases_nothing_until_the_operator_says_so(
 
 
 class Results:
-    """Takes steps as `Writes` does, and answers them with the next results."""
+    """Takes steps as `Store` does, and answers them with the next results."""
 
     def __init__(self, *results: Any) -> None:
         self.left = list(results)
         self.steps: list[Operation[Any]] = []
         self.answered = asyncio.Event()
 
-    def submit(self, pending: Pending[Any]) -> None:
+    def submit(self, batch: Batch) -> None:
+        (pending,) = batch
         self.steps.append(pending.operation)
         result = self.left.pop(0)
         if isinstance(result, Exception):

@@ -216,6 +216,82 @@ async def test_only_that_its_name_is_taken_tells_of_a_private_channel(
                 assert (await peer.answer(private)).replace(there, reserved) == same
 
 
+def approaches(room: str, den: str, direct: str, name: str) -> list[Command]:
+    """Return all that a user can do towards another one, in channels that they share."""
+    c = commands
+    return [
+        c.Create(channel=room),
+        c.Invite(channel=room, name=name),
+        c.Send(channel=room, text=f"@{name} hello"),
+        c.Send(channel=room, text=f"@{name} hello", reply_to=3, thread_only=True),
+        c.Send(channel=room, text=f"@{name} hello again", reply_to=4),
+        c.Edit(channel=room, seq=3, text=f"hello @{name}"),
+        c.React(channel=room, seq=3, emoji="👍"),
+        c.Pin(channel=room, seq=3),
+        c.Typing(channel=room),
+        c.SetTopic(channel=room, topic=f"for @{name}"),
+        c.Create(channel=den, private=True),
+        *[c.Invite(channel=den, name=name)] * 2,
+        c.Uninvite(channel=den, name=name),
+        c.Invite(channel=den, name=name),
+        c.Join(channel=direct),
+        c.Send(channel=direct, text="hello"),
+        c.Send(channel=direct, text="hello", reply_to=1, thread_only=True),
+        c.Edit(channel=direct, seq=1, text="hello again"),
+        c.React(channel=direct, seq=1, emoji="👍"),
+        c.Pin(channel=direct, seq=1),
+        c.Typing(channel=direct),
+        c.Delete(channel=direct, seq=1),
+        c.Send(channel=direct, text="hello"),
+        c.MuteUser(channel=room, name=name),
+        c.Unmute(channel=room, name=name),
+        c.Kick(channel=room, name=name),
+        c.Invite(channel=room, name=name),
+        c.Ban(channel=room, name=name),
+        *(c.Who(channel=each) for each in (room, den, direct)),
+        *(c.History(channel=each) for each in (room, den, direct)),
+        *(c.Search(channel=each, query="hello") for each in (room, den, direct)),
+        c.Search(query="hello", author=name),
+        c.Channels(cursor=room[:-1]),
+        c.SetStatus(status="busy"),
+    ]
+
+
+@pytest.mark.promise(
+    7,
+    fault="an ignored user writes to, mentions, invites and moderates who ignores them",
+    result="the same bytes as towards somebody who does not",
+)
+async def test_ignored_user_gets_the_same_bytes(start_server: Callable[..., ChatServer]) -> None:
+    seen = [await _seen_by_mallory(start_server(), is_ignored=each) for each in (True, False)]
+    assert len(seen[0]) > len(approaches("", "", "", ""))
+    for ignored, heeded in zip(*seen, strict=True):
+        assert ignored == heeded
+
+
+async def _seen_by_mallory(server: ChatServer, *, is_ignored: bool) -> list[object]:
+    """Return all frames that mallory gets while they approach bob, without ids and times."""
+    async with raw(server, "mallory") as mallory, Peer.signed_in(server.url, "bob") as bob:
+        if is_ignored:
+            await bob.call(commands.Ignore(name="mallory"))
+        for command in approaches("#room", "#den", "@bob,mallory", "bob"):
+            await mallory.answer(command)
+            if isinstance(command, commands.Create) and not command.private:
+                await bob.join(command.channel)
+        await bob.settle()
+        await mallory.answer(commands.Ping())
+        decoded = [json.loads(each) for each in mallory.received]
+        by_timer = ("presence", "typing")  # their place among the other frames varies
+        return [_without_ids(each) for each in decoded if each["type"] not in by_timer]
+
+
+def _without_ids(value: object) -> object:
+    if isinstance(value, dict):
+        varying = ("mid", "ts", "epoch", "created", "token", "session", "server")
+        return {key: _without_ids(each) for key, each in value.items() if key not in varying}
+    return [_without_ids(each) for each in value] if isinstance(value, list) else value
+
+
 async def test_guessing_names_of_private_channels_is_limited(
     start_server: Callable[..., ChatServer],
 ) -> None:

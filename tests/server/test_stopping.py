@@ -6,14 +6,16 @@ import asyncio
 import os
 import signal
 import subprocess
+import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 import pytest
-from websockets.exceptions import ConnectionClosed
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from chat.client.config.settings import ClientSettings
 from chat.client.model.state import Link
@@ -29,6 +31,9 @@ FAST = ("--limits.rate", "100000", "--limits.burst", "100000")
 WINDOW = 3.5
 CLIENTS = 50
 STALLED = 2
+MANY = 500
+DRAIN = 3.0
+SENDERS = 20
 MESSAGES = 30
 AHEAD = 2
 RETURNING = 12
@@ -156,6 +161,69 @@ async def test_stop_under_load_notifies_all_clients_and_loses_nothing(
     assert after.keys() == {cid(c, n) for c in range(CLIENTS) for n in range(sent[c])}
 
 
+@asynccontextmanager
+async def crowd(server: ChatServer) -> AsyncIterator[list[Peer]]:
+    """Sign in `MANY` users; the first `CLIENTS` of them are in `#room`."""
+    async with AsyncExitStack() as stack:
+        peers: list[Peer] = []
+        for start in range(0, MANY, 50):
+            numbers = range(start, start + 50)
+            signing_in = [Peer.signed_in(server.url, f"user{n}") for n in numbers]
+            peers += await asyncio.gather(*map(stack.enter_async_context, signing_in))
+        for peer in peers[:CLIENTS]:
+            await peer.join("#room")
+        yield peers
+
+
+async def ended(peer: Peer) -> tuple[Bye, int | None]:
+    """Wait for `bye` and the close code."""
+    return await peer.next(Bye), await peer.close_code()
+
+
+@pytest.mark.timeout(300)  # five hundred clients, on a busy machine
+@pytest.mark.promise(
+    2,
+    fault="SIGTERM while five hundred clients are connected and one of them never reads",
+    result="`/readyz` answers 503 at once; `bye` in batches; all that was accepted is answered",
+)
+async def test_drain_sends_many_clients_away_in_batches_and_answers_all_that_it_stores(
+    start_server: Callable[..., ChatServer],
+) -> None:
+    server = start_server(*FAST, "--drain", str(DRAIN), "--reconnect-window", str(WINDOW))
+    async with (
+        crowd(server) as peers,
+        Peer.signed_in(server.url, "stalled", sock=server.small_socket()) as stalled,
+    ):
+        await stalled.join("#room")
+        stalled.socket.transport.pause_reading()
+        for number in range(30):  # more than the buffers of the stalled peer
+            await peers[0].call(Send(channel="#room", text="x" * 7_000, cid=f"long-{number}"))
+        senders, sent = peers[1:SENDERS], Counter[int]()
+        sending = [asyncio.create_task(send_on(each, n, sent)) for n, each in enumerate(senders)]
+        began = time.monotonic()
+        os.kill(server.pid, signal.SIGTERM)
+        await asyncio.to_thread(server.wait_for_line, f"stopping: sending {MANY + 1} clients away")
+        assert await asyncio.to_thread(server.get, "/readyz") == (503, "the server is stopping\n")
+        with pytest.raises(InvalidStatus, match="503"):
+            await connect(server.url, proxy=None)
+        ends = await asyncio.gather(*map(ended, peers))
+        assert await asyncio.to_thread(server.wait) == 0
+        assert time.monotonic() - began < DRAIN + 20
+        await asyncio.gather(*sending)
+        stalled.socket.transport.abort()
+    assert {code for _, code in ends} == {CloseCode.GOING_AWAY}
+    windows = sorted({round(bye.reconnect, 2) for bye, _ in ends})
+    assert len(windows) == MANY // 100 + 1, "one for each batch"
+    assert windows[0] == WINDOW
+    assert windows[-1] > WINDOW + DRAIN / 2
+    server.start()
+    async with Peer.signed_in(server.url, "user0", peers[0].token) as reader:
+        in_log = await stored(reader)
+    for number, sender in enumerate(senders):
+        acknowledged = {ok.cid for ok in sender.received if isinstance(ok, Ok) and ok.cid}
+        assert acknowledged == {each for each in in_log if each.startswith(f"{number}-")}
+
+
 async def test_clients_spread_their_reconnects_over_the_window(
     start_server: Callable[..., ChatServer], tmp_path: Path
 ) -> None:
@@ -197,7 +265,7 @@ async def test_hangup_stops_the_server_only_after_its_terminal_was_closed(tmp_pa
     with ServerInATerminal(tmp_path / "data") as server:
         async with Peer.signed_in(server.url, "alice") as alice:
             os.kill(server.pid, signal.SIGHUP)
-            server.wait_for_line("nothing to reload")
+            server.wait_for_line("nothing has changed")
             await alice.settle()
             os.close(server.terminal)
             os.kill(server.pid, signal.SIGHUP)

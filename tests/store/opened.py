@@ -47,7 +47,7 @@ from chat.store.operations import (
 )
 from chat.store.read.reader import Reader
 from chat.store.store import Store
-from chat.store.write.writer import GATHER, PROBE_EVERY
+from chat.store.write.writer import GATHER, PROBE_EVERY, STALLED_AFTER
 from tests.serving import PATIENCE, eventually
 
 T = TypeVar("T")
@@ -75,6 +75,7 @@ class OpenStore:
         index_after: float = INDEX_AFTER,
         probe_every: float = PROBE_EVERY,
         gather: float = GATHER,
+        stalled_after: float = STALLED_AFTER,
         audit_every: float = AUDIT_EVERY,
     ) -> None:
         self.url = url
@@ -92,6 +93,7 @@ class OpenStore:
             index_after=index_after,
             probe_every=probe_every,
             gather=gather,
+            stalled_after=stalled_after,
             audit_every=audit_every,
         )
 

@@ -127,6 +127,19 @@ def _label(value: object) -> str:
     return check_line(text(value).strip(), _LABEL_MAX)
 
 
+def _authority(value: object) -> Path:
+    file = path(value)
+    import ssl  # lazy: most users have no such file
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
+    except ssl.SSLError:
+        raise ValueError("is not a certificate in PEM format") from None
+    except OSError as exc:
+        raise ValueError(f"cannot be read: {exc.strerror or exc}") from None
+    return file
+
+
 def _reasons(value: object) -> tuple[str, ...]:
     found = words(value)
     if unknown := [word for word in found if word not in REASONS]:
@@ -208,6 +221,12 @@ class ClientSettings:
         _servers,
         "Further servers, each a table with a `url` and your `name` there (in client.toml only)",
         in_file_only=True,
+    )
+    ca: Path | None = option(
+        None,
+        _authority,
+        "File with the certificate of a private certificate authority (PEM), which is trusted "
+        "besides those of the system",
     )
     data: Path = option(
         lambda: user_data_path("chat", appauthor=False),

@@ -15,6 +15,9 @@ import re
 import socket
 import ssl
 import time
+from http import HTTPStatus
+from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -145,8 +148,12 @@ class _Connect(connect):
         return exc
 
 
-async def open_connection(url: str) -> Connection:
+async def open_connection(url: str, ca: Path | None = None) -> Connection:
     """Connect to the server at `url`.
+
+    Args:
+        url: the address.
+        ca: the certificate of a private authority to trust besides those of the system.
 
     Raises:
         NoConnection: with the reason.
@@ -155,11 +162,13 @@ async def open_connection(url: str) -> Connection:
         proxy = None if host_of(url) == "localhost" else proxy_for(url)
     except ValueError as exc:
         raise NoConnection(f"cannot reach {url}: {printable_line(str(exc))}") from None
+    security = _security(ca) if url.startswith("wss://") else None
     opening = _Connect(
         url,
         create_connection=Connection,
         compression=None,
         proxy=proxy,
+        ssl=security,
         open_timeout=OPEN_TIMEOUT,
         close_timeout=CLOSE_TIMEOUT,
         ping_interval=None,  # the heartbeat detects a dead connection
@@ -169,7 +178,7 @@ async def open_connection(url: str) -> Connection:
     try:
         opened = await opening
     except (OSError, WebSocketException, ValueError) as exc:
-        raise NoConnection(explain(exc, url, proxy)) from exc
+        raise NoConnection(explain(exc, url, proxy, ca)) from exc
     assert isinstance(opened, Connection)
     ids = opened.server_ids
     if len(ids) != 1 or not _SERVER_ID.fullmatch(ids[0]):
@@ -179,12 +188,25 @@ async def open_connection(url: str) -> Connection:
     return opened
 
 
+def _security(ca: Path | None) -> ssl.SSLContext | Literal[True]:
+    """Return the TLS settings; True: only the authorities of the system are trusted."""
+    if ca is None:
+        return True
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(cafile=ca)
+    except OSError as exc:  # `ssl.SSLError` is one
+        reason = printable_line(exc.strerror or str(exc))
+        raise NoConnection(f"cannot read the certificate authority {ca}: {reason}") from None
+    return context
+
+
 def _lost(exc: ConnectionClosed) -> ConnectionLost:
     close = exc.rcvd
     return ConnectionLost(close.code, close.reason) if close else ConnectionLost(None, "")
 
 
-def explain(exc: Exception, url: str, proxy: str | None = None) -> str:
+def explain(exc: Exception, url: str, proxy: str | None = None, ca: Path | None = None) -> str:
     """Explain why the connection could not be opened, and what to do."""
     if proxy is not None and (reason := _proxy_failure(exc, proxy)):
         return (
@@ -194,14 +216,11 @@ def explain(exc: Exception, url: str, proxy: str | None = None) -> str:
         return f"no answer from {url} within {OPEN_TIMEOUT:g} s"
     if isinstance(exc, ssl.SSLCertVerificationError):
         reason = printable_line(exc.verify_message).rstrip(".")
-        return f"the certificate of {url} is not trusted: {reason}. {_how_to_trust(exc)}"
+        return f"the certificate of {url} is not trusted: {reason}. {_how_to_trust(exc, ca)}"
     if isinstance(exc, ssl.SSLError):
         return f"no secure connection to {url}; is it a ws:// server? ({printable_line(str(exc))})"
     if isinstance(exc, InvalidStatus):
-        return (
-            f"the server at {url} is not a chat server, or a proxy in front of it fails "
-            f"(HTTP status {exc.response.status_code})"
-        )
+        return _explain_status(url, exc.response.status_code)
     if isinstance(exc, InvalidHandshake):
         encrypted = url.replace("ws://", "wss://", 1)
         hint = f" If it is encrypted, use {encrypted}" if url.startswith("ws://") else ""
@@ -232,6 +251,15 @@ def _proxy_failure(exc: Exception, proxy: str) -> str:
     return ""
 
 
+def _explain_status(url: str, status: int) -> str:
+    """Explain why a server or a proxy did not accept the WebSocket handshake."""
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        reason = "is stopping, or not available"
+    else:
+        reason = "is not a chat server, or a proxy in front of it fails"
+    return f"the server at {url} {reason} (HTTP status {status})"
+
+
 def _errors_of(exc: Exception) -> set[int]:
     """Return the system error numbers; asyncio joins those of several addresses."""
     if isinstance(exc, OSError) and exc.errno is not None:
@@ -249,15 +277,20 @@ def _how_to_start(url: str) -> str:
     return f"Start one with: {start}, or check the address"
 
 
-def _how_to_trust(error: ssl.SSLCertVerificationError) -> str:
+def _how_to_trust(error: ssl.SSLCertVerificationError, ca: Path | None) -> str:
     """Return what to do about a certificate that OpenSSL refuses."""
     if error.verify_code in _NOT_NOW:
         return "Is the clock of this computer right? If it is, the operator must renew it"
     if error.verify_code in _OTHER_NAME:
         return "Use a host name of the certificate in --url"
+    if ca is not None:
+        return (
+            f"It is not signed by the authority in {printable_line(str(ca))} (--ca): ask the "
+            "operator for the right file"
+        )
     if (file := os.environ.get("SSL_CERT_FILE")) and not os.path.isfile(file):
         return f"SSL_CERT_FILE names {printable_line(file)}, which is not a file"
     return (
-        "If your team has its own certificate authority, start the client with its certificate:"
-        " SSL_CERT_FILE=ca.pem chat-client …"
+        "If your team has its own certificate authority, start the client with its certificate: "
+        "chat-client --ca ca.pem …"
     )

@@ -31,7 +31,14 @@ STABLE_AFTER = 10.0
 
 
 class Refused(ChatError):
-    """The server must not be contacted again automatically; the message says what to do."""
+    """The server must not be contacted again automatically; the message says what to do.
+
+    After `retry_in` seconds it may be: a ban has an end. None: never.
+    """
+
+    def __init__(self, reason: str, retry_in: float | None = None) -> None:
+        super().__init__(reason)
+        self.retry_in = retry_in
 
 
 class TryLater(ConnectionLost):
@@ -119,9 +126,8 @@ class Connector:
                 detail = await self._once()
             except Refused as exc:
                 detail = ""
-                self._follower.link_changed(Link.REFUSED, str(exc))
-                await self._retry.wait()
-                self._backoff.reset()
+                self._follower.link_changed(Link.REFUSED, str(exc), exc.retry_in)
+                await self._pause(exc.retry_in)
                 continue
             if self._has_failed or self._return_within is not None:
                 self._urls.rotate(-1)
@@ -135,8 +141,12 @@ class Connector:
         else:
             delay = self._backoff.within(self._return_within)
         self._follower.link_changed(Link.WAITING, detail, delay)
+        await self._pause(delay)
+
+    async def _pause(self, seconds: float | None) -> None:
+        """Wait until the user asks for a retry, at most `seconds`."""
         try:
-            async with asyncio.timeout(delay):
+            async with asyncio.timeout(seconds):
                 await self._retry.wait()
             self._backoff.reset()
         except TimeoutError:
@@ -220,7 +230,9 @@ class Connector:
     def _refused(self, error: CommandError) -> str:
         reason = self._follower.hello_refused(error)
         if reason is not None:
-            raise Refused(reason) from error
+            left = error.retry_after if error.code is ErrorCode.BANNED else None
+            retry_in = None if left is None else left + self._backoff.next()
+            raise Refused(reason, retry_in) from error
         self._has_failed = False  # another token for the same address
         return "the server rejected this token; trying another one"
 

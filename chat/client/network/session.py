@@ -20,7 +20,7 @@ from chat.client.network.errors import Offline, Unanswered
 from chat.errors import CommandError, ErrorCode, FrameError
 from chat.protocol.codec import decode_frame, encode
 from chat.protocol.commands import AnsweredBy, BaseCommand, Delete, Edit, Hello, Pin, React, Send
-from chat.protocol.frames import Bye, ErrorFrame, Ok, ServerFrame, Welcome
+from chat.protocol.frames import Bye, ErrorFrame, LimitsFrame, Ok, ServerFrame, Welcome
 from chat.protocol.values import Limits
 from chat.text import printable_line
 
@@ -183,6 +183,8 @@ class Session:
     def _receive(self, frame: ServerFrame, take: Callable[[ServerFrame], None]) -> None:
         if isinstance(frame, Bye):
             self.return_within = frame.reconnect
+        elif isinstance(frame, LimitsFrame):
+            self.limits = frame.limits
         key = getattr(frame, "id", None)
         kind, answer = self._answers.get(key or "", (None, None))
         if kind is not None and not isinstance(frame, (kind, ErrorFrame)):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Se
 from itertools import groupby, islice
 
 from chat.client.model.describe import describe, folded_ignored, people
-from chat.client.model.slash.commands import available
+from chat.client.model.slash.commands import Command, available
 from chat.client.model.slash.parser import is_command
 from chat.client.model.state import (
     ChannelChanged,
@@ -56,12 +56,6 @@ _HELP = (
     "/bare prints the latest messages with their numbers. /search finds older ones.",
     "Tab completes commands and names. Ctrl+D on an empty line quits. The commands:",
 )
-_MEANINGS = {
-    "bare": "print the latest messages of this channel with their numbers",
-    "members": "list the members of this channel",
-    "sidebar": "list your channels",
-}
-"""Help of the commands that do something else on the screens."""
 _REFUSED_COMMANDS = ("theme", "unread")
 """Commands of the screens that plain mode refuses."""
 
@@ -708,14 +702,17 @@ class PlainView:
             case _:
                 self._say(map(printable_line, urls))
 
-    def show_help(self) -> None:
-        """Print how to name a message, and all commands."""
+    def show_help(self, command: Command | None = None) -> None:
+        """Print how to name a message, and all commands; or the help of one command."""
+        if command is not None:
+            self._say([command.help_line(is_plain=True)])
+            return
         self._say(_HELP)
         commands = available(is_admin=self._state.is_admin, rights=self._state.rights)
         self._say(
-            f"{command.usage}: {_MEANINGS.get(command.name, command.help)}"
-            for command in commands
-            if command.name not in _REFUSED_COMMANDS
+            f"{each.usage}: {each.help_in_plain or each.help}"
+            for each in commands
+            if each.name not in _REFUSED_COMMANDS
         )
 
     def quit(self) -> None:

@@ -171,10 +171,11 @@ def invitation_acts(channel: str) -> list[Act]:
 
 def why_silent(state: ConversationState, channel: str) -> str:
     """Return why the user may not write in a channel, as a sentence; empty if they may."""
-    if ended := state.ended.get(channel):
-        return ending(ended, moment)
     info = state.channels.get(channel)
-    if info is None or not info.is_member or not state.connection.has_rooms:
+    if info is None or not info.is_member:
+        ended = state.ended.get(channel)
+        return ending(ended, moment) if ended is not None else ""
+    if not state.connection.has_rooms:
         return ""
     return "" if "send" in info.rights(state.now) else _silence(info, state.now)
 

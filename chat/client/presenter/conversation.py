@@ -347,7 +347,8 @@ class Conversation:
         elif isinstance(update, InvitationsChanged) and update.new is not None:
             self._tell_invitation(update.new)
         elif isinstance(update, MembershipEnded):
-            self.view.say(ending(update, moment), "warning")
+            if update.channel != self.state.current or not self._has_text():
+                self.view.say(ending(update, moment), "warning")
         elif isinstance(update, DeviceAdded):
             self.close_link()
         elif isinstance(update, Notice):
@@ -477,7 +478,7 @@ class Conversation:
         if channel != self._left_elsewhere:
             self._left_elsewhere = channel
             self.core.open_channel(channel)
-            if channel in self.state.ended:  # the view has said why
+            if channel in self.state.ended:  # the reason is shown above the composer
                 self.view.say(f"Your text for {channel} is kept.", "warning")
                 return
             self.view.say(

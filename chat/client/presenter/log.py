@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -145,24 +145,31 @@ class Log:
         """Return the number of undeleted replies in the thread of a root."""
         return len(self._threads.get(seq, ())) if seq is not None else 0
 
-    def next_mention(self, index: int, step: int, user: str) -> int | None:
-        """Return the seq of the first message beyond `index`, by `step`, that mentions `user`."""
+    def next_mention(
+        self, index: int, step: int, user: str, is_folded: Callable[[Message], bool]
+    ) -> int | None:
+        """Return the seq of the first message beyond `index`, by `step`, that mentions `user`.
+
+        Folded messages are skipped.
+        """
         index += step
         while 0 <= index < len(self):
-            if is_for(self._messages[index], user):
-                return self._messages[index].seq
+            message = self._messages[index]
+            if is_for(message, user) and not is_folded(message):
+                return message.seq
             index += step
         return None
 
-    def first_unread(self, seq: int, user: str) -> Key | None:
+    def first_unread(self, seq: int, user: str, is_folded: Callable[[Message], bool]) -> Key | None:
         """Return the first message of another user from `seq` on: the unread marker's line.
 
-        None if no such message is near, or if no line above it is loaded.
+        Folded messages are skipped. None if no such message is near, or if no line above it is
+        loaded.
         """
         start = self.index_from(seq)
         for index in range(start, min(len(self), start + _WALK) if start else 0):
             message = self._messages[index]
-            if _counts(message, user):
+            if _counts(message, user) and not is_folded(message):
                 return message.seq
         return None
 

@@ -88,7 +88,11 @@ def why_not_connected(connection: ConnectionChanged) -> str:
         return why_refused(connection)
     detail = connection.detail
     said = f"Not connected: {detail}" + ("" if detail.endswith((".", "?", "!")) else ".")
-    return f"{said} Use /reconnect to try again." if connection.link is Link.REFUSED else said
+    if connection.link is not Link.REFUSED:
+        return said
+    if connection.retry_in is not None:
+        return f"{said} Reconnecting when the ban ends."
+    return f"{said} Use /reconnect to try again."
 
 
 @dataclass(slots=True)
@@ -114,7 +118,7 @@ class ConversationState:
     ) -> None:
         self.connection = ConnectionChanged(Link.CONNECTING)
         self.connection_problem: ConnectionChanged | None = None
-        """Why the connection failed; it stays during the next attempt."""
+        """Why the connection failed; it stays during the next attempt, unless it was a refusal."""
         self._clock = clock
         self._retry_at = 0.0
         self.user = user
@@ -200,12 +204,13 @@ class ConversationState:
             self._list(self.channels.values())
 
     def _connect(self, update: ConnectionChanged) -> None:
+        was_refused = self.connection.link is Link.REFUSED
         self.connection = update
         self.user = update.user or self.user
         self._retry_at = self._clock() + (update.retry_in or 0.0)
         if update.link is not Link.ONLINE:
             self._typing.clear()
-        if update.link is Link.ONLINE:
+        if update.link is Link.ONLINE or (update.link is Link.CONNECTING and was_refused):
             self.connection_problem = None
         elif update.link is not Link.CONNECTING and update.detail:
             self.connection_problem = replace(update, detail=why_not_connected(update))

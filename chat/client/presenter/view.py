@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from chat.client.model.slash.commands import Command
 from chat.client.model.state import ConnectionChanged, Update
 from chat.client.presenter.log import Log, Splices
 from chat.client.presenter.navigation import Location, PaneKey
@@ -105,8 +106,8 @@ class View(Protocol):
     def take_update(self, update: Update) -> None:
         """Receive an update from the core, before it is applied to the state."""
 
-    def show_help(self) -> None:
-        """Show the help: keys and commands."""
+    def show_help(self, command: Command | None = None) -> None:
+        """Show the help: keys and commands, or only one command."""
 
     def quit(self) -> None:
         """End the program."""

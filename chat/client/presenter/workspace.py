@@ -515,7 +515,8 @@ class Workspace:
         for entry in others if step > 0 else reversed(others):
             state = self._servers[entry.location.server].conversation.state
             log = state.log(entry.location.channel)
-            seq = log.next_mention(-1 if step > 0 else len(log), step, state.user)
+            start = -1 if step > 0 else len(log)
+            seq = log.next_mention(start, step, state.user, state.is_folded)
             if seq is not None:
                 self.jump(entry.location, seq)
                 return

@@ -9,18 +9,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TypeVar
 
 from chat.client.config.settings import ClientSettings
 from chat.client.exit_codes import NotConfirmed
 from chat.client.model.state import Link
 from chat.client.network.auth import Identity
+from chat.client.network.connection import open_connection
 from chat.client.network.connector import Connector, Refused, TryLater
 from chat.client.network.errors import Offline, Unanswered
 from chat.client.network.session import Session, ask_with_retries
 from chat.errors import ChatError, CommandError, ErrorCode
 from chat.protocol.commands import AnsweredBy, Channels, Hello, Join
-from chat.protocol.frames import Joined, ServerFrame, Welcome
+from chat.protocol.frames import Joined, LimitsFrame, ServerFrame, Welcome
 from chat.protocol.values import Limits
 from chat.text import check_channel, direct_channel, fold, is_builtin, is_direct
 
@@ -73,7 +75,9 @@ class ScriptClient:
             NotConfirmed: there was no progress within `time_limit` seconds.
         """
         client = cls(settings, time_limit, take)
-        connecting = asyncio.create_task(Connector(settings.url, client).run())
+        connect = partial(open_connection, ca=settings.ca)
+        connector = Connector(settings.url, client, connect=connect)
+        connecting = asyncio.create_task(connector.run())
         try:
             async with asyncio.timeout(time_limit) as client._limit:
                 yield client
@@ -177,6 +181,8 @@ class ScriptClient:
         return self._take
 
     def _take(self, frame: ServerFrame) -> None:
+        if isinstance(frame, LimitsFrame):
+            self.limits = frame.limits
         try:
             self._take_frame(frame)
         except (ChatError, OSError) as exc:  # from the log, or from the output

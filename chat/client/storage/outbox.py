@@ -133,7 +133,11 @@ class Outbox:
             file = self._replaced(exc, timeout, exists=True)
         except DiskError as exc:
             return OutboxDb(path, unwritable=str(exc))
-        self._adopt_others(file)
+        try:
+            self._adopt_others(file)
+        except StartupError:  # the file of a newer client
+            file.close()
+            raise
         return file
 
     def _adopt_others(self, file: OutboxDb) -> None:

@@ -22,7 +22,7 @@ from chat.errors import StartupError
 
 if TYPE_CHECKING:
     from chat.protocol.frames import Welcome
-    from chat.protocol.values import Status
+    from chat.protocol.values import Limits, Status
 
 __all__ = ["LocalState"]
 
@@ -169,6 +169,11 @@ class LocalState:
         self.account.signed_in(server, welcome.features)
         self.publish_saved()
         self.link_changed(Link.ONLINE)
+
+    def limits_changed(self, limits: Limits) -> None:
+        """Publish the server's new limits."""
+        self.connection = replace(self.connection, text_limit=limits.text)
+        self.put(self.connection)
 
     def role_changed(self, role: str) -> None:
         """Publish the user's new role on the server."""

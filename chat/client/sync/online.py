@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeGuard, TypeVar, cast
 
 from chat.client.model.membership import ROOMS
@@ -18,6 +19,7 @@ from chat.client.model.sign_in import ACCOUNTS, Credential
 from chat.client.model.state import DeviceAdded, Link, Notice
 from chat.client.network.auth import Identity, is_private
 from chat.client.network.backoff import Backoff
+from chat.client.network.connection import open_connection
 from chat.client.network.connector import Connector, Refused
 from chat.client.network.errors import Offline, Unanswered
 from chat.client.network.session import Session
@@ -64,7 +66,7 @@ from chat.protocol.commands import (
     Uninvite,
     Unmute,
 )
-from chat.protocol.frames import Account, ServerFrame, Welcome
+from chat.protocol.frames import Account, LimitsFrame, ServerFrame, Welcome
 from chat.text import is_builtin, printable_line
 
 __all__ = ["Online"]
@@ -111,7 +113,8 @@ class Online:
         self.live: LiveSession | None = None
         """The session and its syncs, while there is a connection."""
         self._identity = Identity(local.settings)
-        self.connector = Connector(local.settings.url, self, backoff)
+        connect = partial(open_connection, ca=local.settings.ca)
+        self.connector = Connector(local.settings.url, self, backoff, connect)
 
     def sign_in(self, credential: Credential | None) -> None:
         """Sign in with the name of the open account; call it only without a session.
@@ -165,6 +168,9 @@ class Online:
         def take(frame: ServerFrame) -> None:
             if isinstance(frame, Account):
                 self._account_changed(frame)
+            elif isinstance(frame, LimitsFrame):
+                account.note_hello_limits(frame.limits.frame, frame.limits.channels)
+                local.limits_changed(frame.limits)
             else:
                 channel_sync.take(frame)
 

@@ -18,6 +18,7 @@ from textual.message import Message
 from textual.messages import ExitApp
 from textual.notifications import Notification, Notify, SeverityLevel
 from textual.reactive import Reactive
+from textual.screen import ModalScreen
 from textual.theme import Theme
 from textual.timer import Timer
 from textual.widget import AwaitMount
@@ -281,6 +282,15 @@ class ChatApp(App[None]):
         set_title = getattr(self._driver, "set_title", None)
         if set_title is not None:
             set_title(title)
+
+    def watch_app_focus(self, has_focus: bool) -> None:
+        """Focus the field of a dialog that opened while the terminal did not have the focus.
+
+        Textual only gives the focus back to a widget that had it.
+        """
+        screen = self.screen_stack[-1] if self.screen_stack else None
+        if has_focus and isinstance(screen, ModalScreen) and screen.focused is None:
+            screen.focus_next()
 
     async def on_event(self, event: events.Event) -> None:
         """Handle keys and pastes in order, and merge mouse events."""

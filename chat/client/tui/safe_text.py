@@ -10,12 +10,14 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Iterable
 
+from rich.cells import cell_len
 from textual.content import Content
 
 from chat.text import printable, printable_line
 
 __all__ = [
     "elide",
+    "first_fitting",
     "kind_signs",
     "line",
     "lines",
@@ -61,6 +63,11 @@ def line(text: str, style: str = "") -> Content:
 def lines(text: str, style: str = "") -> Content:
     """Return foreign text as content; line breaks are kept."""
     return Content.styled(shown(text).expandtabs(4), style)
+
+
+def first_fitting(width: int, *texts: str) -> str:
+    """Return the first of some texts that fits into `width` cells, or the last."""
+    return next((text for text in texts if cell_len(text) <= width), texts[-1])
 
 
 def elide(content: Content, width: int) -> Content:

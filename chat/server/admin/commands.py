@@ -14,6 +14,7 @@ from chat.durations import parse_duration
 from chat.errors import CommandError, StartupError, StoreUnavailable
 from chat.program import tell
 from chat.server.admin import accounts
+from chat.server.admin.check_config import check_config
 from chat.server.config import (
     COMMANDS,
     BackupSettings,
@@ -138,6 +139,7 @@ _WORK: dict[str, Callable[[Any], int]] = {
     "backup": _backup,
     "restore": _restore,
     "check": _check,
+    "check-config": check_config,
     "reindex": _reindex,
     "expire": _expire,
 }

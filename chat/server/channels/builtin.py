@@ -22,6 +22,8 @@ CLOSE = "close"
 """The message that stops a counter."""
 INTERVAL = 1.0
 """Seconds between two numbers."""
+RATE_FACTOR = 10
+"""The rate limit of `/counter` and `/echo`, relative to that of a user."""
 
 
 class Counter:
@@ -78,6 +80,7 @@ class RawCounter:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.limits_changed()
         self._counter = Counter(connection.loop, self._send)
 
     def text_received(self, text: str) -> None:
@@ -98,6 +101,10 @@ class RawCounter:
     def heartbeat(self) -> None:
         """Do nothing: this endpoint has no heartbeat frames."""
 
+    def limits_changed(self) -> None:
+        """Use the rate limit of raw endpoints."""
+        self._connection.start_budget(times=RATE_FACTOR)
+
     def closed(self) -> None:
         """Stop counting."""
         self._counter.stop()
@@ -111,6 +118,7 @@ class RawEcho:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.limits_changed()
 
     def text_received(self, text: str) -> None:
         """Send the text back."""
@@ -130,6 +138,10 @@ class RawEcho:
 
     def heartbeat(self) -> None:
         """Do nothing: this endpoint has no heartbeat frames."""
+
+    def limits_changed(self) -> None:
+        """Use the rate limit of raw endpoints."""
+        self._connection.start_budget(times=RATE_FACTOR)
 
     def closed(self) -> None:
         """Do nothing: this endpoint has no resources."""

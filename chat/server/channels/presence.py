@@ -135,6 +135,7 @@ class PresenceBroadcaster:
         self._tracker = PresenceTracker()
         self._changed: set[LiveChannel] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._is_stopped = False
         self._elsewhere: Elsewhere | None = None
         self._linger = 0.0
         self._channels_of: dict[str, Channels] = {}
@@ -147,6 +148,12 @@ class PresenceBroadcaster:
         server is not seen to leave.
         """
         self._elsewhere, self._linger = elsewhere, linger
+
+    def stop(self) -> None:
+        """Send no more rounds: a stop of the server announces nothing."""
+        self._is_stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
 
     def of(self, name: str) -> Presence:
         """Return a user's presence."""
@@ -253,7 +260,7 @@ class PresenceBroadcaster:
     def typing_changed(self, channel: LiveChannel) -> None:
         """Send the typing users of this channel in the next round."""
         self._changed.add(channel)
-        if self._timer is None:
+        if self._timer is None and not self._is_stopped:
             self._timer = self._loop.call_later(self._pulse, self._round)
 
     def is_crowded(self, channel: LiveChannel) -> bool:

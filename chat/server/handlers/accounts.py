@@ -15,7 +15,7 @@ from chat.server.administration import account_info
 from chat.server.handlers import moderation
 from chat.server.passwords import check_new_password
 from chat.server.transport.limits import LOOPBACK, network_text, source_of
-from chat.server.writes import Write
+from chat.server.writes import Write, commit
 from chat.store import accounts as store
 from chat.store.operations import Appended, AuditEntry, Operation, User
 from chat.store.read.reader import Reader
@@ -98,7 +98,7 @@ async def password(session: Session, command: commands.SetPassword) -> Ok:
     new = None
     if command.password is not None:
         new = await passwords.hash(command.password, account=fold(user.name), address=source)
-    await context.writes.commit(store.SetPassword(user, user.name, expected, new))
+    await commit(context.store, store.SetPassword(user, user.name, expected, new))
     return Ok.known(id=command.id)
 
 
@@ -189,7 +189,10 @@ def ban(session: Session, command: commands.Ban) -> Write[store.Ban | None] | Wr
         command.force,
         protected=(*LOOPBACK, *session.context.settings.trusted_proxy),
     )
-    return _done(command, operation)
+    return Write(
+        operation,
+        lambda replaced: Ok.known(id=command.id, replaced=replaced and _ban(replaced)),
+    )
 
 
 def unban(session: Session, command: commands.Unban) -> Write[None] | Write[Appended]:

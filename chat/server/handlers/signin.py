@@ -16,6 +16,7 @@ from chat.server.channels.live import invitation_frame
 from chat.server.refusals import as_refusal, close_code, close_reason
 from chat.server.subscriptions import channel_fields
 from chat.server.transport.limits import source_of
+from chat.server.writes import commit
 from chat.store.accounts import Account, Quota, SignIn
 from chat.store.codes import hash_token
 from chat.store.operations import Membership, OpenInvitation, User
@@ -78,7 +79,7 @@ async def _sign_in(session: Session, command: Hello) -> None:
             )
             return
         ended = context.administration.ended
-        signed_in = await context.writes.commit(operation)
+        signed_in = await commit(context.store, operation)
         current = len(context.channels.sessions_of(signed_in.user.name))
         if current >= context.settings.person_connections:
             session.connection.end(
@@ -204,7 +205,7 @@ def _welcome(
         token=token,
         session=session.id,
         server=ServerInfo.known(
-            id=context.server_id, name=settings.server_name, version=__version__
+            id=context.store.server_id, name=settings.server_name, version=__version__
         ),
         limits=settings.limits,
         heartbeat=settings.heartbeat,

@@ -30,10 +30,12 @@ from websockets.server import ServerProtocol
 
 from chat.errors import CloseCode
 from chat.rate import Budget, Budgets
+from chat.server.monitoring.logs import fields
+from chat.server.monitoring.metrics import Metrics, close_label
 from chat.server.transport.limits import ConnectionLimiter, Refusal
 from chat.server.transport.outbound import Outlet, WriteCoalescer
 from chat.server.transport.tls import Certificate, SchemeHints, accept_tls, detach_socket
-from chat.text import printable_line
+from chat.text import counted, printable_line
 
 try:
     from websockets.speedups import apply_mask
@@ -61,13 +63,19 @@ class Endpoint(Protocol):
     def heartbeat(self) -> None:
         """Send the frames that are due with every heartbeat."""
 
+    def limits_changed(self) -> None:
+        """Use the current limits: they have changed."""
+
     def closed(self) -> None:
         """Release all resources: the connection is over. Called once, and last."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ConnectionContext:
-    """The settings and state that all connections of a server share."""
+    """The settings and state that all connections of a server share.
+
+    The numbers may change; `Connection.limits_changed` must be called for each connection then.
+    """
 
     loop: asyncio.AbstractEventLoop
     coalescer: WriteCoalescer
@@ -98,6 +106,8 @@ class ConnectionContext:
     """Returns the refusal of a banned address."""
     proxy_found: Callable[[str], None]
     """Called with the address of an undeclared proxy."""
+    metrics: Metrics
+    """Counts refused and ended connections, and refused frames."""
 
 
 log = logging.getLogger(__name__)
@@ -151,6 +161,7 @@ class Connection(asyncio.Protocol):
         "_is_lost",
         "_is_parse_scheduled",
         "_message_limit",
+        "_opened_at",
         "_partial",
         "_pauses",
         "_refusal",
@@ -161,12 +172,14 @@ class Connection(asyncio.Protocol):
         "_unparsed",
         "budget",
         "endpoint",
+        "frames",
         "has_received",
         "heartbeat_slot",
         "outlet",
         "protocol",
         "source",
         "transport",
+        "user",
     )
 
     def __init__(self, context: ConnectionContext) -> None:
@@ -201,6 +214,12 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         """Aborts the handshake, later the close, after its timeout."""
         self.endpoint: Endpoint | None = None
+        self.user: str | None = None
+        """The name of the user, once they are signed in."""
+        self.frames = 0
+        """Received messages."""
+        self._opened_at: float | None = None
+        """Time of the accepted handshake."""
         self.source: str | None = None
         """The source that frames and new names are counted for; None: they are not limited."""
         self.budget: Budget
@@ -215,6 +234,12 @@ class Connection(asyncio.Protocol):
     def address(self) -> str:
         """The IP address of the client: behind a declared proxy, the one that the proxy names."""
         return self._address
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all commands are answered and all frames are written, or the end has begun."""
+        outlet = self.outlet
+        return self.endpoint is None or (not outlet.pending_answers and outlet.is_empty)
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -269,8 +294,6 @@ class Connection(asyncio.Protocol):
             self.transport.abort()
         if self.protocol.state is not OPEN:
             return
-        if code not in (CloseCode.NORMAL, CloseCode.GOING_AWAY):
-            self._log_end(code, reason)
         self.outlet.flush()
         self.outlet.close()
         self.protocol.send_close(code, reason)
@@ -308,6 +331,18 @@ class Connection(asyncio.Protocol):
     def set_message_limit(self, size: int) -> None:
         """Close with 1009 when a later message has more than `size` bytes."""
         self._message_limit = self.protocol.max_message_size = size
+
+    def start_budget(self, *, times: float = 1) -> None:
+        """Limit the peer's rate to `times` that of a user, until it has signed in."""
+        context = self._context
+        self.budget = context.budgets.of_connection(self.source, context.loop.time(), times=times)
+
+    def limits_changed(self) -> None:
+        """Use the current limits of the context."""
+        self.outlet.limit = self._context.queue_bytes
+        self.set_message_limit(self._context.frame_bytes)
+        if self.endpoint is not None:
+            self.endpoint.limits_changed()
 
     def pause_reading(self) -> None:
         """Stop reading until `resume_reading` was called as often as this method."""
@@ -419,8 +454,8 @@ class Connection(asyncio.Protocol):
         protocol = self.protocol
         protocol.receive_data(data)
         events = protocol.events_received()
-        if protocol.state is not OPEN:
-            self._explain_failure()
+        if protocol.handshake_exc is not None and not self._is_closing:
+            self._answer_bad_request(protocol.handshake_exc)
         self._write_pending()
         if self._control_bytes > CONTROL_BYTES_MAX:
             self._end_slow_reader()
@@ -430,14 +465,6 @@ class Connection(asyncio.Protocol):
             self._process_event(event, now)
         if protocol.state is not OPEN and protocol.close_expected():
             self._close_from_peer()
-
-    def _explain_failure(self) -> None:
-        """Answer a failed handshake; log why the library closes a connection."""
-        protocol = self.protocol
-        if protocol.handshake_exc is not None and not self._is_closing:
-            self._answer_bad_request(protocol.handshake_exc)
-        elif protocol.parser_exc is not None and self.endpoint is not None:
-            self._log_protocol_error(protocol.parser_exc)
 
     def _refuse_tls(self) -> None:
         if not self.transport.is_closing():
@@ -462,13 +489,6 @@ class Connection(asyncio.Protocol):
                 response = self.respond(HTTPStatus.BAD_REQUEST, "Malformed HTTP request.\n")
             log.info("%s: malformed HTTP request: %s", self._address, _error_text(cause))
             self.transport.write(response.serialize())
-
-    def _log_protocol_error(self, error: Exception) -> None:
-        if (sent := self.protocol.close_sent) is not None:  # otherwise the network failed
-            self._log_end(sent.code, _error_text(error))
-
-    def _log_end(self, code: int | None, reason: str) -> None:
-        log.info("%s: closed with %s: %s", self._address, code, reason)
 
     def eof_received(self) -> None:
         """Close: the peer has closed its side (called by the transport).
@@ -527,8 +547,10 @@ class Connection(asyncio.Protocol):
         endpoint = self.endpoint
         if endpoint is None:
             return
+        self.frames += 1
         try:
             if wait := self.budget.spend(len(data), now):
+                self._context.metrics.rate_limited.value += 1
                 endpoint.rate_exceeded(is_text, data, wait)
             elif is_text:
                 endpoint.text_received(data.decode())
@@ -556,6 +578,8 @@ class Connection(asyncio.Protocol):
                 return
             self._address = peer[0]
             self._refusal = context.limiter.add(self._address, context.loop.time())
+            if self._refusal is not None:
+                context.metrics.refused_connections.value += 1
             if self._refusal is not None and not self._refusal.is_explained:
                 made.abort()
                 return
@@ -580,7 +604,10 @@ class Connection(asyncio.Protocol):
 
     def _answer_handshake(self, request: Request) -> None:
         """Answer the request; open the endpoint if the request is accepted."""
+        was_refused = self._refusal is not None
         self._identify_source(request.headers)
+        if self._refusal is not None and not was_refused:
+            self._context.metrics.refused_connections.value += 1
         is_aborted = self._refusal is not None and not self._refusal.is_explained
         # The library has sent EOF if an invalid frame or a close followed the request.
         if is_aborted or self.protocol.eof_sent:
@@ -592,11 +619,13 @@ class Connection(asyncio.Protocol):
         if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
             return
         self._stop_timer()
+        self._opened_at = self.loop.time()
+        self._context.metrics.connections.value += 1
         if self._refusal is not None:
             self.end(self._refusal.code, self._refusal.reason)
             return
         self.outlet.open(self.transport)
-        self.budget = self._context.budgets.of_connection(self.source, self.loop.time())
+        self.start_budget()
         self.endpoint = self._context.open_endpoint(self, request)
 
     def _identify_source(self, headers: Headers) -> None:
@@ -648,7 +677,41 @@ class Connection(asyncio.Protocol):
         self.protocol.receive_eof()
         self.outlet.close()
         self._close_endpoint()
+        if self._opened_at is not None:
+            self._report_end(self._opened_at)
         self._uncount()
+
+    def _report_end(self, opened_at: float) -> None:
+        """Count and log the end of a WebSocket connection, in one line."""
+        protocol, sent = self.protocol, self.protocol.close_sent
+        code = None if sent is None else sent.code
+        metrics = self._context.metrics
+        metrics.connections.value -= 1
+        metrics.disconnects.add(close_label(code))
+        by, reason = None, ""
+        if sent is None:
+            how = "connection lost"
+        elif protocol.close_rcvd_then_sent:
+            by, how = "client", f"closed with {code} by the client"
+        else:
+            by, reason = "server", printable_line(sent.reason)
+            how = f"closed with {code}: {reason}"
+        seconds = self.loop.time() - opened_at
+        log.info(
+            "%s: %s (%s, %.1f s, %s)",
+            *(self._address, how, self.user or "not signed in", seconds),
+            counted(self.frames, "frame"),
+            extra=fields(
+                event="connection_closed",
+                address=self._address,
+                user=self.user,
+                code=code,
+                by=by,
+                reason=reason,
+                seconds=round(seconds, 3),
+                frames=self.frames,
+            ),
+        )
 
     def _uncount(self) -> None:
         if self._is_counted:

@@ -32,6 +32,7 @@ __all__ = [
     "LOOPBACK",
     "AdmissionQueue",
     "ConnectionLimiter",
+    "ConnectionLimits",
     "Network",
     "Refusal",
     "is_in",
@@ -95,36 +96,38 @@ def source_of(address: str) -> str:
     return str(parsed)
 
 
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """The limits of a `ConnectionLimiter`."""
+
+    total: int
+    """Maximum of open connections."""
+    per_source: int
+    """Maximum of open connections of one source."""
+    rate: float
+    """Connections per second that one source may open in the long run."""
+    burst: int
+    """Connections that one source may open at once."""
+    exempt: Sequence[Network] = ()
+    """Networks that only `total` applies to."""
+    proxies: Sequence[Network] = ()
+    """Networks of trusted proxies, whose `X-Forwarded-For` names the client."""
+
+
 class ConnectionLimiter:
-    """Counts connections, in total and by source, from the first byte to the last.
+    """Counts connections, in total and by source, from the first byte to the last."""
 
-    Args:
-        total: maximum of open connections.
-        per_source: maximum of open connections of one source.
-        rate: connections per second that one source may open in the long run.
-        burst: connections that one source may open at once.
-        exempt: networks that only `total` applies to.
-        proxies: networks of trusted proxies, whose `X-Forwarded-For` names the client.
-    """
-
-    def __init__(
-        self,
-        *,
-        total: int,
-        per_source: int,
-        rate: float,
-        burst: int,
-        exempt: Sequence[Network] = (),
-        proxies: Sequence[Network] = (),
-    ) -> None:
-        self._total = total
-        self._per_source = per_source
-        self._exempt = tuple(exempt)
-        self._proxies = tuple(proxies)
+    def __init__(self, limits: ConnectionLimits) -> None:
+        self._limits = limits
         self._by_source: dict[str, int] = {}
-        self._rates = TokenBuckets(rate, burst)
+        self._rates = TokenBuckets(limits.rate, limits.burst)
         self.connections = 0
         """Number of counted connections."""
+
+    def use(self, limits: ConnectionLimits) -> None:
+        """Use other limits for new connections."""
+        self._limits = limits
+        self._rates.change(limits.rate, limits.burst)
 
     @property
     def tracked_sources(self) -> int:
@@ -164,7 +167,7 @@ class ConnectionLimiter:
 
     def is_proxy(self, address: str) -> bool:
         """Whether the address belongs to a declared proxy."""
-        return is_in(address, self._proxies)
+        return is_in(address, self._limits.proxies)
 
     def client_address(self, address: str, forwarded: Sequence[str]) -> str:
         """Return the address of the client behind a proxy.
@@ -191,7 +194,7 @@ class ConnectionLimiter:
             is_proxied: whether `address` is an undeclared proxy: then all clients behind it are one
                 source, even at an exempt address.
         """
-        if not is_proxied and is_in(address, self._exempt):
+        if not is_proxied and is_in(address, self._limits.exempt):
             return None
         return source_of(address)
 
@@ -203,15 +206,15 @@ class ConnectionLimiter:
         self, source: str, address: IPv4Address | IPv6Address, now: float
     ) -> Refusal | None:
         count = self.connections
-        if count >= self._total:
+        if count >= self._limits.total:
             reason = "the server is full: too many connections; reconnect later"
-            return Refusal(reason, count < self._total + EXPLAINED_MAX)
-        if any(address in network for network in (*self._exempt, *self._proxies)):
+            return Refusal(reason, count < self._limits.total + EXPLAINED_MAX)
+        if any(address in network for network in (*self._limits.exempt, *self._limits.proxies)):
             return None
         current = self._by_source.get(source, 0)
-        if current >= self._per_source:
+        if current >= self._limits.per_source:
             reason = f"your address has {current} connections, the maximum; close one or wait"
-            return Refusal(reason, current < self._per_source + EXPLAINED_MAX)
+            return Refusal(reason, current < self._limits.per_source + EXPLAINED_MAX)
         bucket = self._rates.of(source, now)
         if bucket.take(now):
             reason = "your address connects too often; reconnect later"
@@ -258,7 +261,8 @@ class AdmissionQueue:
         spread: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._slots = slots
-        self._max_wait = max_wait
+        self.max_wait = max_wait
+        """May be changed at any time."""
         self._spread = spread
         self._admitted: dict[Hashable, float] = {}
         self._waiting: dict[Hashable, asyncio.Future[None]] = {}
@@ -280,7 +284,7 @@ class AdmissionQueue:
             self._admitted[key] = now
             return 0.0
         wait = (len(self._waiting) + 1) * self._average / self._slots
-        if wait > self._max_wait:
+        if wait > self.max_wait:
             return self._spread(wait, 2 * wait)
         turn = self._waiting[key] = asyncio.get_running_loop().create_future()
         await turn

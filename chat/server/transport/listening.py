@@ -7,17 +7,17 @@ import errno
 import logging
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from chat.errors import StartupError
 
 if sys.platform != "win32":
     import resource
 
-__all__ = ["BACKLOG", "bind", "raise_file_limit", "reachable_hosts"]
+__all__ = ["BACKLOG", "HostPort", "bind", "raise_file_limit", "reachable_hosts"]
 
 log = logging.getLogger(__name__)
 
@@ -25,18 +25,47 @@ BACKLOG = 4_096
 """Connections that may wait to be accepted, for example when all clients reconnect at once."""
 FILES_MAX = 1_048_576
 """Open files that are requested if the system sets no limit."""
+PORT_MAX = 65_535
 _IFF_UP = 1
 """The flag of an active interface (netdevice(7))."""
 _OPTIONAL_HOSTS = {"::", "::1"}
 _NO_SUCH_ADDRESS = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT}
 
 
-def bind(hosts: list[str], port: int) -> list[socket.socket]:
+class HostPort(NamedTuple):
+    """An address to listen on."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `HOST:PORT`, `[IPV6]:PORT`, or `:PORT` for a port of this machine only.
+
+        Raises:
+            ValueError: it is none of these; the message is for users.
+        """
+        host, colon, port = text.rpartition(":")
+        if host.startswith("[") and host.endswith("]"):
+            host = host[1:-1]
+        elif ":" in host:
+            raise ValueError("must have brackets around an IPv6 address, such as [::1]:3001")
+        if not (colon and port.isascii() and port.isdigit() and int(port) <= PORT_MAX):
+            raise ValueError("must be HOST:PORT, such as 127.0.0.1:3001 or [::1]:3001")
+        return cls(host or "127.0.0.1", int(port))
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def bind(
+    hosts: Sequence[str], port: int, *, host_flag: str = "--host", port_flag: str = "--port"
+) -> list[socket.socket]:
     """Listen on every address of `hosts`, all on the same port; 0 picks a free one.
 
     A name such as `localhost` may have several addresses; this machine must have at least one of
     them. On a machine without IPv6, `::1` and `::` are skipped with a warning if another host
-    works.
+    works. Errors name the flags.
 
     Raises:
         StartupError: the port is in use, or an address cannot be used.
@@ -45,9 +74,9 @@ def bind(hosts: list[str], port: int) -> list[socket.socket]:
     missing: list[str] = []
     try:
         for host in hosts:
-            addresses = _resolve(host)
+            addresses = _resolve(host, host_flag)
             for address in addresses:
-                if address not in bound and (listening := _bind_one(address, port)) is not None:
+                if address not in bound and (listening := _bind_one(address, port, port_flag)):
                     bound[address] = listening
                     port = listening.getsockname()[1]
             if bound.keys().isdisjoint(addresses):
@@ -55,7 +84,7 @@ def bind(hosts: list[str], port: int) -> list[socket.socket]:
         if required := [host for host in missing if host not in _OPTIONAL_HOSTS or not bound]:
             raise StartupError(
                 f"cannot listen: this machine does not have the address {', '.join(required)}; "
-                "change --host"
+                f"change {host_flag}"
             )
         for host in missing:
             log.warning("not listening on %s: this machine has no IPv6", host)
@@ -88,7 +117,7 @@ class _Address:
     """The interface of a link-local address (RFC 4007); 0 for all others."""
 
 
-def _resolve(host: str) -> list[_Address]:
+def _resolve(host: str, flag: str) -> list[_Address]:
     """Return the distinct addresses of a host, in the resolver's order."""
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
@@ -96,7 +125,7 @@ def _resolve(host: str) -> list[_Address]:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as exc:
         reason = getattr(exc, "strerror", None) or exc
-        raise StartupError(f"cannot resolve --host {host}: {reason}") from None
+        raise StartupError(f"cannot resolve {flag} {host}: {reason}") from None
     unique: dict[_Address, None] = {}
     for family, _, _, _, address in found:
         unique[_Address(family, str(address[0]), _scope(address))] = None
@@ -115,14 +144,14 @@ def _host_of(address: tuple[Any, ...]) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _bind_one(address: _Address, port: int) -> socket.socket | None:
+def _bind_one(address: _Address, port: int, flag: str) -> socket.socket | None:
     """Return a listening socket; None if this machine does not have the address."""
     try:
         return _listen(address, port)
     except OSError as exc:
         if exc.errno in _NO_SUCH_ADDRESS:
             return None
-        raise StartupError(_explain(exc, address.host, port)) from None
+        raise StartupError(_explain(exc, address.host, port, flag)) from None
 
 
 def _listen(address: _Address, port: int) -> socket.socket:
@@ -144,16 +173,16 @@ def _listen(address: _Address, port: int) -> socket.socket:
     return listening
 
 
-def _explain(exc: OSError, address: str, port: int) -> str:
+def _explain(exc: OSError, address: str, port: int, flag: str) -> str:
     if exc.errno == errno.EADDRINUSE:
         return (
             f"cannot listen on {address} port {port}: another program uses it, maybe another "
-            "chat-server; stop it, or choose another port with --port"
+            f"chat-server; stop it, or choose another port with {flag}"
         )
     if exc.errno in (errno.EACCES, errno.EPERM):
         return (
             f"cannot listen on {address} port {port}: permission denied; choose a port above 1023 "
-            "with --port"
+            f"with {flag}"
         )
     return f"cannot listen on {address} port {port}: {exc.strerror}"
 

@@ -56,6 +56,8 @@ class WriteCoalescer:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._dirty: list[Outlet] = []
+        self.paused: set[Outlet] = set()
+        """Open outlets whose peer does not read: only they keep a buffer beyond a turn."""
 
     def mark(self, outlet: Outlet) -> None:
         """Schedule a flush of `outlet` at the end of this turn."""
@@ -85,12 +87,12 @@ class Outlet:
         "_drain_waiters",
         "_ephemeral",
         "_frames",
-        "_limit",
         "_overflowed",
         "_size",
         "_transport",
         "_write",
         "is_paused",
+        "limit",
         "pending_answers",
     )
 
@@ -111,7 +113,8 @@ class Outlet:
         """Bytes of `_frames`."""
         self._ephemeral: list[int] = []
         """Indexes of the ephemeral frames in `_frames`."""
-        self._limit = limit
+        self.limit = limit
+        """Most bytes of `_frames` while the peer does not read."""
         self._drain_waiters: deque[asyncio.Future[None]] = deque()
         self._coalescer = coalescer
         self._overflowed = overflowed
@@ -124,10 +127,17 @@ class Outlet:
     def close(self) -> None:
         """Discard the buffer, and send nothing more."""
         self._transport = self._write = None
+        self._coalescer.paused.discard(self)
         self._clear()
         for waiter in self._drain_waiters:
             waiter.cancel()
         self._drain_waiters.clear()
+
+    @property
+    def queued(self) -> int:
+        """Bytes that are not written to the peer's socket: buffered here, or in the transport."""
+        transport = self._transport
+        return self._size + (0 if transport is None else transport.get_write_buffer_size())
 
     async def drain(self) -> None:
         """Wait until most of the buffer is written; callers proceed one at a time.
@@ -138,6 +148,11 @@ class Outlet:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._drain_waiters.append(waiter)
             await waiter
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no frame is buffered, and the peer reads."""
+        return not self._frames and not self.is_paused
 
     @property
     def is_backed_up(self) -> bool:
@@ -161,10 +176,13 @@ class Outlet:
         """Buffer all frames: the peer does not read."""
         self.is_paused = True
         self._write = None
+        if self._transport is not None:
+            self._coalescer.paused.add(self)
 
     def resume(self) -> None:
         """Write the buffer: the peer reads again."""
         self.is_paused = False
+        self._coalescer.paused.discard(self)
         self.flush()
 
     def send(self, frame: bytes) -> None:
@@ -173,7 +191,7 @@ class Outlet:
         if not self._frames and not self.is_paused:
             self._write = None
             self._coalescer.mark(self)
-        elif self._size + size > self._limit and not self._make_room(size):
+        elif self._size + size > self.limit and not self._make_room(size):
             return
         # Otherwise a flush is already scheduled, or `resume` does it.
         self._frames.append(frame)
@@ -198,7 +216,7 @@ class Outlet:
         """Send a frame that may be dropped if the peer reads slowly."""
         if not self._frames and not self.is_paused:
             self.send(frame)
-        elif self._size + len(frame) <= self._limit // 2:
+        elif self._size + len(frame) <= self.limit // 2:
             self._ephemeral.append(len(self._frames))
             self._frames.append(frame)
             self._size += len(frame)
@@ -234,7 +252,7 @@ class Outlet:
             self._frames = [frame for at, frame in enumerate(self._frames) if at not in dropped]
             self._size = sum(map(len, self._frames))
             self._ephemeral.clear()
-        if not self._frames or self._size + size <= self._limit:
+        if not self._frames or self._size + size <= self.limit:
             return True
         if self.is_paused:
             self._overflowed()

@@ -15,10 +15,19 @@ import ssl
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from chat.errors import StartupError
 
-__all__ = ["Certificate", "SchemeHints", "accept_tls", "detach_socket"]
+__all__ = [
+    "Certificate",
+    "Expiry",
+    "SchemeHints",
+    "accept_tls",
+    "detach_socket",
+    "expiry",
+    "tls_settings",
+]
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +57,7 @@ class Certificate:
         self._seen = self._handled = self._stamps()
         self._tried = self._contents()
         """The contents that were loaded last, or that could not be used."""
-        self.context = _context(file, key)
+        self.context = tls_settings(file, key)
         """Replaced by `reload` and `look`; connections keep the one of their handshake."""
         self._warn_of_end()
 
@@ -56,7 +65,7 @@ class Certificate:
         """Read both files again; if they cannot be used, log an error and keep the old ones."""
         self._handled, self._tried = self._stamps(), self._contents()
         try:
-            self.context = _context(self._file, self._key)
+            self.context = tls_settings(self._file, self._key)
         except StartupError as exc:
             log.error("%s; keeping the old certificate", exc)
             return
@@ -93,19 +102,30 @@ class Certificate:
 
     def _warn_of_end(self) -> None:
         """Log a warning if the certificate has expired or is about to."""
-        end = _end_of(self._file)
-        left = None if end is None else end - datetime.now(UTC)
-        if end is None or left is None or left > timedelta(days=WARN_DAYS):
-            return
-        day = f"{end:%Y-%m-%d}"
-        if left < timedelta():
-            log.warning("the certificate %s expired on %s: clients refuse it", self._file, day)
-        else:
-            log.warning(
-                "the certificate %s expires on %s: renew it; the server loads the new one",
-                self._file,
-                day,
-            )
+        if (found := expiry(self._file)) is not None:
+            log.warning("%s", found.warning)
+
+
+class Expiry(NamedTuple):
+    """The end of a certificate, which is near or past."""
+
+    warning: str
+    has_expired: bool
+
+
+def expiry(certificate: Path) -> Expiry | None:
+    """Return the end of a certificate in a file, if it is at most `WARN_DAYS` days away."""
+    end = _end_of(certificate)
+    left = None if end is None else end - datetime.now(UTC)
+    if end is None or left is None or left > timedelta(days=WARN_DAYS):
+        return None
+    day = f"{end:%Y-%m-%d}"
+    if left < timedelta():
+        return Expiry(f"the certificate {certificate} expired on {day}: clients refuse it", True)
+    return Expiry(
+        f"the certificate {certificate} expires on {day}: renew it; the server loads the new one",
+        False,
+    )
 
 
 def _stamp(file: Path) -> object:
@@ -131,7 +151,7 @@ def _end_of(certificate: Path) -> datetime | None:
         return None
 
 
-def _context(certificate: Path, key: Path) -> ssl.SSLContext:
+def tls_settings(certificate: Path, key: Path) -> ssl.SSLContext:
     """Return the TLS settings (1.2 and later) for `wss://`.
 
     Raises:
@@ -139,13 +159,22 @@ def _context(certificate: Path, key: Path) -> ssl.SSLContext:
     """
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.minimum_version = ssl.TLSVersion.TLSv1_2  # OpenSSL may be built to accept older ones
+
+    def refuse_passphrase() -> str:  # or OpenSSL would ask for one at the terminal
+        raise StartupError(f"the key {key} needs a passphrase: store it without one")
+
     try:
-        tls.load_cert_chain(certificate, key)
-    except OSError as exc:  # includes `ssl.SSLError`
-        reason = exc.strerror or exc
-        raise StartupError(
-            f"the certificate {certificate} or its key {key} cannot be used: {reason}"
-        ) from None
+        for file in (certificate, key):
+            file.open("rb").close()
+        tls.load_cert_chain(certificate, key, refuse_passphrase)
+    except ssl.SSLError as exc:
+        if exc.reason == "KEY_VALUES_MISMATCH":
+            reason = f"the key {key} does not belong to the certificate {certificate}"
+        else:
+            reason = f"the certificate {certificate} or its key {key} cannot be used: {exc}"
+        raise StartupError(reason) from None
+    except OSError as exc:
+        raise StartupError(f"cannot read {file}: {exc.strerror or exc}") from None
     return tls
 
 

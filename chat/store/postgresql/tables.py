@@ -80,6 +80,8 @@ def create(connection: Connection, now: int) -> None:
             for column in copy.columns:
                 if isinstance(column.type, String):
                     column.type = type(column.type)(collation="C")
+            for index in copy.indexes:
+                index.dialect_kwargs["postgresql_where"] = index.info.get("where")
     copies.create_all(connection)
     for statement in (
         f"CREATE SEQUENCE event_ids INCREMENT {EVENT_IDS}",

@@ -105,7 +105,8 @@ class Standings:
             raise _erased()
         if row.ban is not None and self._is_in_force(row.until):
             by = User(row.by_id, row.by_name) if row.by_id is not None else None
-            raise banned(Ban(row.ban, user, None, row.created, row.until, row.reason, by))
+            ban = Ban(row.ban, user, None, row.created, row.until, row.reason, by)
+            raise banned(ban, self._clock_ms())
         if row.disabled is not None:
             raise _disabled(user.name)
         if user.device and (row.device is None or row.revoked is not None):
@@ -122,7 +123,8 @@ class Standings:
         # Looked up, not loaded: ten thousand bans take half a second to load.
         covering = _COVERING.rows(connection, networks_around(address))
         if found := [row for row in covering if self._is_in_force(row.until)]:
-            raise banned(_ban(max(found, key=lambda row: row.until or float("inf"))))
+            ban = _ban(max(found, key=lambda row: row.until or float("inf")))
+            raise banned(ban, self._clock_ms())
 
     def _is_in_force(self, until: int | None) -> bool:
         return until is None or until > self._clock_ms()
@@ -138,12 +140,17 @@ def _ban(row: Any) -> Ban:
     return Ban(row.id, None, ip_network(row.network), row.created, row.until, row.reason, by)
 
 
-def banned(ban: Ban) -> CommandError:
-    """Return the error for a banned user or address: by whom, until when, and why."""
+def banned(ban: Ban, now: int) -> CommandError:
+    """Return the error for a banned user or address: by whom, until when, and why.
+
+    `now` is in milliseconds since 1970; the error has the seconds until the ban ends.
+    """
     by = ban.by.name if ban.by is not None else "the operator"
     whom = "you" if ban.network is None else "your address"
     end = end_and_reason(ban.until, ban.reason)
-    return CommandError(ErrorCode.BANNED, f"{by} has banned {whom} from this server{end}")
+    text = f"{by} has banned {whom} from this server{end}"
+    left = None if ban.until is None else max(0.0, (ban.until - now) / 1_000)
+    return CommandError(ErrorCode.BANNED, text, retry_after=left)
 
 
 def ending(entry: AuditEntry) -> CommandError | None:
@@ -157,7 +164,8 @@ def ending(entry: AuditEntry) -> CommandError | None:
         case "banned":
             until, reason = entry.details.get("until"), entry.details.get("reason", "")
             end = int(until) if until is not None else None
-            return banned(Ban(0, entry.user, None, entry.ts, end, reason, entry.actor))
+            ban = Ban(0, entry.user, None, entry.ts, end, reason, entry.actor)
+            return banned(ban, entry.ts)
         case "disabled":
             return _disabled(entry.user.name)
         case "erased":

@@ -171,7 +171,10 @@ def _engine(path: Path, pragmas: tuple[str, ...], begin: str, mode: str, **optio
             uri=True,
         )
 
-    engine = create_engine(URL.create("sqlite", database=str(path)), creator=connect, **options)
+    # Parameters have texts of messages, which must not be in the log.
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)), creator=connect, hide_parameters=True, **options
+    )
 
     def connected(connection: sqlite3.Connection, _record: object) -> None:
         for pragma in pragmas:

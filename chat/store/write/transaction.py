@@ -113,10 +113,22 @@ _SET_HIDDEN = Prepared(
     .values(hidden=bindparam("is_hidden"))
 )
 
-_FOLLOW_AGAIN = "ON CONFLICT (user_id, channel_id, thread) DO UPDATE SET following = true"
-
 _LINE_COLUMNS = ("id", "channel_id", "seq", "ts", "author_id", "flags", "mid", "cid", "text")
 """The columns of a line that replies to nothing; the others are NULL."""
+_FOLLOW_AGAIN = "ON CONFLICT (user_id, channel_id, thread) DO UPDATE SET following = true"
+
+_ADD_USERS = BulkInsert(users)
+_ADD_DEVICES = BulkInsert(devices)
+_ADD_ENTRIES = BulkInsert(audit)
+_ADD_CHANNELS = BulkInsert(channels)
+_ADD_MEMBERS = BulkInsert(members)
+_ADD_EVENTS = BulkInsert(events)
+_ADD_LINES = BulkInsert(events, _LINE_COLUMNS)
+_ADD_MENTIONS = BulkInsert(mentions)
+_ADD_FOLLOWERS = BulkInsert(followed_threads, end="ON CONFLICT DO NOTHING")
+_ADD_WRITERS = BulkInsert(followed_threads, end=_FOLLOW_AGAIN)
+
+_Row = tuple[Any, ...]
 
 
 DETAIL_MAX = 300
@@ -185,7 +197,9 @@ class Transaction:
         login: str = "",
     ) -> None:
         self._database = database
-        self.limits = limits
+        self.limits = self.next_limits = limits
+        """`next_limits` replaces `limits` when the next transaction begins; any thread may set it.
+        """
         self.now = clock_ms or self._now
         self._monotonic = monotonic
         self._login = login
@@ -227,21 +241,30 @@ class Transaction:
         self._told: dict[str, list[Any]] = {}
         """The fields of the notice."""
         self._ids = Ids()
-        self._users = BulkInsert(users)
-        self._devices = BulkInsert(devices)
-        self._audit = BulkInsert(audit)
-        self._channels = BulkInsert(channels)
-        self._members = BulkInsert(members)
-        self._events = BulkInsert(events)
-        self._lines = BulkInsert(events, _LINE_COLUMNS)
-        self._mentions = BulkInsert(mentions)
-        self._followers = BulkInsert(followed_threads, end="ON CONFLICT DO NOTHING")
-        self._writers = BulkInsert(followed_threads, end=_FOLLOW_AGAIN)
-        self._inserts = (
-            *(self._users, self._devices, self._audit, self._channels, self._members),
-            *(self._events, self._lines, self._mentions, self._followers, self._writers),
+        self._users: list[_Row] = []
+        self._devices: list[_Row] = []
+        self._audit: list[_Row] = []
+        self._channels: list[_Row] = []
+        self._members: list[_Row] = []
+        self._events: list[_Row] = []
+        self._lines: list[_Row] = []
+        """Events that are lines and reply to nothing."""
+        self._mentions: list[_Row] = []
+        self._followers: list[_Row] = []
+        self._writers: list[_Row] = []
+        self._buffered: tuple[tuple[BulkInsert, list[_Row]], ...] = (
+            (_ADD_USERS, self._users),
+            (_ADD_DEVICES, self._devices),
+            (_ADD_ENTRIES, self._audit),
+            (_ADD_CHANNELS, self._channels),
+            (_ADD_MEMBERS, self._members),
+            (_ADD_EVENTS, self._events),
+            (_ADD_LINES, self._lines),
+            (_ADD_MENTIONS, self._mentions),
+            (_ADD_FOLLOWERS, self._followers),
+            (_ADD_WRITERS, self._writers),
         )
-        """In the order of foreign keys: referenced rows first."""
+        """The buffered rows, in the order of foreign keys: referenced rows first."""
         self._changed: dict[int, Channel] = {}
         """Channels whose rows need an update."""
         self._with_messages: dict[int, Channel] = {}
@@ -255,7 +278,7 @@ class Transaction:
     @property
     def has_written(self) -> bool:
         """Whether anything changed since `begin`, including buffered rows."""
-        return self._has_executed or bool(self._changed) or any(each.rows for each in self._inserts)
+        return self._has_executed or bool(self._changed) or any(rows for _, rows in self._buffered)
 
     def begin(
         self,
@@ -269,6 +292,8 @@ class Transaction:
         All caches are cleared if another process has made them invalid meanwhile.
         """
         self.connection = connection
+        if self.limits is not self.next_limits:
+            self._use(self.next_limits)
         begun = self._database.begin(connection, operations, is_exclusive=is_exclusive)
         if begun.version != self._version:
             self.forget()
@@ -301,6 +326,12 @@ class Transaction:
         }
         if self._packed:
             self._load_sent(connection)
+
+    def _use(self, limits: Limits) -> None:
+        self.limits = limits
+        self._openings.change(limits.openings / 3_600, limits.openings)
+        self._invitations.change(limits.invitations / 3_600, limits.invitations)
+        self._creations.change(limits.channels / 3_600, limits.channels)
 
     def _load_sent(self, connection: Connection) -> None:
         """Load the events of cids that were used before."""
@@ -389,10 +420,11 @@ class Transaction:
 
     def flush(self) -> None:
         """Insert buffered rows, and update changed channels."""
-        for each in self._inserts:
-            if each.rows:
+        for insertion, rows in self._buffered:
+            if rows:
                 self._has_executed = True
-                each.flush(self.connection)
+                insertion.run(self.connection, rows)
+                rows.clear()
         if self._changed:
             self._has_executed = True
             changed = [
@@ -441,7 +473,7 @@ class Transaction:
         self.claim()
         user = User(self._next_user, name)
         self._next_user += 1
-        self._users.rows.append((user.id, name, fold(name), now, role, None, arrived, False))
+        self._users.append((user.id, name, fold(name), now, role, None, arrived, False))
         self.lookups.note_user(user, role, arrived=arrived)
         return user
 
@@ -452,7 +484,7 @@ class Transaction:
         self.claim()
         device = self._next_device
         self._next_device += 1
-        self._devices.rows.append((device, user.id, token_hash, label, now, seen, None))
+        self._devices.append((device, user.id, token_hash, label, now, seen, None))
         self.lookups.note_device(user, token_hash, device)
         return device
 
@@ -483,7 +515,7 @@ class Transaction:
         self.entries.append(entry)
         ids = (actor and actor.id, user and user.id, device)
         text = json.dumps(known, ensure_ascii=False)
-        self._audit.rows.append((entry.seq, now, act, *ids, address, text))
+        self._audit.append((entry.seq, now, act, *ids, address, text))
 
     def add_job(self, operation: str, arguments: Mapping[str, object]) -> int:
         """Add a job, which the server runs after this commit (see `jobs`); return its id."""
@@ -519,7 +551,7 @@ class Transaction:
         self._next_channel += 1
         state = (channel.epoch, channel.head, channel.topic, channel.member_count)
         unchanged = is_private, "", None, 0, None  # settings, retention, expired, deleted
-        self._channels.rows.append(
+        self._channels.append(
             (channel.id, name, channel.fold, is_direct(name), *state, self.now(), *unchanged)
         )
         self.lookups.note_channel(channel)
@@ -547,7 +579,7 @@ class Transaction:
         """
         self.claim()
         preference = (0, False, USUAL_LEVEL)
-        self._members.rows.append(
+        self._members.append(
             (channel.id, user.id, fold(user.name), role, read, read, *preference, counted, hidden)
         )
         channel.member_count += 1
@@ -691,16 +723,16 @@ class Transaction:
         stored_mid = bytearray.fromhex(mid)
         row = (self._next_event, channel.id, seq, ts, author.id, flags, stored_mid, packed)
         if target is None and reply_to is None:
-            self._lines.rows.append((*row, body))
+            self._lines.append((*row, body))
         else:
-            self._events.rows.append((*row, target, reply_to, thread, body))
+            self._events.append((*row, target, reply_to, thread, body))
         self._next_event += 1
         return event
 
     def reply_target(self, channel: Channel, seq: int) -> ReplyTarget | None:
         """Return the message `seq` as the target of a reply, or None if it is not a message."""
         target = self.lookups.reply_target(channel, seq)
-        if target is None and seq <= channel.head and (self._lines.rows or self._events.rows):
+        if target is None and seq <= channel.head and (self._lines or self._events):
             self.flush()  # it may be from this transaction
             target = self.lookups.reply_target(channel, seq)
         return target
@@ -723,7 +755,7 @@ class Transaction:
 
     def add_mentions(self, channel: Channel, seq: int, mentioned: Sequence[User]) -> None:
         """Add the members whom the text of an event mentions."""
-        self._mentions.rows.extend(
+        self._mentions.extend(
             (channel.id, seq, place, user.id) for place, user in enumerate(mentioned)
         )
 
@@ -736,15 +768,15 @@ class Transaction:
         again only as the writer of a reply.
         """
         key = user.id, channel.id, thread
-        (self._writers if is_writer else self._followers).rows.append((*key, read, True))
+        (self._writers if is_writer else self._followers).append((*key, read, True))
         self.lookups.followers[key] = is_writer
 
     def _clear(self) -> None:
         self._sent.clear()
         self._changed.clear()
         self.index.clear()
-        for each in self._inserts:
-            each.rows.clear()
+        for _, rows in self._buffered:
+            rows.clear()
 
 
 def _cut(detail: str) -> str:

@@ -19,6 +19,7 @@ from sqlalchemy import Connection, delete, insert
 from sqlalchemy.exc import DBAPIError
 
 from chat.errors import CommandError, StoreFault, StoreUnavailable
+from chat.protocol.values import Limits
 from chat.store.accounts import (
     AccountOperation,
     AddAccount,
@@ -105,7 +106,7 @@ from chat.store.write.messages.threads import follow_thread, mark_thread
 from chat.store.write.transaction import Transaction, Unclaimed
 from chat.store.write.upkeep import Upkeep
 
-__all__ = ["CLOSED", "GATHER", "PROBE_EVERY", "Writer", "decide"]
+__all__ = ["CLOSED", "GATHER", "PROBE_EVERY", "STALLED_AFTER", "Writer", "decide"]
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -124,6 +125,9 @@ GATHERED = (1.2, 16.0)
 operation waits for the answer to this one; above it, a commit costs little per operation."""
 CONFLICTS_MAX = 5
 """Most repetitions of a commit that conflicts with one of another server."""
+STALLED_AFTER = 10.0
+"""Seconds without an end of a commit, while operations wait, after which the disk counts as
+failing."""
 PROBE_EVERY = 2.0
 """Seconds between probes while writes fail."""
 _SETTLED = 30
@@ -206,18 +210,26 @@ class Writer:
         database: Database,
         transaction: Transaction,
         committed: Callable[[Commit], None],
+        defer: Callable[[Callable[[], None]], object],
         clock_ms: Callable[[], int],
         index_after: float,
         probe_every: float,
         gather: float,
+        stalled_after: float,
     ) -> None:
         self.fault: str | None = None
         """Reason for the failure of the last commit; None if it succeeded."""
+        self._stalled_after = stalled_after
+        self._moved_at = float("-inf")
+        """Time at which the last commit ended, or the first operation after it was submitted."""
         self._database = database
         self._transaction = transaction
         self._committed = committed
+        self._defer = defer
         self._connection: Connection | None = None
         self._waiting: list[Pending[Any]] = []
+        self._committing = 0
+        """Operations of the running commit."""
         self._wakeups: SimpleQueue[None] = SimpleQueue()
         """Wakes the thread for the first queued operation; waking it for each took 1.5 µs."""
         self._awaited: set[int] = set()
@@ -245,7 +257,10 @@ class Writer:
         self._thread.start()
 
     def submit(self, batch: Batch) -> None:
-        """Queue operations.
+        """Queue operations; wake the thread once the other operations of the turn are queued.
+
+        Woken at once, it would take the first one: uvloop lets other threads run before each
+        callback, which made four times as many commits.
 
         Raises:
             StoreUnavailable: the store is closed.
@@ -253,13 +268,32 @@ class Writer:
         with self._lock:
             if self._is_closed:
                 raise StoreUnavailable(CLOSED)
+            if not self.waiting:
+                self._moved_at = time.monotonic()
             if not self._waiting:
-                self._wakeups.put(None)
+                self._defer(self._wake)
             self._waiting += batch
             if self._awaited:
                 self._awaited.difference_update(_users_of(batch))
                 if not self._awaited:
                     self._all_back.set()
+
+    def use_limits(self, limits: Limits) -> None:
+        """Use other limits from the next commit on."""
+        self._transaction.next_limits = limits
+
+    @property
+    def waiting(self) -> int:
+        """Number of operations that are queued or being committed."""
+        return len(self._waiting) + self._committing
+
+    @property
+    def stall(self) -> str | None:
+        """Why no commit ends while operations wait, in one line; None if commits end."""
+        seconds = time.monotonic() - self._moved_at
+        if not self.waiting or seconds < self._stalled_after:
+            return None
+        return f"no commit has ended for {seconds:.0f} s; the disk may not answer"
 
     def rebuild_index(self, error: DBAPIError, since: float) -> None:
         """Request a rebuild of the full-text index; a read begun at `since` found it damaged."""
@@ -275,6 +309,9 @@ class Writer:
                 self._wakeups.put(None)
         self._thread.join()
 
+    def _wake(self) -> None:
+        self._wakeups.put(None)
+
     # The thread
 
     def _run(self) -> None:
@@ -285,7 +322,11 @@ class Writer:
             if batch:
                 self._begun_at = time.monotonic()
                 self._usual_size += (len(batch) - self._usual_size) / 8
-                self._committed(self._commit(batch))
+                self._committing = len(batch)
+                commit = self._commit(batch)
+                self._moved_at = time.monotonic()
+                self._committing = 0
+                self._committed(commit)
         self._finish()
 
     def _take(self) -> tuple[Batch, bool]:
@@ -331,12 +372,16 @@ class Writer:
                 return self._commit(batch)
             if self._is_of_database(exc):
                 self._refuse(batch[self._unwritten :], exc)
-                return Commit((), batch)
+                return self._failed(batch)
             if len(batch) == 1:
                 log.exception("an operation failed: %s", type(batch[0].operation).__name__)
                 batch[0].failure = StoreFault(_INTERNAL)
-                return Commit((), batch)
+                return self._failed(batch)
         return _joined(batch, [self._commit([pending]) for pending in batch])
+
+    def _failed(self, batch: Batch) -> Commit:
+        """Return the commit of a batch of which nothing was stored."""
+        return Commit((), batch, began=self._begun_at, ended=time.monotonic())
 
     def _transact(self, batch: Batch) -> Commit:
         """Commit a batch; repeat it if it conflicts with a commit of another server."""
@@ -367,6 +412,7 @@ class Writer:
                 if not transaction.has_written:
                     self._unwritten += 1
             transaction.finish()
+        ended = time.monotonic()
         if transaction.has_written:
             self._recovered()
         self._upkeep.saw(transaction.sightings)
@@ -381,6 +427,8 @@ class Writer:
             transaction.channel_ids,
             transaction.notice.generation if transaction.notice is not None else 0,
             transaction.notice,
+            self._begun_at,
+            ended,
         )
 
     def _decide(self, pending: Pending[Result]) -> None:
@@ -478,6 +526,8 @@ def _joined(batch: Batch, commits: Sequence[Commit]) -> Commit:
         [each for commit in commits for each in commit.uninvited],
         {name: names for commit in commits for name, names in commit.kept_hidden.items()},
         [each for commit in commits for each in commit.channel_ids],
+        began=commits[0].began,
+        ended=commits[-1].ended,
     )
 
 

@@ -169,6 +169,15 @@ def test_an_empty_path_is_rejected() -> None:
         load({"data": ""})
 
 
+def test_an_authority_must_be_a_certificate(tmp_path: Path) -> None:
+    missing, other = tmp_path / "none.pem", tmp_path / "other.pem"
+    other.write_text("a shopping list", "utf-8")
+    with pytest.raises(StartupError, match=r"--ca .*: cannot be read: No such file"):
+        load({"ca": str(missing)})
+    with pytest.raises(StartupError, match=r"--ca .*: is not a certificate in PEM format"):
+        load({"ca": str(other)})
+
+
 def test_a_misspelled_variable_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CHAT_KEYWORD", "CHAT_PORT", "CHAT_SERVER_NAME", "CHAT_LOG_FORMAT", "CHAT_HOST"):
         monkeypatch.setenv(name, "x")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chat.client.model.slash import commands, parser
-from chat.client.model.slash.commands import COMMANDS, Kind
+from chat.client.model.slash.commands import COMMANDS, Kind, find
 from chat.client.model.slash.parser import SlashError
 
 
@@ -141,3 +141,14 @@ def test_any_text_is_parsed_or_rejected(text: str) -> None:
     with contextlib.suppress(SlashError):
         parser.parse("/" + text)
     parser.argument_at("/" + text)
+
+
+def test_help_of_a_command_says_what_it_does_in_plain_mode() -> None:
+    bare = find("bare")
+    assert bare is not None
+    assert bare.help_line() == (
+        "/bare: show messages as plain text, to select them with the mouse. Example: /bare"
+    )
+    assert bare.help_line(is_plain=True) == (
+        "/bare: print the latest messages of this channel with their numbers. Example: /bare"
+    )

@@ -53,6 +53,10 @@ def answering() -> Iterator[Callable[[bytes], str]]:
             b"HTTP/1.1 302 Found\r\nLocation: ws://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
             "HTTP status 302",
         ),
+        (
+            b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
+            r"is stopping, or not available \(HTTP status 503\)",
+        ),
         (b"SSH-2.0-OpenSSH\r\n\r\n", "not a chat server"),
     ],
 )
@@ -100,9 +104,9 @@ def test_each_connection_error_has_its_message(error: Exception, url: str, says:
     ("code", "says"),
     [
         (10, "the operator must renew it"),
-        (18, "SSL_CERT_FILE=ca.pem chat-client"),
-        (19, "SSL_CERT_FILE=ca.pem chat-client"),
-        (20, "SSL_CERT_FILE=ca.pem chat-client"),
+        (18, "chat-client --ca ca.pem"),
+        (19, "chat-client --ca ca.pem"),
+        (20, "chat-client --ca ca.pem"),
         (62, "Use a host name of the certificate in --url"),
     ],
 )
@@ -119,6 +123,15 @@ def test_an_untrusted_certificate_says_what_to_do(
     assert ("missing.pem, which is not a file" in explain(error, "wss://example.org")) == (
         code in (18, 19, 20)
     )
+    text = explain(error, "wss://example.org", ca=tmp_path / "own.pem")
+    assert ("not signed by the authority in" in text and "own.pem (--ca)" in text) == (
+        code in (18, 19, 20)
+    )
+
+
+async def test_an_authority_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NoConnection, match=r"own\.pem: No such file"):
+        await open_connection("wss://127.0.0.1:1", ca=tmp_path / "own.pem")
 
 
 def test_no_token_is_logged_at_any_level(

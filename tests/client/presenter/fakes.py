@@ -11,6 +11,7 @@ from chat.client.config.settings import ClientSettings
 from chat.client.model.notifications import Notification
 from chat.client.model.preferences import PreferenceChange
 from chat.client.model.sign_in import Credential
+from chat.client.model.slash.commands import Command
 from chat.client.model.state import (
     SERVER_NAME,
     ChannelInfo,
@@ -391,8 +392,8 @@ class FakeView:
     def open_links(self, urls: Sequence[str]) -> None:
         self.done.append(("open_links", *urls))
 
-    def show_help(self) -> None:
-        self.done.append(("show_help",))
+    def show_help(self, command: Command | None = None) -> None:
+        self.done.append(("show_help", *([command.name] if command else [])))
 
     def quit(self) -> None:
         self.done.append(("quit",))

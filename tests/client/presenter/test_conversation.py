@@ -159,6 +159,18 @@ def test_the_end_of_a_membership_is_told(reader: Reader) -> None:
     assert reader.view.said == [("You were removed from #tea by olga: spam.", "warning")]
 
 
+def test_the_reason_for_a_removal_is_said_only_above_a_text(reader: Reader) -> None:
+    reader.view.text = "half a thought"
+    reader.core.tell(MembershipEnded("#general", "kick", "olga"))
+    reader.take_in()
+    assert reader.view.said == []
+    assert reader.conversation.why_silent == "", "the list still has the channel"
+    reader.core.tell(ChannelsChanged((info("#tea", head=5),)))
+    reader.take_in()
+    assert reader.conversation.why_silent == "You were removed from #general by olga."
+    assert reader.view.said == [("Your text for #general is kept.", "warning")]
+
+
 def test_text_for_a_channel_that_the_user_was_removed_from_is_kept(reader: Reader) -> None:
     reader.view.text = "half a thought"
     reader.core.tell(
@@ -166,7 +178,5 @@ def test_text_for_a_channel_that_the_user_was_removed_from_is_kept(reader: Reade
     )
     reader.take_in()
     assert reader.conversation.state.current == "#general"
-    assert [text for text, _ in reader.view.said] == [
-        "You were removed from #general by olga.",
-        "Your text for #general is kept.",
-    ]
+    assert reader.conversation.why_silent == "You were removed from #general by olga."
+    assert reader.view.said == [("Your text for #general is kept.", "warning")]

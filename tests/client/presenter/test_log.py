@@ -115,7 +115,19 @@ def test_the_unread_rule_is_before_the_first_message_of_another_user(
             say(1), event(2, "join"), say(3), say(4, author="Dave"), say(5), say(6, deleted=True)
         )
     )
-    assert log.first_unread(seq, "dave") == expected
+    assert log.first_unread(seq, "dave", lambda _: False) == expected
+
+
+def test_messages_of_ignored_users_are_not_unread_and_no_mentions() -> None:
+    log, is_folded = Log(), lambda message: message.author == "mallory"
+    log.apply(
+        changed(
+            say(1), say(2, author="mallory", mentions=("dave",)), say(3, mentions=("dave",)), say(4)
+        )
+    )
+    assert log.first_unread(2, "dave", is_folded) == 3
+    assert log.next_mention(0, 1, "dave", is_folded) == 3
+    assert log.next_mention(0, 1, "dave", lambda _: False) == 2
 
 
 def test_missed_messages_are_not_live() -> None:

@@ -16,7 +16,7 @@ from chat.client.model.state import (
     TimelineChanged,
     TypingChanged,
 )
-from chat.client.presenter.state import ConversationState, title_of
+from chat.client.presenter.state import ConversationState, title_of, why_not_connected
 from tests.client.presenter.fakes import info, said
 
 
@@ -62,6 +62,21 @@ def test_trouble_stays_while_a_new_attempt_is_under_way() -> None:
     assert (state.connection_problem, state.retry_in) == (shown, 0.0)
     state.apply(ConnectionChanged(Link.ONLINE))
     assert state.connection_problem is None
+
+
+def test_a_refusal_is_gone_when_the_user_tries_again() -> None:
+    state = ConversationState("me")
+    state.apply(ConnectionChanged(Link.REFUSED, "an invitation is needed"))
+    assert state.connection_problem is not None
+    state.apply(ConnectionChanged(Link.CONNECTING))
+    assert state.connection_problem is None
+
+
+def test_a_ban_with_an_end_says_that_the_client_returns() -> None:
+    banned = ConnectionChanged(Link.REFUSED, "alice has banned you until noon", retry_in=60.0)
+    assert why_not_connected(banned) == (
+        "Not connected: alice has banned you until noon. Reconnecting when the ban ends."
+    )
 
 
 @pytest.mark.parametrize(

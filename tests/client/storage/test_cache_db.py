@@ -130,7 +130,8 @@ def test_the_lines_of_two_clients_are_kept_with_the_later_record(
     assert other.save([line(4)], [replace(RECORD, position=4, spans=((1, 4),))]) == set()
     assert cache.save([line(2)], [RECORD]) == set()
     assert [each.seq for each in other.lines_before("#c", 9, 1, 9)] == [1, 2, 4]
-    assert CacheDb(cache.path).channels() == [RECORD]
+    with closing(CacheDb(cache.path)) as later:
+        assert later.channels() == [RECORD]
 
 
 def test_a_client_whose_channel_was_reset_writes_nothing(cache: CacheDb, other: CacheDb) -> None:
@@ -162,7 +163,8 @@ def test_a_client_without_a_position_overwrites_nothing(cache: CacheDb, other: C
 def test_a_discarded_channel_is_deleted(cache: CacheDb, other: CacheDb) -> None:
     cache.discard("#c")
     cache.save([], [])
-    assert CacheDb(cache.path).channels() == []
+    with closing(CacheDb(cache.path)) as later:
+        assert later.channels() == []
     assert other.line("#c", 1) is None
     assert other.save([], [RECORD]) == {"#c"}
 

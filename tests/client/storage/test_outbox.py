@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
+
+import pytest
 
 from chat.client.model.records import OutboxRow
 from chat.client.model.state import Delivery, Message
@@ -24,16 +26,27 @@ def edit(seq: int, text: str) -> OutboxRow:
     return new_row({"type": "edit", "channel": "#tea", "seq": seq, "text": text})
 
 
-def outbox_in(folder: Path, rows: Sequence[OutboxRow] = ()) -> Outbox:
-    """Return a new outbox that has stored these rows."""
-    folder = folder / os.urandom(4).hex()
-    with closing(OutboxDb(folder / "outbox.db")) as file:
-        file.add(OutboxContent(list(rows)))
-    return Outbox(folder, report=print)
+MakeOutbox = Callable[..., Outbox]
 
 
-def test_a_line_shows_pending_changes_until_they_are_confirmed(tmp_path: Path) -> None:
-    outbox = outbox_in(tmp_path, [edit(1, "first"), edit(2, "other")])
+@pytest.fixture
+def outbox_with(tmp_path: Path) -> Iterator[MakeOutbox]:
+    """Return new outboxes, each of which has stored the given rows."""
+    with ExitStack() as opened:
+
+        def make(*rows: OutboxRow) -> Outbox:
+            folder = tmp_path / os.urandom(4).hex()
+            with closing(OutboxDb(folder / "outbox.db")) as file:
+                file.add(OutboxContent(list(rows)))
+            return opened.enter_context(closing(Outbox(folder, report=print)))
+
+        yield make
+
+
+def test_a_line_shows_pending_changes_until_they_are_confirmed(
+    outbox_with: MakeOutbox,
+) -> None:
+    outbox = outbox_with(edit(1, "first"), edit(2, "other"))
     second = edit(1, "second")
     outbox.add(second)
     shown = outbox.decorate(line(1), "me")
@@ -46,19 +59,21 @@ def test_a_line_shows_pending_changes_until_they_are_confirmed(tmp_path: Path) -
 
 
 def test_unsaved_rows_are_retried_in_the_order_they_were_typed(
-    tmp_path: Path,
+    outbox_with: MakeOutbox,
 ) -> None:
-    outbox = outbox_in(tmp_path)
+    outbox = outbox_with()
     rows = [edit(number, "x") for number in range(50)]
     for row in rows:
         outbox.keep_in_memory(row, "the disk is full")
     assert outbox.unsaved == tuple(row.cid for row in rows)
 
 
-def test_decorating_lines_does_not_slow_down_with_thousands_of_rows(tmp_path: Path) -> None:
+def test_decorating_lines_does_not_slow_down_with_thousands_of_rows(
+    outbox_with: MakeOutbox,
+) -> None:
     def waiting(count: int) -> Outbox:
         commands = ({"type": "send", "channel": "#tea", "text": str(n)} for n in range(count))
-        return outbox_in(tmp_path, [new_row(command) for command in commands])
+        return outbox_with(*map(new_row, commands))
 
     def show(outbox: Outbox) -> None:
         for seq in range(1, 201):

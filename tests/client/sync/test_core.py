@@ -26,7 +26,15 @@ from chat.protocol.commands import (
     SetTopic,
     Typing,
 )
-from chat.protocol.frames import Bye, ErrorFrame, Heads, PresenceFrame, Read, TypingFrame
+from chat.protocol.frames import (
+    Bye,
+    ErrorFrame,
+    Heads,
+    LimitsFrame,
+    PresenceFrame,
+    Read,
+    TypingFrame,
+)
 from chat.protocol.values import Limits, Wire
 from tests.client.fake_log import FakeLog
 from tests.client.fake_server import FakeServer
@@ -644,6 +652,18 @@ def test_a_server_that_sends_nonsense_is_disconnected_and_retried(
     screen.wait_online()
     fake.say("bob", "still here")
     screen.wait_texts("still here")
+
+
+def test_changed_limits_of_the_server_apply_to_the_composer_and_to_sending(
+    open_client: Open, fake: FakeServer
+) -> None:
+    screen = opened(open_client, fake)
+    assert screen.connection.text_limit == Limits().text
+    fake.tell(LimitsFrame(limits=Limits(text=5)))
+    screen.wait(lambda: screen.connection.text_limit == 5)
+    screen.core.send("#general", "longer than five")
+    screen.wait(lambda: [m.delivery for m in screen.lines()] == [Delivery.FAILED])
+    assert not any(isinstance(each, Send) for each in fake.commands)
 
 
 def test_frames_of_a_newer_server_are_ignored(open_client: Open, fake: FakeServer) -> None:

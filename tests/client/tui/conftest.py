@@ -1,4 +1,4 @@
-"""The client's screens in Pilot's hands, around a core that a test plays."""
+"""The client's screens, driven by Textual's pilot, with a core that the test controls."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.serving import PATIENCE
 
 
 def mouse(kind: type[events.MouseEvent], at: Offset) -> events.MouseEvent:
-    """Return what the mouse does at a place of the screen."""
+    """Return a mouse event at a position of the screen."""
     return kind(None, *at, 0, 0, 0, False, False, False, *at)
 
 
@@ -39,7 +39,7 @@ class PatientApp(ChatApp):
 
 
 class Screens:
-    """The running app, and what a test wants to do and see."""
+    """The running app, with actions and queries for tests."""
 
     def __init__(self, app: ChatApp, pilot: Pilot[None]) -> None:
         self.app = app
@@ -58,13 +58,13 @@ class Screens:
         return self.main.query_one(Composer)
 
     @property
-    def told(self) -> list[str]:
-        """The notifications so far."""
+    def notices(self) -> list[str]:
+        """The texts of the notifications so far."""
         return [each.message for each in self.notifications]
 
     @property
     def notifications(self) -> list[Notification]:
-        """The same, with their titles."""
+        """The notifications so far."""
         return [*self.app._notifications]  # noqa: SLF001 - Textual offers no other way to read them
 
     async def until(self, condition: Callable[[], Any], what: str = "") -> None:
@@ -75,21 +75,21 @@ class Screens:
             await self.pilot.pause(0.01)
 
     async def press(self, *keys: str) -> None:
-        """Press keys, and let the app come to rest."""
+        """Press keys, and wait until the app has handled them."""
         await self.pilot.press(*keys)
         await self.pilot.pause()
 
     async def answer(self, *keys: str) -> None:
-        """Answer a question, once there is one that takes keys."""
+        """Answer a question, as soon as it accepts keys."""
 
         def is_asked() -> bool:
             return isinstance(self.app.screen, Confirm) and self.app.screen.is_ready
 
-        await self.until(is_asked, "a question is asked")
+        await self.until(is_asked, "a dialog opens")
         await self.press(*keys)
 
     async def click_on(self, text: str) -> None:
-        """Click where `text` stands on the screen."""
+        """Click on the first occurrence of `text` on the screen."""
         await self.until(lambda: text in self.screen(), f"{text} shows")
         rows = self.screen().splitlines()
         y = next(at for at, row in enumerate(rows) if text in row)
@@ -97,7 +97,7 @@ class Screens:
         await self.pilot.pause()
 
     async def rest(self) -> None:
-        """Wait until the screen does not change any more; cursors do not blink."""
+        """Wait until the screen stops changing; stop blinking cursors."""
         for field in self.app.screen.query(Input):
             field.cursor_blink = False
         before, same = "", 0
@@ -107,7 +107,7 @@ class Screens:
             before, same = now, same + 1 if now == before else 0
 
     async def type(self, text: str, *keys: str) -> None:
-        """Write text into the composer, where the cursor is; then press keys."""
+        """Insert text into the composer at the cursor, then press keys."""
         self.composer.insert(text)
         await self.press(*keys)
 
@@ -117,7 +117,7 @@ class Screens:
 
 
 class Desktop(Screens):
-    """The screens around cores that the test plays, one for each address."""
+    """The screens with fake cores, one for each address."""
 
     def __init__(self, app: ChatApp, pilot: Pilot[None], cores: dict[str, FakeCore]) -> None:
         super().__init__(app, pilot)
@@ -134,7 +134,7 @@ Open = Callable[..., AbstractAsyncContextManager[Desktop]]
 
 @pytest.fixture
 def open_desktop() -> Open:
-    """Return what opens the client: `async with open_desktop(channels, size=…) as desktop`."""
+    """Return a factory: `async with open_desktop(channels, size=…) as desktop`."""
 
     @asynccontextmanager
     async def open_one(
@@ -162,7 +162,7 @@ def open_desktop() -> Open:
 
 @pytest.fixture
 async def desktop(open_desktop: Open) -> AsyncIterator[Desktop]:
-    """Return a client in `#general`, which has six messages, and in two more channels."""
+    """Return a client that shows `#general`, with six messages, and lists two more channels."""
     channels = (info("#general", head=6), info("#tea", head=2), info("@alice,me", head=1))
     async with open_desktop(*channels) as desktop:
         words = ("good morning", "hello", "tea?", "yes", "no", "mine")
@@ -178,7 +178,7 @@ async def desktop(open_desktop: Open) -> AsyncIterator[Desktop]:
 
 
 def at_once(desktop: Desktop, *pieces: str) -> None:
-    """Press keys, and type what is no name of one, without waiting for any of it."""
+    """Press keys and type texts, without waiting in between."""
     for piece in pieces:
         if "+" in piece or piece in ("enter", "escape", "up"):
             desktop.app.post_message(events.Key(piece, None))

@@ -1,4 +1,4 @@
-"""The app: what it imports before its first screen, themes, leaving, and internal errors."""
+"""The app: imports before its first screen, the stored theme, quitting, and internal errors."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ print(*sys.modules)
 """
 
 
-def test_the_start_imports_only_what_the_first_screen_needs() -> None:
+def test_the_start_imports_only_modules_for_the_first_screen() -> None:
     run = subprocess.run(
         [sys.executable, "-c", LOADED], check=True, capture_output=True, encoding="utf-8"
     )
@@ -47,8 +47,8 @@ async def test_the_theme_changes_and_is_remembered(desktop: Desktop) -> None:
     await desktop.until(lambda: desktop.core.prefs.get("theme") == "chat-light")
     assert not desktop.app.current_theme.dark
     desktop.main.conversation.run_command("/theme nonsense")
-    await desktop.until(lambda: desktop.told)
-    assert "no theme" in desktop.told[0]
+    await desktop.until(lambda: desktop.notices)
+    assert "no theme" in desktop.notices[0]
 
 
 async def test_quit_ends_the_program(desktop: Desktop) -> None:
@@ -57,7 +57,7 @@ async def test_quit_ends_the_program(desktop: Desktop) -> None:
 
 
 class FailingApp(ChatApp):
-    """Fails as soon as it is ready, with a secret in a local variable."""
+    """An app that fails as soon as it is ready, with a secret in a local variable."""
 
     def on_ready(self) -> None:
         def answered(secret: str) -> None:

@@ -1,4 +1,4 @@
-"""Talking: what is written goes where it was meant, or comes back with a reason."""
+"""Conversations: typed text is sent to the right channel, or returns with a reason."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ async def test_a_message_goes_to_the_channel_that_is_shown(desktop: Desktop) -> 
     await desktop.until(lambda: desktop.core.asked("send"))
     assert desktop.core.asked("send") == [("#general", "hello there", False, None)]
     assert desktop.composer.text == ""
-    await desktop.until(lambda: "hello there" in desktop.screen(), "it is shown as pending")
+    await desktop.until(lambda: "hello there" in desktop.screen(), "it shows as pending")
 
 
 async def test_text_stays_in_a_channel_that_is_left_on_another_device(desktop: Desktop) -> None:
     await desktop.type("half a")
     desktop.core.tell(ChannelsChanged((info("#tea"),)))
-    await desktop.until(lambda: desktop.told)
-    assert "no longer in #general" in desktop.told[0]
+    await desktop.until(lambda: desktop.notices)
+    assert "no longer in #general" in desktop.notices[0]
     await desktop.type(" thought", "enter")
     await desktop.until(lambda: desktop.core.asked("send"))
     assert desktop.core.asked("send") == [("#general", "half a thought", False, None)]
@@ -49,12 +49,12 @@ async def test_a_reply_stays_in_a_channel_that_is_left_on_another_device(
     await desktop.type("/thread 3", "enter")
     await desktop.type("half a reply")
     desktop.core.tell(ChannelsChanged((info("#tea"),)))
-    await desktop.until(lambda: desktop.told)
+    await desktop.until(lambda: desktop.notices)
     assert desktop.conversation.state.current == "#general"
     assert "half a reply" in desktop.core.drafts.values()
 
 
-async def test_a_doubled_slash_sends_one(desktop: Desktop) -> None:
+async def test_two_slashes_send_one(desktop: Desktop) -> None:
     await desktop.type("//etc", "enter")
     await desktop.until(lambda: desktop.core.asked("send"))
     assert desktop.core.asked("send")[0][1] == "/etc"
@@ -62,8 +62,8 @@ async def test_a_doubled_slash_sends_one(desktop: Desktop) -> None:
 
 async def test_an_unknown_command_returns_with_a_suggestion(desktop: Desktop) -> None:
     await desktop.type("/jion #tea", "enter")
-    await desktop.until(lambda: desktop.told)
-    assert "Did you mean /join?" in desktop.told[0]
+    await desktop.until(lambda: desktop.notices)
+    assert "Did you mean /join?" in desktop.notices[0]
     assert desktop.composer.text == "/jion #tea"
     assert not desktop.core.asked("send")
 
@@ -72,8 +72,8 @@ async def test_a_text_that_is_too_long_returns_unchanged(desktop: Desktop) -> No
     long = "x" * 8_001
     desktop.composer.load(long)
     await desktop.press("enter")
-    await desktop.until(lambda: desktop.told)
-    assert "Message too long" in desktop.told[0]
+    await desktop.until(lambda: desktop.notices)
+    assert "Message too long" in desktop.notices[0]
     assert desktop.composer.text == long
     assert not desktop.core.asked("send")
 
@@ -103,16 +103,20 @@ async def test_a_draft_that_was_typed_in_no_channel_is_kept_for_the_first(
 ) -> None:
     async with open_desktop() as desktop:
         await desktop.type("hm")
-        await desktop.until(lambda: desktop.core.drafts.get("") == "hm", "kept")
+        await desktop.until(lambda: desktop.core.drafts.get("") == "hm", "the draft is saved")
         desktop.core.go_online(info("#general"))
-        await desktop.until(lambda: desktop.core.drafts.get("#general") == "hm", "kept there")
+        await desktop.until(
+            lambda: desktop.core.drafts.get("#general") == "hm", "the draft is saved in the channel"
+        )
         assert desktop.composer.text == "hm"
         assert desktop.core.drafts[""] == ""
 
 
 async def test_a_draft_is_saved_after_a_pause(desktop: Desktop) -> None:
     await desktop.type("hm")
-    await desktop.until(lambda: desktop.core.drafts.get("#general") == "hm", "kept after a rest")
+    await desktop.until(
+        lambda: desktop.core.drafts.get("#general") == "hm", "the draft is saved after a pause"
+    )
 
 
 async def test_a_draft_is_saved_on_exit(open_desktop: Open) -> None:
@@ -131,7 +135,7 @@ async def test_typing_is_sent_to_its_channel(desktop: Desktop) -> None:
 
 @pytest.mark.feature("around.reactions")
 class TestAnswering:
-    """Replies: begun from a message or a command."""
+    """Replies, from a selected message or by command."""
 
     async def test_a_reply_shows_its_target_and_sends_its_number(self, desktop: Desktop) -> None:
         await desktop.type("glad")
@@ -149,7 +153,9 @@ class TestAnswering:
         await desktop.until(lambda: "Replying" not in desktop.screen())
         assert desktop.composer.text == "gladly"
 
-    async def test_a_command_answers_the_latest_or_a_number(self, desktop: Desktop) -> None:
+    async def test_the_reply_command_replies_to_the_latest_message_or_a_number(
+        self, desktop: Desktop
+    ) -> None:
         await desktop.type("/reply yes", "enter")
         await desktop.type("/reply 2 no", "enter")
         await desktop.until(lambda: len(desktop.core.asked("send")) == 2)
@@ -163,7 +169,7 @@ class TestChanging:
     """Edits of one's own messages."""
 
     @pytest.mark.feature("writing.last")
-    async def test_up_in_an_empty_composer_changes_the_last_message(self, desktop: Desktop) -> None:
+    async def test_up_in_an_empty_composer_edits_the_last_message(self, desktop: Desktop) -> None:
         await desktop.press("up")
         await desktop.until(lambda: desktop.composer.text == "mine")
         assert "Editing your message" in desktop.screen()
@@ -178,7 +184,7 @@ class TestChanging:
         assert desktop.composer.cursor_location[0] == 0
         assert desktop.conversation.drafts.here.aim is Aim.MESSAGE
 
-    async def test_the_draft_waits_meanwhile(self, desktop: Desktop) -> None:
+    async def test_the_draft_returns_after_an_edit(self, desktop: Desktop) -> None:
         await desktop.type("a draft")
         desktop.conversation.drafts.begin_edit(said(6, "me", "mine"))
         await desktop.until(lambda: desktop.composer.text == "mine")
@@ -194,7 +200,7 @@ class TestChanging:
         assert desktop.composer.text == "mine!"
         assert not desktop.core.asked("edit")
 
-    async def test_a_change_that_changes_nothing_is_not_sent(self, desktop: Desktop) -> None:
+    async def test_an_edit_without_a_change_is_not_sent(self, desktop: Desktop) -> None:
         await desktop.press("up", "enter")
         await desktop.until(lambda: "Editing" not in desktop.screen())
         assert not desktop.core.asked("edit")
@@ -202,8 +208,8 @@ class TestChanging:
 
     async def test_only_own_messages_can_be_edited(self, desktop: Desktop) -> None:
         await desktop.type("/edit 1 mischief", "enter")
-        await desktop.until(lambda: desktop.told)
-        assert "by alice. You can edit only your own" in desktop.told[0]
+        await desktop.until(lambda: desktop.notices)
+        assert "by alice. You can edit only your own" in desktop.notices[0]
         assert desktop.composer.text == "/edit 1 mischief"
         assert not desktop.core.asked("edit")
 
@@ -220,7 +226,7 @@ async def test_a_command_run_during_an_edit_does_not_replace_the_message(
 
 
 class TestJoining:
-    """Channels that are entered, and what is said in them."""
+    """Joining channels, and text typed meanwhile."""
 
     async def test_a_new_channel_is_shown_after_the_join_is_confirmed(
         self, desktop: Desktop
@@ -238,8 +244,10 @@ class TestJoining:
         at_once(desktop, "/join Coffee", "enter", "one", "enter", "/me waves", "enter", "half")
         await desktop.until(lambda: desktop.composer.text == "half")
         assert not desktop.core.asked("send")
-        assert desktop.core.drafts["#Coffee"] == "one\n/me waves", "kept, if it ends here"
-        desktop.core.answer_join("#coffee")  # as its server spells it
+        assert desktop.core.drafts["#Coffee"] == "one\n/me waves", (
+            "the draft is kept if the client ends here"
+        )
+        desktop.core.answer_join("#coffee")  # in the server's spelling
         await desktop.pilot.pause()
         desktop.core.tell(ChannelsChanged((info("#general"), info("#coffee"))))
         await desktop.until(lambda: desktop.conversation.state.current == "#coffee")
@@ -258,7 +266,7 @@ class TestJoining:
         await desktop.until(lambda: desktop.composer.text == "half")
         assert "Joining #coffee" in str(desktop.composer.placeholder)
         desktop.core.futures["join"].set_exception(ChatError("you are banned"))
-        await desktop.until(lambda: desktop.told == ["Cannot open #coffee: you are banned"])
+        await desktop.until(lambda: desktop.notices == ["Cannot open #coffee: you are banned"])
         assert desktop.composer.text == "one\ntwo\nhalf\nfor general"
         assert not desktop.core.asked("send")
         assert desktop.core.drafts["#coffee"] == ""
@@ -272,7 +280,7 @@ class TestJoining:
         await desktop.until(lambda: desktop.composer.text == "an older draft")
         await desktop.type(", and more")
         desktop.core.futures["join"].set_exception(ChatError("not connected"))
-        await desktop.until(lambda: desktop.told == ["Cannot open #coffee: not connected"])
+        await desktop.until(lambda: desktop.notices == ["Cannot open #coffee: not connected"])
         assert desktop.core.drafts["#coffee"] == "an older draft"
         assert desktop.composer.text == ", and more"
 
@@ -285,7 +293,7 @@ class TestJoining:
         await desktop.press("alt+down", "alt+up")
         assert desktop.composer.text == "for general"
 
-    async def test_joins_can_be_chained(self, desktop: Desktop) -> None:
+    async def test_a_join_can_be_typed_during_another_join(self, desktop: Desktop) -> None:
         at_once(desktop, "/join a", "enter", "one", "enter", "/join b", "enter", "two", "enter")
         await desktop.until(lambda: desktop.core.drafts.get("#a") == "one\n/join b\ntwo")
         for name in ("#a", "#b"):
@@ -303,7 +311,7 @@ class TestJoining:
         desktop.core.tell(ChannelsChanged((info("#coffee", has_draft=True), info("#tea"))))
         desktop.core.answer_join("#coffee")
         told = "Joined #coffee. Your text there is not sent yet."
-        await desktop.until(lambda: desktop.told == [told])
+        await desktop.until(lambda: desktop.notices == [told])
         assert desktop.conversation.state.current == "#tea"
         assert not desktop.core.asked("send")
         assert desktop.core.drafts["#coffee"] == "one"
@@ -319,12 +327,14 @@ class TestJoining:
 
     async def test_a_late_join_does_not_interrupt_a_reply(self, desktop: Desktop) -> None:
         await desktop.type("/join coffee", "enter")
-        at_once(desktop, "ctrl+up", "r", "yes", "enter")
+        await desktop.press("ctrl+up", "r")
+        await desktop.until(lambda: "Replying to" in desktop.screen(), "the reply is begun")
+        at_once(desktop, "yes", "enter")
         await desktop.until(lambda: desktop.core.asked("send"))
         assert desktop.core.asked("send") == [("#general", "yes", False, 6)]
         desktop.core.tell(ChannelsChanged((info("#general"), info("#coffee"))))
         desktop.core.answer_join("#coffee")
-        await desktop.until(lambda: desktop.told == ["Joined #coffee."])
+        await desktop.until(lambda: desktop.notices == ["Joined #coffee."])
         assert desktop.conversation.state.current == "#general"
 
     async def test_text_typed_without_a_channel_moves_to_the_first_one(
@@ -336,7 +346,7 @@ class TestJoining:
             await desktop.until(lambda: desktop.conversation.state.current == "#general")
             assert desktop.composer.text == "good morning"
 
-    async def test_a_known_channel_is_shown_at_once(self, desktop: Desktop) -> None:
+    async def test_a_joined_channel_is_shown_at_once(self, desktop: Desktop) -> None:
         await desktop.type("/join tea", "enter")
         await desktop.until(lambda: desktop.conversation.state.current == "#tea")
         assert not desktop.core.asked("join")
@@ -346,8 +356,8 @@ class TestJoining:
         await desktop.until(lambda: desktop.core.asked("join"))
         assert desktop.core.asked("join") == [(Join(channel="@me,zoe"),)]
         desktop.core.futures["join"].set_exception(ChatError("nobody is called zoe"))
-        await desktop.until(lambda: desktop.told)
-        assert desktop.told == ["Cannot open @zoe: nobody is called zoe"]
+        await desktop.until(lambda: desktop.notices)
+        assert desktop.notices == ["Cannot open @zoe: nobody is called zoe"]
         assert desktop.composer.text == "/msg zoe lunch?"
         assert not desktop.core.asked("send")
 
@@ -378,11 +388,15 @@ async def test_notices_of_the_core_are_shown(desktop: Desktop) -> None:
 async def test_a_failed_message_can_be_retried_or_discarded(desktop: Desktop) -> None:
     failed = said(None, "me", "too soon", cid="f", delivery=Delivery.FAILED, reason="rate")
     await desktop.type("/retry", "enter")
-    await desktop.until(lambda: desktop.told, "nothing to retry yet")
+    await desktop.until(lambda: desktop.notices, "there is nothing to retry yet")
     desktop.composer.load("")
     desktop.core.tell(TimelineChanged("#general", upserts=(failed,)))
     await desktop.type("/retry", "enter")
     await desktop.type("/discard", "enter")
+    await desktop.answer("n")
+    assert not desktop.core.asked("discard")
+    await desktop.type("/discard", "enter")
+    await desktop.answer("y")
     await desktop.until(lambda: desktop.core.asked("discard"))
     assert desktop.core.asked("retry") == desktop.core.asked("discard") == [("f",)]
 
@@ -399,6 +413,8 @@ async def test_typing_can_be_off_in_both_directions(
     async with open_desktop(info("#general"), settings=settings) as desktop:
         desktop.core.tell(TypingChanged("#general", ("alice",)))
         await desktop.press("h", "i")
-        await desktop.until(lambda: desktop.core.drafts.get("#general") == "hi", "at rest")
+        await desktop.until(
+            lambda: desktop.core.drafts.get("#general") == "hi", "the draft is saved"
+        )
         assert ("alice is typing" in desktop.screen()) is shows
         assert bool(desktop.core.asked("typing")) is tells

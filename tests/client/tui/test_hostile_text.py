@@ -1,4 +1,4 @@
-"""Whatever a server sends, the terminal gets letters: no markup, no control character, no click."""
+"""Hostile text from a server reaches the terminal without markup, control characters or links."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from tests.client.tui.pictures.picture import strips
 
 EVIL = "[/b][@click=app.quit]x[/]\x1b]52;c;aGk=\x07\x1b[2J\x9b31m\u202e\r\n\x00\x7f[red]"
 CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-# What must be readable of it, wherever there is room for it.
+# The part that must be readable wherever there is room for it.
 SHOWN = "[/b][@click=app.quit]x[/]␛]52;c;aGk=␇␛[2J"
 
 FIELDS = ["channel", "topic", "direct", "member", "typing", "banner", "server", "user"]
 
 
 def painted(desktop: Desktop) -> str:
-    """Return the screen's text, after a look at what it would write and do."""
+    """Return the screen's text, after checking its characters and styles."""
     for strip in strips(desktop.app):
         for segment in strip:
             assert not CONTROL.search(segment.text), repr(segment.text)
@@ -61,7 +61,7 @@ async def test_every_field_shows_as_plain_text(open_desktop: Open, field: str) -
         await desktop.until(lambda: desktop.conversation.state.current)
         name = channels[0].name
         if field == "member":
-            evil = f"\x1b[2J{EVIL}"  # at its beginning: names are cut where the list ends
+            evil = f"\x1b[2J{EVIL}"  # only the beginning: long names are truncated
             core.tell(MembersChanged(name, ((evil, evil, evil), (evil, "owner", "online")), 2))
         if field == "typing":
             core.tell(TypingChanged(name, (EVIL,)))
@@ -69,7 +69,7 @@ async def test_every_field_shows_as_plain_text(open_desktop: Open, field: str) -
             core.tell(ConnectionChanged(Link.REFUSED, EVIL))
         if field == "server":
             core.tell(ConnectionChanged(Link.ONLINE, user="me", server=EVIL))
-            await desktop.type("/server ")  # offers the servers by their names
+            await desktop.type("/server ")  # suggests the servers by their names
         if field == "user":
             core.tell(ConnectionChanged(Link.ONLINE, user=EVIL, server="home"))
         shown = SHOWN[:11] if field in ("channel", "direct") else SHOWN
@@ -119,7 +119,7 @@ async def test_the_switcher_shows_plain_text(open_desktop: Open) -> None:
     async with open_desktop(ChannelInfo(f"#{EVIL}", topic=EVIL), size=(120, 30)) as desktop:
         await desktop.press("ctrl+p")
         await desktop.until(lambda: "Go to" in desktop.screen())
-        name = f"#{SHOWN[:20]}"  # in the header, in the composer, and now in the switcher
+        name = f"#{SHOWN[:20]}"  # in the header, the composer and the switcher
         await desktop.until(lambda: desktop.screen().count(name) > 2)
         painted(desktop)
 

@@ -1,4 +1,4 @@
-"""Keys and pastes as a real terminal sends them, and what the terminal is left with."""
+"""The client in a real terminal: keys, pastes, and the terminal's state after the exit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.terminal.tmux import Terminal
 
 @pytest.fixture
 def terminal(tmp_path: Path) -> Iterator[Terminal]:
-    """Return a terminal with a client that finds no server: one can write all the same."""
+    """Return a terminal with a client that has no server, but accepts text."""
     with Terminal(tmp_path) as terminal:
         terminal.run("chat-client", "--name", "me", "--url", f"ws://127.0.0.1:{free_port()}")
         terminal.wait_for("chat-server")
@@ -24,15 +24,15 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
 
 
 def lines_of(terminal: Terminal) -> list[str]:
-    """Return what stands in the composer."""
+    """Return the lines in the composer."""
     rows = terminal.screen().splitlines()
     start = next(index for index, row in enumerate(rows) if "›" in row)
     column = rows[start].index("›") + 2
-    return [row[column:].rstrip() for row in rows[start:-1]]  # a bar stands below
+    return [row[column:].rstrip() for row in rows[start:-1]]  # the status bar is below
 
 
 def wait_for_lines(terminal: Terminal, *lines: str) -> None:
-    """Wait until these stand in the composer, and nothing else."""
+    """Wait until the composer contains exactly these lines."""
     terminal.wait_for(lines[-1])
     eventually(lambda: lines_of(terminal) == list(lines), f"{lines} are written")
 
@@ -69,7 +69,7 @@ def test_the_terminals_cursor_is_at_the_caret(terminal: Terminal) -> None:
     terminal.type("日本語 abc")
     terminal.wait_for("日本語 abc")
     row = next(row for row in terminal.screen().splitlines() if "›" in row)
-    column = row.index("›") + 2 + len("日本語 abc") + 3  # three of them are two cells wide
+    column = row.index("›") + 2 + len("日本語 abc") + 3  # three of them have two cells
     eventually(lambda: terminal.cursor == (column, 22), f"{terminal.cursor}, not {(column, 22)}")
     terminal.keys("C-j")
     terminal.type("é")
@@ -93,10 +93,10 @@ def raw(tmp_path: Path) -> Iterator[RawTerminal]:
     ("keys", "what"),
     [(b"\x1b\r", "ESC CR"), (b"\x1b[27;2;13~", "modifyOtherKeys"), (b"\x1b[13;2u", "kitty")],
 )
-def test_every_way_to_send_another_enter_makes_a_line(
+def test_every_sequence_for_enter_with_a_modifier_starts_a_new_line(
     raw: RawTerminal, keys: bytes, what: str
 ) -> None:
-    # Sent, "/nonsense" would be refused with a sentence; as two lines it is still being written.
+    # If "/nonsense" were sent, an error would appear; here the composer has two lines.
     raw.send(b"aaa" + keys + b"bbb")
     raw.wait(lambda: re.search(rb"bbb", raw.output), f"{what}: both lines stand there")
     raw.send(b"\x15\x7f\x15/quit\r")
@@ -104,7 +104,7 @@ def test_every_way_to_send_another_enter_makes_a_line(
     assert raw.process.returncode == 0
 
 
-def test_bytes_that_are_no_utf8_are_survived(raw: RawTerminal) -> None:
+def test_bytes_that_are_not_utf8_do_no_harm(raw: RawTerminal) -> None:
     raw.send(b"caf\xe9 \xff\xfe still here")
     raw.wait(lambda: b"still here" in raw.output, "the text is shown")
     assert raw.process.poll() is None
@@ -114,7 +114,7 @@ def test_sigterm_leaves_the_terminal_as_it_was(raw: RawTerminal) -> None:
     raw.process.send_signal(signal.SIGTERM)
     raw.wait(lambda: raw.process.poll() is not None, "it ends")
     raw.wait(lambda: b"\x1b[?1049l" in raw.output, "the alternate screen is left")
-    assert b"\x1b[22;2t" in raw.output  # the window's title was kept
+    assert b"\x1b[22;2t" in raw.output  # the window's title was saved
     raw.wait(lambda: b"\x1b[23;2t" in raw.output, "the window's title is put back")
 
 

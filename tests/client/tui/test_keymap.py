@@ -1,4 +1,4 @@
-"""Keys in words: one source for the help, the status bar and the manual."""
+"""Key labels, custom keys, and their problems."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_no_two_actions_share_an_id_and_every_key_of_a_group_does_one_thing() ->
         assert len(keys) == len(set(keys)), group
 
 
-async def test_every_action_of_ours_is_bound_with_an_id(desktop: Desktop) -> None:
+async def test_every_binding_has_an_id(desktop: Desktop) -> None:
     for cls in (type(desktop.app), type(desktop.main)):
         for binding in cls.BINDINGS:
             assert isinstance(binding, Binding)
@@ -61,7 +61,7 @@ async def test_help_lists_all_keys_and_commands(open_desktop: Open) -> None:
 
 
 @pytest.mark.feature("around.keys")
-async def test_a_persons_own_keys_work_and_are_shown(open_desktop: Open) -> None:
+async def test_custom_keys_work_and_are_shown(open_desktop: Open) -> None:
     keymap = {"channel.next": "f8", "composer.send": "ctrl+s"}
     async with open_desktop(info("#general"), info("#tea"), keymap=keymap) as desktop:
         await desktop.press("f8")
@@ -97,18 +97,18 @@ GROUPS = {
     ],
 )
 @pytest.mark.feature("around.keys")
-def test_invalid_own_keys_are_reported(own: dict[str, str], said: str | None) -> None:
+def test_invalid_custom_keys_are_reported(own: dict[str, str], said: str | None) -> None:
     told = problems(GROUPS, own)
     assert len(told) == (said is not None)
     assert all(said in each for each in told if said)
 
 
-async def test_own_keys_come_from_the_settings_and_their_faults_are_shown(
+async def test_custom_keys_come_from_the_settings_and_their_problems_are_shown(
     open_desktop: Open,
 ) -> None:
     settings = ClientSettings(name="me", keys={"channel.next": "f8", "no.such": "f9"})
     async with open_desktop(info("#general"), info("#tea"), settings=settings) as desktop:
-        assert desktop.told == [
+        assert desktop.notices == [
             "Key bindings: unknown action name “no.such” (the help (F1) lists the actions)."
         ]
         await desktop.press("f8")
@@ -117,12 +117,12 @@ async def test_own_keys_come_from_the_settings_and_their_faults_are_shown(
 
 async def test_ctrl_c_shows_how_to_quit(desktop: Desktop) -> None:
     await desktop.press("ctrl+c")
-    await desktop.until(lambda: desktop.told)
-    assert desktop.told[0].startswith("Press Ctrl+Q to quit")
+    await desktop.until(lambda: desktop.notices)
+    assert desktop.notices[0].startswith("Press Ctrl+Q to quit")
 
 
 class TestChoosing:
-    """The switcher, by both of its keys."""
+    """The switcher, opened by either of its keys."""
 
     @pytest.mark.feature("around.switcher")
     async def test_the_switcher_finds_a_channel_by_a_few_letters(self, desktop: Desktop) -> None:
@@ -131,7 +131,7 @@ class TestChoosing:
         await desktop.press(*"al", "enter")
         await desktop.until(lambda: desktop.conversation.state.current == "@alice,me")
 
-    async def test_escape_leaves_everything_as_it_was(self, desktop: Desktop) -> None:
+    async def test_escape_closes_the_switcher_without_a_change(self, desktop: Desktop) -> None:
         await desktop.type("draft", "ctrl+k")
         await desktop.until(lambda: "Go to" in desktop.screen())
         await desktop.press("down", "escape")
@@ -139,7 +139,7 @@ class TestChoosing:
         assert desktop.conversation.state.current == "#general"
         assert desktop.composer.text == "draft"
 
-    async def test_its_other_key_opens_the_same_list(self, desktop: Desktop) -> None:
+    async def test_ctrl_p_opens_the_same_list(self, desktop: Desktop) -> None:
         await desktop.press("ctrl+k")
         await desktop.until(lambda: "Go to" in desktop.screen())
         first = desktop.screen()
@@ -188,7 +188,9 @@ class TestChoosing:
         await desktop.press(*"set the topic")
         await desktop.until(lambda: "/topic [TEXT]" in desktop.screen())
 
-    async def test_a_command_that_needs_more_words_is_written_first(self, desktop: Desktop) -> None:
+    async def test_a_command_that_needs_arguments_goes_to_the_composer(
+        self, desktop: Desktop
+    ) -> None:
         await desktop.press("ctrl+p")
         await desktop.press(*"send an action", "enter")
         await desktop.until(lambda: desktop.composer.text == "/me ")

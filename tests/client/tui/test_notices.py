@@ -1,4 +1,4 @@
-"""Notifications: one for equal texts, above the status bar, few at a time, none lost."""
+"""In-app notices: counted if equal, above the status bar, limited in number, none lost."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def toasts(desktop: Desktop) -> list[Toast]:
 async def test_identical_notices_are_one_with_a_count(desktop: Desktop, times: int) -> None:
     for _ in range(times):
         desktop.app.notify("No such thing.", severity="warning")
-    await desktop.until(lambda: desktop.told == [f"No such thing. (×{times})"])
+    await desktop.until(lambda: desktop.notices == [f"No such thing. (×{times})"])
     await desktop.until(lambda: [each.region.y for each in toasts(desktop)] == [22])
 
 
-async def test_a_notice_of_another_kind_is_another(desktop: Desktop) -> None:
+async def test_a_notice_of_another_severity_is_separate(desktop: Desktop) -> None:
     desktop.app.notify("Copied")
     desktop.app.notify("Copied", title="work")
     desktop.app.notify("Copied")
-    await desktop.until(lambda: desktop.told == ["Copied", "Copied (×2)"])
+    await desktop.until(lambda: desktop.notices == ["Copied", "Copied (×2)"])
 
 
 @pytest.mark.parametrize(("size", "most"), [((40, 10), 1), ((80, 24), 2), ((80, 36), 3)])
@@ -40,7 +40,9 @@ async def test_notices_hide_neither_the_newest_message_nor_the_composer(
         await desktop.type("half a sentence")
         for number in range(most + 1):
             desktop.app.notify(f"{number} " + "is a number" * 2)
-        await desktop.until(lambda: f"{most} is a number" in desktop.screen(), "none is lost")
+        await desktop.until(
+            lambda: f"{most} is a number" in desktop.screen(), "all notices were shown"
+        )
         await desktop.until(lambda: len(toasts(desktop)) == most)
         await desktop.until(lambda: toasts(desktop)[-1].region.bottom == size[1] - 1)
         await desktop.until(lambda: "half a sentence" in desktop.screen())

@@ -1,4 +1,4 @@
-"""That a person is not to be disturbed is shown, and a bell rings where the focus is elsewhere."""
+"""Do not disturb in the status bar, and notifications without the terminal's focus."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.client.tui.conftest import Desktop
 
 @pytest.fixture
 def written(desktop: Desktop, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return what the app writes to the terminal, from now on."""
+    """Record what the app writes to the terminal from now on."""
     found: list[str] = []
     driver = desktop.app._driver  # noqa: SLF001 - Textual's own without a terminal keeps nothing
     monkeypatch.setattr(driver, "write", found.append)
@@ -26,7 +26,7 @@ async def test_the_status_bar_shows_do_not_disturb(desktop: Desktop) -> None:
     await desktop.until(lambda: "do not disturb" not in desktop.screen())
 
 
-async def test_a_terminal_without_the_focus_is_not_looked_at(
+async def test_a_message_in_a_terminal_without_the_focus_notifies(
     desktop: Desktop, written: list[str]
 ) -> None:
     here = NotificationDue("#general", "bob", "hi @me")

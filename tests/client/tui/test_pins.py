@@ -1,4 +1,4 @@
-"""Pinned messages: a sign, a count, a list to jump from."""
+"""Pinned messages: the note, the count, and the list."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def pinned(seq: int, text: str) -> Item:
     )
 
 
-async def test_a_pin_shows_quietly_and_is_counted(desktop: Desktop) -> None:
+async def test_a_pin_is_marked_and_counted(desktop: Desktop) -> None:
     desktop.core.tell(
         TimelineChanged("#general", upserts=(said(5, "bob", "the rules", pinned=True),)),
         ChannelsChanged((info("#general", topic="tea", pins=2, muted=True),)),
@@ -42,7 +42,7 @@ async def test_the_letter_pins_and_unpins(desktop: Desktop) -> None:
     await desktop.until(lambda: "rules" in desktop.screen())
     await desktop.press("ctrl+up", "p")
     await desktop.until(lambda: desktop.core.asked("pin") == [("#general", 7, False)])
-    assert "Pinned for everyone. To undo, type /unpin 7." in desktop.told
+    assert "Pinned for everyone. To undo, type /unpin 7." in desktop.notices
     desktop.core.tell(
         TimelineChanged("#general", upserts=(said(7, "bob", "rules", pinned=True, rev=8),))
     )
@@ -52,7 +52,21 @@ async def test_the_letter_pins_and_unpins(desktop: Desktop) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["perfect", "deploy", "done", "cool", "p!", "just", "kind", "great"]
+    "text",
+    [
+        "perfect",
+        "deploy",
+        "done",
+        "cool",
+        "p!",
+        "just",
+        "kind",
+        "great",
+        "really",
+        "team",
+        "end",
+        "+1",
+    ],
 )
 async def test_letters_typed_quickly_on_a_selected_message_are_text(
     desktop: Desktop, text: str
@@ -98,4 +112,4 @@ async def test_pins_without_a_pinned_message_shows_a_notice(desktop: Desktop) ->
     await desktop.until(lambda: "history" in desktop.core.futures)
     page = Page(channel="#general", epoch="e", items=(), complete=True, head=1)
     desktop.core.futures["history"].set_result(page)
-    await desktop.until(lambda: "No pinned messages here." in desktop.told)
+    await desktop.until(lambda: "No pinned messages here." in desktop.notices)

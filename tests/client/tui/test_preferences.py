@@ -1,4 +1,4 @@
-"""The channel list as a person wants it, on the screen and by keys."""
+"""Starred and muted channels in the sidebar, and the keys that move them."""
 
 from __future__ import annotations
 

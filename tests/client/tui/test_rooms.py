@@ -1,4 +1,4 @@
-"""Private and moderated channels on the screens: menus, invitations, mutes, threads, ignoring."""
+"""Private and moderated channels: menus, invitations, mutes, threads, ignored users."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ PLANS = Invitation("#plans", "olga", NOON, private=True)
 
 
 async def begin(desktop: Desktop) -> None:
-    """Moderate `#tea` on a server with rooms."""
+    """Show `#tea` to its moderator, on a server with rooms."""
     desktop.core.pages["#tea"] = PAGE
     desktop.conversation.state.take_names(("mallory",))
     desktop.core.tell(
@@ -52,12 +52,12 @@ async def begin(desktop: Desktop) -> None:
 
 
 def asked(desktop: Desktop, kind: type) -> list[object]:
-    """Return the commands of a kind that the server was asked."""
+    """Return the commands of a kind that were sent to the server."""
     return [call[1] for call in desktop.core.calls if len(call) > 1 and isinstance(call[1], kind)]
 
 
 async def answer_question(desktop: Desktop, *keys: str) -> None:
-    """Answer the question before an act, once it takes keys."""
+    """Answer the confirmation dialog, as soon as it accepts keys."""
     await desktop.until(
         lambda: (
             isinstance(desktop.app.screen, AskModeration) and desktop.app.screen.has_class("-ready")
@@ -119,7 +119,9 @@ async def test_an_invitation_is_answered_by_key(open_desktop: Open) -> None:
     async with open_desktop(TEA) as desktop:
         await begin(desktop)
         desktop.core.tell(InvitationsChanged((PLANS,)))
-        await desktop.until(lambda: "#plans invitation" in desktop.screen(), "the status bar tells")
+        await desktop.until(
+            lambda: "#plans invitation" in desktop.screen(), "the status bar shows it"
+        )
         await desktop.press("alt+j", "down", "enter")
         assert asked(desktop, Decline) == [Decline(channel="#plans")]
 
@@ -128,7 +130,7 @@ async def test_without_invitations_their_key_says_so(open_desktop: Open) -> None
     async with open_desktop(TEA) as desktop:
         await begin(desktop)
         await desktop.press("alt+j")
-        assert "You have no invitations." in desktop.told
+        assert "You have no invitations." in desktop.notices
 
 
 async def test_a_muted_user_sees_why_and_may_run_commands(open_desktop: Open) -> None:
@@ -137,7 +139,9 @@ async def test_a_muted_user_sees_why_and_may_run_commands(open_desktop: Open) ->
         await desktop.type("half a thought")
         muted = replace(TEA, role="member", mute=Mute("olga", None, "shouting"))
         desktop.core.tell(ChannelChanged(muted))
-        await desktop.until(lambda: "muted in #tea by olga: shouting" in desktop.screen(), "why")
+        await desktop.until(
+            lambda: "muted in #tea by olga: shouting" in desktop.screen(), "the reason shows"
+        )
         await desktop.press("enter")
         assert desktop.composer.text == "half a thought"
         assert not desktop.core.asked("send")
@@ -163,7 +167,7 @@ async def test_a_removed_member_comes_to_another_channel(open_desktop: Open) -> 
         desktop.core.tell(MembershipEnded("#tea", "ban", "olga", reason="spam"))
         desktop.core.tell(ChannelRemoved("#tea"))
         await desktop.until(lambda: desktop.conversation.state.current == "#general", "it moves")
-        assert any("banned from #tea by olga" in each for each in desktop.told)
+        assert any("banned from #tea by olga" in each for each in desktop.notices)
 
 
 async def test_a_reply_is_sent_to_the_channel_too_if_chosen(open_desktop: Open) -> None:
@@ -225,7 +229,9 @@ async def test_ignored_messages_fold_and_unfold(open_desktop: Open, by_key: bool
     async with open_desktop(TEA) as desktop:
         await begin(desktop)
         desktop.core.tell(IgnoredChanged(("mallory",)))
-        await desktop.until(lambda: "2 messages from mallory (ignored)" in desktop.screen(), "fold")
+        await desktop.until(
+            lambda: "2 messages from mallory (ignored)" in desktop.screen(), "they fold"
+        )
         assert "noise" not in desktop.screen()
         if by_key:
             await desktop.press("ctrl+up", "enter")

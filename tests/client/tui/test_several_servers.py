@@ -1,4 +1,4 @@
-"""Several servers in one window: one list, one way through it, and everything else apart."""
+"""Several servers in one window: one sidebar and one navigation; all else is separate."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TEA, WORK = "ws://tea:1", "ws://work:2"
 
 
 class Both:
-    """A client on two servers that both have `#general`; tea is in front."""
+    """A client on two servers that both have `#general`; `tea` is shown."""
 
     def __init__(self, desktop: Desktop) -> None:
         self.desktop = desktop
@@ -43,12 +43,12 @@ class Both:
 
     @property
     def here(self) -> tuple[str, str]:
-        """The server and the channel that are shown."""
+        """The shown server and channel."""
         server = self.desktop.main.workspace.front
         return server.title, server.conversation.state.current or ""
 
     def rows(self) -> list[str]:
-        """Return what the channel list shows."""
+        """Return the rows of the sidebar."""
         return [" ".join(line[:24].split()) for line in self.desktop.screen().splitlines()[:8]]
 
 
@@ -80,11 +80,13 @@ async def test_each_server_is_a_group_with_its_connection_state(both: Both) -> N
     )
     both.work.tell(ConnectionChanged(Link.WAITING, "no route to it", retry_in=9.0, server="work"))
     await both.desktop.until(lambda: both.rows()[4] == "work ○")
-    assert "no route" not in both.desktop.screen(), "what is in front is not disturbed"
+    assert "no route" not in both.desktop.screen(), "the shown server is not affected"
     await both.desktop.press("alt+3")
     await both.desktop.until(lambda: "no route" in both.desktop.screen())
     assert "#general of work" in both.desktop.screen(), "its channels stay readable"
-    assert re.search("offline.* · +work:2", both.desktop.screen()), "the status bar tells whose"
+    assert re.search("offline.* · +work:2", both.desktop.screen()), (
+        "the status bar names the server"
+    )
     await both.desktop.press("alt+1")
     await both.desktop.until(lambda: not both.desktop.main.query_one(Banner).display)
 
@@ -120,7 +122,7 @@ async def test_the_status_line_names_the_host_of_the_server(open_desktop: Open) 
     settings = ClientSettings(name="me", url="wss://chat.example.org/path")
     async with open_desktop(info("#general"), settings=settings, size=(100, 24)) as desktop:
         await desktop.until(lambda: "me  ·  chat.example.org " in desktop.screen())
-        assert "Message #general " in desktop.screen(), "the only server needs no mention"
+        assert "Message #general " in desktop.screen(), "a single server is not named"
 
 
 async def test_a_single_server_has_no_heading(open_desktop: Open) -> None:
@@ -129,7 +131,7 @@ async def test_a_single_server_has_no_heading(open_desktop: Open) -> None:
 
 
 @pytest.mark.feature("around.servers")
-async def test_the_keys_lead_through_the_channels_of_all(both: Both) -> None:
+async def test_the_keys_move_through_the_channels_of_all_servers(both: Both) -> None:
     visited = []
     for key in ("alt+down", "alt+down", "alt+down", "alt+up", "alt+l", "alt+2", "alt+left"):
         await both.desktop.press(key)
@@ -159,7 +161,7 @@ async def test_equally_named_channels_of_two_servers_stay_apart(both: Both) -> N
     assert both.tea.drafts == {"#general": "for tea"}
     assert both.tea.asked("send") == []
     told = [each.channel for (each,) in both.tea.asked("typing")]
-    assert told == ["#general"] * 2, "begun, and left"
+    assert told == ["#general"] * 2, "the reply was begun, then the server was switched"
 
 
 async def test_only_the_shown_server_is_marked_as_read(both: Both) -> None:
@@ -171,7 +173,7 @@ async def test_only_the_shown_server_is_marked_as_read(both: Both) -> None:
     await both.desktop.until(lambda: ("#general", 2) in both.work.asked("mark"))
 
 
-async def test_old_messages_are_forgotten_where_another_server_is_in_front(both: Both) -> None:
+async def test_old_messages_of_a_hidden_server_are_dropped(both: Both) -> None:
     desktop, core = both.desktop, both.tea
     lines = tuple(said(seq, "bob", f"line {seq}") for seq in range(1, 1_501))
     core.pages["#general"] = lines[-100:]
@@ -179,7 +181,7 @@ async def test_old_messages_are_forgotten_where_another_server_is_in_front(both:
     core.tell(TimelineChanged("#general", upserts=lines[:750]))
     await desktop.until(lambda: "line 750" in desktop.screen())
     assert len(log) == 750, "it is on the screen"
-    both.work.tell(ChannelRemoved("#general"))  # nothing is shown in the timeline's place
+    both.work.tell(ChannelRemoved("#general"))  # the timeline is empty
     await desktop.type("/server work", "enter")
     await desktop.until(lambda: both.here == ("work", ""))
     core.tell(TimelineChanged("#general", upserts=lines[750:]))
@@ -202,7 +204,7 @@ async def test_switching_back_restores_the_scroll_position(both: Both) -> None:
     await both.desktop.until(lambda: "cup 20 " in both.desktop.screen())
 
 
-async def test_the_tour_and_the_switcher_span_all(both: Both) -> None:
+async def test_next_unread_and_the_switcher_span_all_servers(both: Both) -> None:
     desktop = both.desktop
     tell(both.tea, "tea", "#general", "#green", unread=1)
     tell(both.work, "work", "#general", unread=1, mentions=1)
@@ -214,7 +216,7 @@ async def test_the_tour_and_the_switcher_span_all(both: Both) -> None:
     await desktop.until(lambda: both.here == ("tea", "#green"))
 
 
-async def test_the_inbox_spans_all_and_each_marks_its_own(both: Both) -> None:
+async def test_the_inbox_spans_all_servers_and_marks_each_by_itself(both: Both) -> None:
     desktop = both.desktop
     tell(both.work, "work", "#general", unread=1)
     both.tea.unread = (
@@ -234,13 +236,13 @@ async def test_the_inbox_spans_all_and_each_marks_its_own(both: Both) -> None:
 
 async def test_notices_of_a_hidden_server_show_its_name(both: Both) -> None:
     both.work.tell(Notice("The file was set aside."))
-    await both.desktop.until(lambda: both.desktop.told)
+    await both.desktop.until(lambda: both.desktop.notices)
     (told,) = both.desktop.notifications
     assert (told.title, told.message) == ("work", "The file was set aside.")
 
 
 @pytest.mark.feature("around.servers")
-async def test_a_server_is_added_kept_and_left(both: Both, tmp_path: Path) -> None:
+async def test_a_server_is_added_remembered_and_removed(both: Both, tmp_path: Path) -> None:
     desktop, known = both.desktop, ClientPaths(tmp_path).servers
     config_file().parent.mkdir(parents=True)
     config_file().write_text(f'[[servers]]\nurl = "{WORK}"\nname = "me"\n')
@@ -251,7 +253,7 @@ async def test_a_server_is_added_kept_and_left(both: Both, tmp_path: Path) -> No
     tell(third, "third", "#den")
     await desktop.until(lambda: both.here == ("third", "#den"))
     await desktop.type("/connect wss://third:3 carol", "enter")
-    assert len(desktop.main.workspace) == 3, "one that is there is shown"
+    assert len(desktop.main.workspace) == 3, "a server that was added before is shown"
 
     await desktop.type("/server wo", "enter")
     await desktop.until(lambda: both.here == ("work", "#general"))
@@ -263,20 +265,20 @@ async def test_a_server_is_added_kept_and_left(both: Both, tmp_path: Path) -> No
 
     await desktop.type("/disconnect", "enter")
     await desktop.until(lambda: both.here == ("tea", "#general"))
-    assert "It is in your settings" in " ".join(desktop.told)
+    assert "It is in your settings" in " ".join(desktop.notices)
     await desktop.type("/disconnect", "enter")
-    await desktop.until(lambda: "only server" in " ".join(desktop.told))
+    await desktop.until(lambda: "only server" in " ".join(desktop.notices))
     assert len(desktop.main.workspace) == 1
 
 
 @pytest.mark.feature("around.servers")
-async def test_a_server_that_was_only_given_for_this_start_is_left_for_good(
+async def test_a_server_given_for_one_start_is_removed_permanently(
     both: Both, tmp_path: Path
 ) -> None:
     known = ClientPaths(tmp_path).servers
     known.remember_use(WORK, "me")
     await both.desktop.type("/disconnect work", "enter")
-    await both.desktop.until(lambda: both.desktop.told == ["Removed work."])
+    await both.desktop.until(lambda: both.desktop.notices == ["Removed work."])
 
 
 async def test_the_first_server_can_be_removed_if_others_remain(
@@ -289,7 +291,7 @@ async def test_the_first_server_can_be_removed_if_others_remain(
         await desktop.type(f"/connect {WORK} carol", "enter")
         await desktop.until(lambda: len(desktop.main.workspace) == 2)
         await desktop.type("/disconnect me", "enter")
-        await desktop.until(lambda: desktop.told == ["Removed test."])
+        await desktop.until(lambda: desktop.notices == ["Removed test."])
         assert (known.chosen_url, known.last_name, known.further) == (WORK, "carol", ())
 
 
@@ -299,11 +301,11 @@ async def test_a_server_is_found_by_the_user_name(both: Both) -> None:
     await desktop.until(lambda: both.here[0] == "work" and len(desktop.main.workspace) == 3)
     await desktop.type("/disconnect me", "enter")
     await desktop.until(
-        lambda: "“me” matches tea or work · me. Type more" in " ".join(desktop.told)
+        lambda: "“me” matches tea or work · me. Type more" in " ".join(desktop.notices)
     )
     desktop.composer.clear()
     await desktop.type("/disconnect work:2", "enter")
-    await desktop.until(lambda: "matches work · me or work · carol" in " ".join(desktop.told))
+    await desktop.until(lambda: "matches work · me or work · carol" in " ".join(desktop.notices))
     desktop.composer.clear()
     await desktop.type("/disconnect Carol", "enter")
     await desktop.until(lambda: len(desktop.main.workspace) == 2)
@@ -313,13 +315,13 @@ async def test_a_server_is_found_by_the_user_name(both: Both) -> None:
 @pytest.mark.parametrize("asked", ["/connect http://x", "/connect ws://x bö", "/server nope"])
 async def test_an_unknown_server_is_reported(both: Both, asked: str) -> None:
     await both.desktop.type(asked, "enter")
-    await both.desktop.until(lambda: both.desktop.told)
+    await both.desktop.until(lambda: both.desktop.notices)
     assert both.desktop.composer.text == asked
     assert len(both.desktop.main.workspace) == 2
 
 
 class Unstartable(FakeCore):
-    """A core whose file cannot be used, if it is that of the server called `work`."""
+    """A core that cannot open its file if its server is `work`."""
 
     def open(self) -> None:
         if self.settings and self.settings.url == WORK:
@@ -334,7 +336,7 @@ async def test_a_server_that_cannot_start_does_not_affect_others(tmp_path: Path)
     app = PatientApp(settings, make_core=make_core)
     async with app.run_test(notifications=True) as pilot:
         await pilot.pause()
-        assert Screens(app, pilot).told == [f"{WORK}: the disk says no"]
+        assert Screens(app, pilot).notices == [f"{WORK}: the disk says no"]
         assert [each.url for each, _ in app.cores] == [TEA]
     with pytest.raises(StartupError, match="the disk says no"):
         ChatApp(ClientSettings(name="me", url=WORK, data=tmp_path), make_core=make_core).run()

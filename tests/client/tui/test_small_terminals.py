@@ -1,4 +1,4 @@
-"""Terminals of a few cells: every screen opens in them, and survives getting there."""
+"""Tiny terminals: every screen opens, and survives the resize."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ from tests.client.tui.conftest import Desktop
     ],
     ids=["help", "switcher", "inbox", "search", "thread", "reactions", "deletion"],
 )
-async def test_every_screen_opens_in_a_few_cells(desktop: Desktop, keys: tuple[str, ...]) -> None:
+async def test_every_screen_opens_in_a_tiny_terminal(
+    desktop: Desktop, keys: tuple[str, ...]
+) -> None:
     for size in ((1, 1), (12, 4), (30, 2)):
         await desktop.press(*keys)
         await desktop.pilot.resize_terminal(*size)

@@ -35,7 +35,7 @@ def settings(tmp_path: Path, *further: Server) -> ClientSettings:
 def refuse(
     core: FakeCore, name: str = "me", ways: tuple[SignInWay, ...] = (SignInWay.NAME,)
 ) -> None:
-    """Let the server say that the name is already in use."""
+    """Refuse the name: it is already in use."""
     why = f"the name {name} is already in use on this server"
     core.tell(ConnectionChanged(Link.CONNECTING, user=name))
     core.tell(ConnectionChanged(Link.REFUSED, why, user=name, reason=why, ways=ways))
@@ -47,23 +47,21 @@ def is_asking(desktop: Screens) -> bool:
 
 
 async def asked(desktop: Screens, name: str, title: str = "The name {} is already") -> None:
-    """Wait for the question, and until it takes keys."""
+    """Wait until the dialog accepts keys."""
     await desktop.until(lambda: is_asking(desktop) and title.format(name) in desktop.screen())
     field = desktop.app.screen.query_one(Input)
     await desktop.until(lambda: field.placeholder == "Type another name" or field.value)
 
 
 async def answer(desktop: Screens, text: str) -> None:
-    """Answer the question."""
+    """Answer the dialog."""
     for letter in text:
         await desktop.press("space" if letter == " " else letter)
     await desktop.press("enter")
 
 
 @pytest.mark.feature("around.first")
-async def test_the_answer_to_the_question_is_the_name_from_then_on(
-    open_desktop: Open, tmp_path: Path
-) -> None:
+async def test_the_typed_name_is_used_from_then_on(open_desktop: Open, tmp_path: Path) -> None:
     async with open_desktop(settings=settings(tmp_path)) as desktop:
         refuse(desktop.core)
         await asked(desktop, "me")
@@ -101,7 +99,7 @@ async def test_after_escape_the_banner_names_the_command_that_asks_again(
 
 
 @pytest.mark.parametrize("is_in_thread", [False, True], ids=["channel", "thread"])
-async def test_the_question_takes_no_letters_of_a_message_being_typed(
+async def test_the_dialog_takes_no_letters_of_a_typed_message(
     open_desktop: Open, tmp_path: Path, is_in_thread: bool
 ) -> None:
     async with open_desktop(settings=settings(tmp_path)) as desktop:
@@ -110,7 +108,9 @@ async def test_the_question_takes_no_letters_of_a_message_being_typed(
         if is_in_thread:
             desktop.main.conversation.run_command("/thread 1")
             composer = desktop.main.channel.composer
-            await desktop.until(lambda: monotonic() - composer.typed_at > 1, "it rests")
+            await desktop.until(
+                lambda: monotonic() - composer.typed_at > 1, "the screen stops changing"
+            )
             assert desktop.main.thread.composer.has_focus
         refuse(desktop.core)
 
@@ -180,9 +180,24 @@ async def test_an_invalid_name_is_explained_and_stays(
         assert not desktop.core.asked("sign_in")
         await desktop.press("escape")
         await desktop.type(f"/name {text}", "enter")
-        await desktop.until(lambda: desktop.told)
+        await desktop.until(lambda: desktop.notices)
         assert desktop.composer.text.startswith("/name")
         assert not desktop.core.asked("sign_in")
+
+
+@pytest.mark.parametrize("event", [events.AppFocus(), None])
+async def test_a_question_that_opened_in_an_unfocused_terminal_takes_keys(
+    open_desktop: Open, tmp_path: Path, event: events.Event | None
+) -> None:
+    async with open_desktop(settings=settings(tmp_path)) as desktop:
+        desktop.app.post_message(events.AppBlur())
+        await desktop.until(lambda: not desktop.app.app_focus)
+        refuse(desktop.core)
+        await asked(desktop, "me")
+        if event is not None:  # not every terminal reports that it regained the focus
+            desktop.app.post_message(event)
+        await answer(desktop, "alice2")
+        await desktop.until(lambda: desktop.core.asked("sign_in") == [("alice2", None)])
 
 
 @pytest.mark.feature("accounts.link")
@@ -248,7 +263,7 @@ async def test_a_code_becomes_neither_a_name_nor_a_message(
         await desktop.until(lambda: "looks like a link code" in desktop.screen())
         await desktop.press("enter", "escape")
         await desktop.type(command.format(code), "enter")
-        await desktop.until(lambda: desktop.told)
+        await desktop.until(lambda: desktop.notices)
         assert not desktop.composer.text
         await desktop.press("up")
         assert not desktop.composer.text
@@ -273,7 +288,7 @@ async def test_a_code_that_is_pasted_before_the_server_asks_is_no_message(
     async with open_desktop(settings=settings(tmp_path)) as desktop:
         desktop.core.tell(ConnectionChanged(Link.CONNECTING, user="me"))
         await desktop.type(code, "enter")
-        await desktop.until(lambda: desktop.told)
+        await desktop.until(lambda: desktop.notices)
         assert not desktop.composer.text
         await desktop.press("up")
         assert not desktop.composer.text
@@ -313,7 +328,7 @@ async def test_a_hidden_server_asks_for_a_name_when_shown(
         await desktop.until(lambda: tea.asked("send"))
         assert not is_asking(desktop)
         await desktop.type("/name other", "enter")
-        await desktop.until(lambda: "belongs to your account" in " ".join(desktop.told))
+        await desktop.until(lambda: "belongs to your account" in " ".join(desktop.notices))
         desktop.composer.clear()
         await desktop.type("/server work", "enter")
         await asked(desktop, "me", "work:2: the name me is already")
@@ -330,7 +345,7 @@ async def test_another_refusal_asks_for_no_name(open_desktop: Open, tmp_path: Pa
         desktop.core.tell(ConnectionChanged(Link.REFUSED, "no longer accepts your token"))
         await desktop.until(lambda: "no longer accepts your token" in desktop.screen())
         await desktop.type("/name other", "enter")
-        await desktop.until(lambda: "belongs to your account" in " ".join(desktop.told))
+        await desktop.until(lambda: "belongs to your account" in " ".join(desktop.notices))
         assert desktop.composer.text == "/name other"
         assert not is_asking(desktop)
 
@@ -354,7 +369,7 @@ async def test_an_unusable_name_is_reported(open_desktop: Open, tmp_path: Path) 
         await answer(desktop, "other")
         await desktop.until(lambda: "sign_in" in desktop.core.futures)
         desktop.core.futures["sign_in"].set_exception(StartupError("newer version"))
-        await desktop.until(lambda: "Newer version" in " ".join(desktop.told))
+        await desktop.until(lambda: "Newer version" in " ".join(desktop.notices))
         (server,) = desktop.main.workspace
         assert server.settings.name == "me"
 

@@ -1,4 +1,4 @@
-"""Colors: every theme can be chosen, and a person's own are checked before the screen is taken."""
+"""Themes: choosing one, custom colors, and the contrast of all text."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def test_a_theme_is_chosen_by_a_short_name(open_desktop: Open, word: str) 
 
 
 @pytest.mark.parametrize("word", ["dark", "light", "contrast", "mono", "16", "ansi-light"])
-async def test_nothing_is_written_in_the_color_of_its_ground(open_desktop: Open, word: str) -> None:
+async def test_no_text_has_the_color_of_its_background(open_desktop: Open, word: str) -> None:
     async with open_desktop(info("#general", head=1)) as desktop:
         desktop.app.theme = by_name(word)
         await desktop.pilot.pause()
@@ -51,7 +51,7 @@ async def test_nothing_is_written_in_the_color_of_its_ground(open_desktop: Open,
 
 
 @pytest.mark.feature("around.themes")
-async def test_an_own_theme_can_be_chosen(open_desktop: Open) -> None:
+async def test_a_custom_theme_can_be_chosen(open_desktop: Open) -> None:
     settings = ClientSettings(name="me", themes={"dusk": {"background": "#102030"}})
     async with open_desktop(info("#general"), settings=settings) as desktop:
         await desktop.type("/theme dusk", "enter")
@@ -60,14 +60,14 @@ async def test_an_own_theme_can_be_chosen(open_desktop: Open) -> None:
 
 
 class RecordingCore(FakeCore):
-    """Notes what is kept."""
+    """A core that records saved preferences."""
 
     def save_pref(self, key: str, value: str) -> None:
         super().save_pref(key, value)
         self._note("save_pref", key, value)
 
 
-async def test_a_kept_theme_is_not_written_back_over_another_clients_choice() -> None:
+async def test_a_stored_theme_does_not_overwrite_another_clients_choice() -> None:
     core = RecordingCore()
     core.prefs["theme"] = "chat-light"
     app = ChatApp(ClientSettings(name="me"), make_core=lambda *_: core)
@@ -98,7 +98,7 @@ async def test_the_picker_begins_at_the_current_theme_and_previews_others(
         await desktop.type("/theme ", "enter")
         await desktop.until(lambda: isinstance(desktop.app.screen, Picker))
         await desktop.press("down", "enter")
-        await desktop.until(lambda: desktop.core.prefs["theme"] == after, "it is kept")
+        await desktop.until(lambda: desktop.core.prefs["theme"] == after, "the choice is saved")
         assert desktop.app.theme == after
 
 
@@ -161,7 +161,7 @@ async def test_emoji_are_shown_by_name_everywhere(open_desktop: Open) -> None:
         show_emoji(None)
 
 
-# The colors of xterm, in which those of 16 colors are measured.
+# xterm's palette, with which the 16-color themes are measured.
 XTERM = (
     "#000000", "#cd0000", "#00cd00", "#cdcd00", "#0000ee", "#cd00cd", "#00cdcd", "#e5e5e5",
     "#7f7f7f", "#ff0000", "#00ff00", "#ffff00", "#5c5cff", "#ff00ff", "#00ffff", "#ffffff",
@@ -178,7 +178,7 @@ def as_seen(color: RichColor | None, default: str) -> Color:
 
 
 def unreadable(desktop: Desktop) -> list[str]:
-    """Return the words on the screen that are too faint, each with its contrast."""
+    """Return the words on the screen with too little contrast, each with its contrast."""
     is_dark = desktop.app.current_theme.dark
     ink, ground = ("#ffffff", "#000000") if is_dark else ("#000000", "#ffffff")
     screen, found = desktop.app.screen, []
@@ -207,38 +207,39 @@ async def look_at_all_themes(desktop: Desktop) -> None:
 class TestContrast:
     """All text of every theme has a contrast of at least 4.5."""
 
-    def test_of_black_and_white(self) -> None:
+    def test_contrast_of_black_and_white(self) -> None:
         assert round(contrast(Color.parse("black"), Color.parse("white")), 1) == 21
 
-    async def test_in_a_conversation(self, open_desktop: Open) -> None:
+    async def test_contrast_in_a_conversation(self, open_desktop: Open) -> None:
         async with open_desktop(*CHANNELS, size=(140, 40)) as desktop:
             await talk(desktop)
             await look_at_all_themes(desktop)
 
-    async def test_of_a_chosen_message_with_all_lists_hidden(self, open_desktop: Open) -> None:
+    async def test_contrast_of_a_selected_message(self, open_desktop: Open) -> None:
         async with open_desktop(*CHANNELS) as desktop:
             await talk(desktop)
             await desktop.press("ctrl+up", "up", "up", "up")
             await look_at_all_themes(desktop)
 
-    async def test_of_a_thread_and_a_reply(self, open_desktop: Open) -> None:
+    async def test_contrast_in_a_thread_and_a_reply(self, open_desktop: Open) -> None:
         async with open_desktop(*CHANNELS) as desktop:
             await talk(desktop)
             await desktop.press("ctrl+up", "up", "up", "up", "r")
+            await desktop.until(lambda: "Replying to" in desktop.screen())
             desktop.main.conversation.run_command("/thread 3")
             change = TimelineChanged("#general", PAGE[2:3], reset=True, complete=True)
             desktop.core.tell(ThreadChanged("#general", 3, 3, change))
             await desktop.until(lambda: "no replies yet" in desktop.screen())
             await look_at_all_themes(desktop)
 
-    async def test_of_errors(self, open_desktop: Open) -> None:
+    async def test_contrast_of_errors(self, open_desktop: Open) -> None:
         async with open_desktop(*CHANNELS) as desktop:
             trouble = ConnectionChanged(Link.REFUSED, "The server is full.", user="me")
             desktop.core.tell(trouble)
             await desktop.until(lambda: "is full" in desktop.screen())
             await look_at_all_themes(desktop)
 
-    async def test_of_selected_text(self, open_desktop: Open) -> None:
+    async def test_contrast_of_selected_text(self, open_desktop: Open) -> None:
         async with open_desktop(*CHANNELS) as desktop:
             await talk(desktop)
             await desktop.type("/nonsense with words")
@@ -249,7 +250,7 @@ class TestContrast:
             desktop.app.screen.query_one(Input).select_all()
             await look_at_all_themes(desktop)
 
-    async def test_in_the_switcher(self, open_desktop: Open) -> None:
+    async def test_contrast_in_the_switcher(self, open_desktop: Open) -> None:
         async with open_desktop(*CHANNELS) as desktop:
             await talk(desktop)
             await desktop.press("ctrl+k")
@@ -259,7 +260,7 @@ class TestContrast:
 
 
 @pytest.mark.parametrize("word", ["contrast", "16", "ansi-light"])
-async def test_panes_of_one_color_have_a_border(open_desktop: Open, word: str) -> None:
+async def test_panes_with_one_background_have_borders(open_desktop: Open, word: str) -> None:
     async with open_desktop(*CHANNELS, size=(140, 40)) as desktop:
         await talk(desktop)
         desktop.app.theme = by_name(word)

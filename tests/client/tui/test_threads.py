@@ -1,4 +1,4 @@
-"""Threads on the screens: opened beside the channel, written in, and put away again."""
+"""The thread pane: opening, replying, drafts, and closing."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def test_a_thread_opens_beside_its_channel(open_thread: Desktop) -> None:
     assert "Esc to close" in shown
     assert shown.count("tea?") == 2
     assert composer(open_thread).has_focus
-    # An answer to the first message need not say so here; one to another does.
+    # A reply to the root has no quote in its thread; a reply to another message has one.
     assert "bob: yes" in shown
     assert "alice: tea?" not in shown
 
@@ -101,7 +101,7 @@ async def test_a_click_on_the_reply_count_opens_the_threads_composer(
     await desktop.until(lambda: not side(desktop).display)
 
 
-async def test_escape_closes_the_thread_from_the_channel_s_composer_too(
+async def test_escape_in_the_channels_composer_closes_the_thread(
     open_thread: Desktop,
 ) -> None:
     await open_thread.press("alt+t")
@@ -110,7 +110,7 @@ async def test_escape_closes_the_thread_from_the_channel_s_composer_too(
     await open_thread.until(lambda: not side(open_thread).display)
 
 
-async def test_a_click_in_the_thread_chooses_there_and_letters_are_typed_there(
+async def test_a_click_in_the_thread_selects_there_and_letters_are_typed_there(
     open_thread: Desktop,
 ) -> None:
     await open_thread.click_on("tea?")
@@ -130,7 +130,7 @@ async def test_a_click_in_the_thread_chooses_there_and_letters_are_typed_there(
     assert thread.cursor is None
 
 
-async def test_a_word_of_the_bar_acts_in_the_thread_whose_message_was_clicked(
+async def test_the_message_bar_acts_in_the_thread_of_the_clicked_message(
     open_thread: Desktop,
 ) -> None:
     thread = side(open_thread).timeline
@@ -167,10 +167,10 @@ async def test_text_sent_in_the_thread_is_a_reply(open_thread: Desktop) -> None:
 @pytest.mark.feature("writing.threads")
 async def test_a_thread_message_is_replied_to_or_edited_in_the_thread(open_thread: Desktop) -> None:
     await open_thread.press("ctrl+up", "up", "r")
-    assert "Replying to" in open_thread.screen()
+    await open_thread.until(lambda: "Replying to" in open_thread.screen())
     await write(open_thread, "which?", "enter")
     assert open_thread.core.asked("send") == [("#general", "which?", False, 4)]
-    await open_thread.press("up")  # one's own last message in the thread
+    await open_thread.press("up")  # the user's last message in the thread
     assert composer(open_thread).text == "mine"
     await write(open_thread, "!", "enter")
     assert open_thread.core.asked("edit") == [("#general", 6, "mine!")]
@@ -233,7 +233,7 @@ async def test_an_edit_in_a_thread_survives_switching_channels(open_thread: Desk
 
 
 @pytest.mark.feature("writing.threads")
-async def test_its_draft_waits_for_its_return(open_thread: Desktop) -> None:
+async def test_the_draft_of_a_thread_returns_with_it(open_thread: Desktop) -> None:
     await write(open_thread, "half a")
     await open_thread.press("alt+t")
     assert open_thread.composer.has_focus
@@ -247,7 +247,7 @@ async def test_its_draft_waits_for_its_return(open_thread: Desktop) -> None:
 
 
 @pytest.mark.feature("reading.threads")
-async def test_escape_gives_up_first_and_then_closes(open_thread: Desktop) -> None:
+async def test_escape_cancels_a_reply_and_then_closes_the_thread(open_thread: Desktop) -> None:
     side(open_thread).timeline.focus()
     await open_thread.press("up", "r", "escape")
     assert "Replying to" not in open_thread.screen()
@@ -306,7 +306,7 @@ async def test_a_thread_is_below_in_a_narrow_terminal_and_beside_in_a_wide_one(
         assert members.display is not is_stacked
 
 
-async def test_a_rule_parts_the_first_message_from_its_replies(open_thread: Desktop) -> None:
+async def test_a_rule_separates_the_first_message_from_its_replies(open_thread: Desktop) -> None:
     await open_thread.until(lambda: "── 2 replies ──" in open_thread.screen())
     rows = open_thread.screen().splitlines()
     at = next(at for at, row in enumerate(rows) if "── 2 replies ──" in row)

@@ -1,4 +1,4 @@
-"""The screens with the real core and the real server under them."""
+"""The screens with a real core and a real server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.serving import PATIENCE, ChatServer, Peer
 
 @pytest.fixture
 def server(start_server: Callable[..., ChatServer]) -> ChatServer:
-    """Return a running server with fresh data, where bob may say much at once."""
+    """Return a running server with new data and a high rate limit."""
     return start_server("--limits.rate", "100000", "--limits.burst", "100000")
 
 
@@ -84,10 +84,12 @@ async def test_a_thread(server: ChatServer, alice: Screens) -> None:
             reply = await bob.next_event(kind="message")
         assert (reply.reply_to, reply.thread, reply.mentions) == (first, first, ("bob",))
         await bob.call(Send(channel="#general", text="here it is", reply_to=reply.seq))
-        await alice.until(lambda: alice.screen().count("here it is") == 2, "in both places")
-        await alice.until(lambda: "↳ 2 replies" in alice.screen(), "they are counted")
+        await alice.until(lambda: alice.screen().count("here it is") == 2, "it shows in both panes")
+        await alice.until(lambda: "↳ 2 replies" in alice.screen(), "the count shows")
         await alice.press("escape")
-        await alice.until(lambda: "Thread in #general" not in alice.screen(), "it is closed")
+        await alice.until(
+            lambda: "Thread in #general" not in alice.screen(), "the thread is closed"
+        )
 
 
 async def test_channels_and_people(server: ChatServer, alice: Screens) -> None:
@@ -106,12 +108,15 @@ async def test_channels_and_people(server: ChatServer, alice: Screens) -> None:
         await alice.until(lambda: "@1" in alice.screen(), "the mention is counted")
         await alice.press("alt+a")
         await alice.until(lambda: state.current == "#general")
-        await alice.until(lambda: not state.count_addressed(), "what shows is read")
+        await alice.until(
+            lambda: not state.count_addressed(), "the visible messages are marked as read"
+        )
 
         await alice.type("/channels", "enter")
         await alice.until(lambda: "All channels" in alice.screen() and "#tea" in alice.screen())
         await alice.press("escape")
         await alice.type("/leave tea", "enter")
+        await alice.answer("y")
         await alice.until(lambda: "#tea" not in state.channels)
 
 
@@ -133,7 +138,9 @@ async def test_the_inbox_opens_an_old_message_without_marking_others(
         await alice.until(lambda: "cup 0 of tea" in alice.screen())
         await alice.press("enter")
         await alice.until(lambda: state.current == "#tea" and "cup 0 of tea" in alice.screen())
-        await alice.until(lambda: state.channels["#tea"].unread < 160, "what shows is read")
+        await alice.until(
+            lambda: state.channels["#tea"].unread < 160, "the visible messages are marked as read"
+        )
         assert state.channels["#tea"].unread > 100
         assert "cup 159 of tea" not in alice.screen()
         await alice.press("escape")
@@ -145,7 +152,7 @@ async def test_the_inbox_opens_an_old_message_without_marking_others(
 async def test_a_search_opens_a_message_that_is_not_cached(
     server: ChatServer, alice: Screens
 ) -> None:
-    """A message far above what is loaded is shown with what is around it, a gap below it."""
+    """A message far above the loaded ones is shown with its neighbors, above a gap."""
     state = alice.conversation.state
     async with Peer.signed_in(server.url, "bob") as bob:
         await bob.join("#tea")
@@ -168,7 +175,7 @@ async def test_a_search_opens_a_message_that_is_not_cached(
 
 async def test_refused_requests_are_reported(alice: Screens) -> None:
     await alice.type("/msg nobody hello", "enter")
-    await alice.until(lambda: alice.told, "the server knows no such person")
+    await alice.until(lambda: alice.notices, "the error shows")
     await alice.until(lambda: alice.composer.text == "/msg nobody hello")
 
 
@@ -203,7 +210,7 @@ async def test_one_of_two_servers_is_killed_and_comes_back(
         await eve.join("#general")
         assert here(screens) == ("Tea", "#general")
         await eve.say("@al are you there?")
-        await screens.until(lambda: "@1" in screens.screen(), "it waits")
+        await screens.until(lambda: "@1" in screens.screen(), "it waits to reconnect")
         await screens.press("alt+a")
         await screens.until(lambda: "are you there?" in screens.screen())
         assert here(screens) == ("Work", "#general")
@@ -214,7 +221,7 @@ async def test_one_of_two_servers_is_killed_and_comes_back(
         while (answer := await eve.next_event(kind="message")).text != "yes":
             pass
         assert answer.author == "al"
-        assert "no server" not in screens.screen(), "what is in front is not disturbed"
+        assert "no server" not in screens.screen(), "the shown server is not affected"
 
         await screens.press("alt+1")
         await screens.type("for later", "enter")
@@ -222,7 +229,9 @@ async def test_one_of_two_servers_is_killed_and_comes_back(
         await screens.press("alt+2")
         tea.start()
         app.cores.first.reconnect_now()
-        await screens.until(lambda: "Tea                 ●" in screens.screen(), "it is back")
+        await screens.until(
+            lambda: "Tea                 ●" in screens.screen(), "it is connected again"
+        )
         await screens.press("alt+1")
         await screens.until(
             lambda: screens.conversation.state.log("#general").latest("alice"), "it was sent"
@@ -248,6 +257,6 @@ async def both_in(app: ChatApp) -> AsyncIterator[Screens]:
 
 
 def here(screens: Screens) -> tuple[str, str | None]:
-    """Return the server and the channel that are shown."""
+    """Return the shown server and channel."""
     server = screens.main.workspace.front
     return server.title, server.conversation.state.current

@@ -1,4 +1,4 @@
-"""Around the composer: large pastes, an editor, a preview, corrections, texts called back."""
+"""Large pastes, refused texts, the external editor, the preview, corrections, recalled texts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def test_a_large_paste_asks_first_and_says_how_large(desktop: Desktop, tex
     size = "50 lines (250 characters)" if "\n" in text else "5,000 characters"
     await desktop.until(lambda: f"Paste {size} into your message?" in desktop.screen())
     await desktop.answer("n")
-    await desktop.until(lambda: "Nothing was inserted" in desktop.told)
+    await desktop.until(lambda: "Nothing was inserted" in desktop.notices)
     assert desktop.composer.text == ""
     desktop.composer.post_message(events.Paste(text))
     await desktop.answer("y")
@@ -52,19 +52,19 @@ async def test_a_refused_command_stays_selected_so_that_typing_replaces_it(
     desktop: Desktop,
 ) -> None:
     await desktop.type("/nope", "enter")
-    await desktop.until(lambda: desktop.told and desktop.composer.text == "/nope")
+    await desktop.until(lambda: desktop.notices and desktop.composer.text == "/nope")
     assert desktop.composer.selected_text == "/nope"
     await desktop.press(*"hello")
     assert desktop.composer.text == "hello"
     await desktop.press("ctrl+z", "ctrl+z")
-    assert desktop.composer.text == "/nope", "undo brings it back"
+    assert desktop.composer.text == "/nope", "undo restores it"
 
 
 async def test_a_refused_message_stays_selected(desktop: Desktop) -> None:
     long = "x" * 8_001
     desktop.composer.load(long)
     await desktop.press("enter")
-    await desktop.until(lambda: desktop.told and desktop.composer.text == long)
+    await desktop.until(lambda: desktop.notices and desktop.composer.text == long)
     assert desktop.composer.selected_text == long
 
 
@@ -81,7 +81,7 @@ async def test_an_edit_cleared_to_nothing_says_how_to_delete(desktop: Desktop) -
     await desktop.press("ctrl+up", "e")
     await desktop.until(lambda: desktop.composer.text == "mine")
     await desktop.press(*["backspace"] * 4, "enter")
-    await desktop.until(lambda: any("To delete it" in told for told in desktop.told))
+    await desktop.until(lambda: any("To delete it" in told for told in desktop.notices))
     assert not desktop.core.asked("edit")
 
 
@@ -112,10 +112,10 @@ async def test_a_correction_changes_the_last_message_and_is_not_sent(desktop: De
     assert not desktop.core.asked("send")
 
 
-async def test_a_correction_that_does_not_fit_is_given_back(desktop: Desktop) -> None:
+async def test_a_correction_that_does_not_match_returns_to_the_composer(desktop: Desktop) -> None:
     await desktop.type("s/absent/x/", "enter")
-    await desktop.until(lambda: desktop.told)
-    assert "last message does not contain" in desktop.told[0]
+    await desktop.until(lambda: desktop.notices)
+    assert "last message does not contain" in desktop.notices[0]
     assert desktop.composer.text == "s/absent/x/"
 
 
@@ -134,7 +134,7 @@ async def test_without_an_editor_the_text_stays_and_a_notice_appears(
 ) -> None:
     monkeypatch.setenv("EDITOR", "/nowhere/editor")
     await desktop.type("half a sentence", "alt+e")
-    await desktop.until(lambda: desktop.told)
+    await desktop.until(lambda: desktop.notices)
     assert desktop.composer.text == "half a sentence"
 
 
@@ -159,7 +159,7 @@ def test_the_editor_gets_a_private_file_and_its_text_is_loaded(
     assert editor.edit("some") == "some and more"
     mode, file = seen.read_text().split(" ")
     assert stat.S_IMODE(int(mode)) == 0o700
-    assert not Path(file).exists(), "nothing is left behind"
+    assert not Path(file).exists(), "no file remains"
 
 
 def test_an_editor_that_fails_changes_nothing(
@@ -221,7 +221,7 @@ def test_the_editor_has_the_terminal_and_the_screens_come_back(
         terminal.wait_for("dear")
         terminal.keys("M-e")
         terminal.wait_for("the editor is here")
-        terminal.keys("C-c")  # it goes to all who share the terminal
+        terminal.keys("C-c")  # the signal reaches all processes of the terminal
         terminal.wait_for("what was that?")
         terminal.type("reader")
         terminal.keys("Enter")

@@ -1,4 +1,4 @@
-"""A composer alone, and what it told."""
+"""An app with only a composer, and a record of its messages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chat.client.tui.composer.widget import Composer
 
 
 class Recorder:
-    """Drafts that note what the composer tells them."""
+    """Drafts that record what the composer passes to them."""
 
     def __init__(self, app: Harness) -> None:
         self._app = app
@@ -35,7 +35,7 @@ class Recorder:
 
 
 class Harness(App[None]):
-    """A composer alone, with a clock that a test turns."""
+    """An app with only a composer, with a clock that the test sets."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class Harness(App[None]):
         self.write_in("")
 
     def write_in(self, channel: str) -> None:
-        """Empty the composer, for the text of another channel."""
+        """Load an empty text for another channel into the composer."""
         self.composer.load("", Subject(cast("Drafts", Recorder(self)), PaneKey(channel)))
 
     def on_composer_dismissed(self) -> None:

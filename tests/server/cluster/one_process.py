@@ -83,8 +83,11 @@ class SharedDatabase:
         self.notices: list[Notice] = []
         self.store = Store.open(f"sqlite:///{path}", limits=Limits(), committed=self._committed)
 
-    def open(self, _url: str, *, limits: Limits, committed: Callable[[Commit], None]) -> Store:
+    def open(
+        self, _url: str, *, limits: Limits, committed: Callable[[Commit], None], defer: object
+    ) -> Store:
         """Return a store for one more server; the arguments are those of `Store.open`."""
+        del defer
         seat = _Seat(self, committed)
         self._seats.append(seat)
         return cast("Store", seat)

@@ -19,6 +19,7 @@ from chat.protocol.items import Event
 from chat.server.app import App
 from chat.server.cluster.relay import Timing
 from chat.server.cluster.seals import Seal, Subjects
+from chat.server.writes import commit
 from chat.store.accounts import AddBan
 from tests.broker.nats_server import NatsServer
 from tests.server.cluster.one_process import FAST, LossyHub, cut_from_database, servers
@@ -222,7 +223,7 @@ async def test_ban_on_one_server_ends_sessions_on_another_without_a_broker(
         servers(tmp_path, 2, MemoryBroker) as (one, two),
         Peer.signed_in(url(two), "bob") as bob,
     ):
-        await one.context.writes.commit(AddBan(None, "bob", None, None, "spam"))
+        await commit(one.store, AddBan(None, "bob", None, None, "spam"))
         assert (await bob.next(ErrorFrame)).code == "banned"
         assert await bob.close_code() == 4501
 

@@ -334,6 +334,16 @@ class TestBans:
             assert "until" in (await bad.next(ErrorFrame)).message
             assert await signs_in(shared, other, bad.token)
 
+    async def test_a_ban_says_which_ban_it_replaces(self, shared: ChatServer, fresh: Fresh) -> None:
+        address = "203.0.113.77"
+        async with admin(shared, fresh("alice")) as alice:
+            first = await alice.call(Ban(address=address, reason="spam"))
+            assert first.replaced is None
+            second = await alice.call(Ban(address=address, reason="flood"))
+            assert second.replaced is not None
+            assert (second.replaced.address, second.replaced.reason) == (address, "spam")
+            await alice.call(Unban(address=address))
+
     async def test_a_ban_needs_an_object_that_exists(
         self, shared: ChatServer, fresh: Fresh
     ) -> None:

@@ -30,6 +30,7 @@ from chat.server.transport.limits import (
     EXPLAINED_MAX,
     AdmissionQueue,
     ConnectionLimiter,
+    ConnectionLimits,
     network,
     source_of,
 )
@@ -473,7 +474,7 @@ def door(
     proxies: Sequence[str] = (),
 ) -> ConnectionLimiter:
     networks = [network(exempt)] if exempt else []
-    return ConnectionLimiter(
+    limits = ConnectionLimits(
         total=total,
         per_source=per_source,
         rate=rate,
@@ -481,6 +482,7 @@ def door(
         exempt=networks,
         proxies=[network(proxy) for proxy in proxies],
     )
+    return ConnectionLimiter(limits)
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,9 @@ class Pipe:
     def abort(self) -> None:
         self.is_aborted = True
 
+    def get_write_buffer_size(self) -> int:
+        return 1_000
+
 
 class CountingFlusher(WriteCoalescer):
     """Counts the requests to flush an outlet."""
@@ -279,3 +282,21 @@ def test_durable_frames_are_never_reordered_or_lost_silently(
         assert read.replace(b"\0", b"") == kept
 
     asyncio.run(feed())
+
+
+async def test_queued_bytes_are_those_of_peers_that_do_not_read(bench: Bench) -> None:
+    outlet = bench.outlet
+    outlet.send(b"one")
+    await bench.turn()
+    assert bench.flusher.paused == set()
+    outlet.pause()
+    outlet.send(b"three")
+    assert bench.flusher.paused == {outlet}
+    assert outlet.queued == 1_005
+    outlet.resume()
+    assert bench.flusher.paused == set()
+    outlet.pause()
+    outlet.close()
+    outlet.pause()  # the close frame fills the transport
+    assert bench.flusher.paused == set()
+    assert outlet.queued == 0

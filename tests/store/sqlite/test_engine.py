@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import Pool
 
@@ -15,7 +16,7 @@ from chat.errors import StoreFault
 from chat.store.channels import FollowThread
 from chat.store.operations import User
 from chat.store.read.reader import Reader
-from chat.store.sqlite.engine import readers_engine
+from chat.store.sqlite.engine import readers_engine, writer_engine
 from tests.store.opened import OpenStore, message, pin
 
 
@@ -104,3 +105,13 @@ def change(store: OpenStore, statement: str) -> None:
     with closing(sqlite3.connect(store.file)) as connection:
         connection.execute(statement)
         connection.commit()
+
+
+def test_errors_do_not_contain_the_parameters_of_statements(tmp_path: Path) -> None:
+    engine = writer_engine(tmp_path / "chat.db")
+    secret = "the text of a message"
+    with closing(engine.connect()) as connection, pytest.raises(OperationalError) as failed:
+        connection.execute(text("SELECT :message FROM missing"), {"message": secret})
+    engine.dispose()
+    assert "no such table: missing" in str(failed.value)
+    assert secret not in str(failed.value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -31,6 +32,38 @@ def test_queued_operations_share_one_commit_in_order(store: OpenStore, alice: Us
     held, commit = store.commits
     assert len(held.operations) == 1
     assert [pending.operation for pending in commit.operations] == operations
+
+
+def test_waiting_operations_are_counted(store: OpenStore, alice: User) -> None:
+    store.gate.clear()
+    first = store.submit([message(alice, "one")])
+    assert seqs(first()) == [2]  # its commit is being delivered
+    others = [store.submit([message(alice, "two"), message(alice, "three")]) for _ in range(3)]
+    assert store.store.waiting == 6
+    store.gate.set()
+    assert [seqs(wait()) for wait in others] == [[3, 4], [5, 6], [7, 8]]
+    eventually(lambda: store.store.waiting == 0, "nothing waits")
+
+
+def test_a_commit_that_does_not_end_is_a_fault(backend: Backend, tmp_path: Path) -> None:
+    with OpenStore(backend.fresh(tmp_path), stalled_after=0.1) as store:
+        alice = store.sign_in("alice")
+        store.gate.clear()
+        store.send(alice)
+        outcome = store.submit([message(alice)])
+        eventually(lambda: store.store.healthy() is not None, "the fault is reported")
+        assert "no commit has ended for" in (store.store.healthy() or "")
+        store.gate.set()
+        assert seqs(outcome()) == [3]
+        eventually(lambda: store.store.healthy() is None, "the recovery is reported")
+
+
+def test_a_commit_has_the_time_that_it_took(store: OpenStore, alice: User) -> None:
+    before = time.monotonic()
+    store.commits.clear()
+    store.send(alice)
+    (commit,) = store.commits
+    assert before <= commit.began < commit.ended <= time.monotonic()
 
 
 def test_operations_in_quick_succession_share_a_commit(backend: Backend, tmp_path: Path) -> None:

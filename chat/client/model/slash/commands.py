@@ -70,11 +70,18 @@ class Command:
     """Whether admins of the server see it in lists; others only see it by its `right`."""
     right: Right | None = None
     """The right in the current channel that somebody needs to see it in lists."""
+    help_in_plain: str = ""
+    """The help for plain mode, if the command does something else there."""
 
     @property
     def runs_at_once(self) -> bool:
         """Whether choosing it from a list runs it; otherwise it is inserted into the composer."""
         return not self.is_risky and all(argument.optional for argument in self.arguments)
+
+    def help_line(self, *, is_plain: bool = False) -> str:
+        """Return the usage, the help and an example, for the screens or for plain mode."""
+        text = self.help_in_plain if is_plain and self.help_in_plain else self.help
+        return f"{self.usage}: {text}. Example: {self.example}"
 
     @property
     def usage(self) -> str:
@@ -488,9 +495,27 @@ COMMANDS: tuple[Command, ...] = (
         "change the theme (colors): dark, light, or another one",
         "/theme light",
     ),
-    Command("members", (), "show or hide the member list", "/members"),
-    Command("sidebar", (), "show or hide the sidebar", "/sidebar"),
-    Command("bare", (), "show messages as plain text, to select them with the mouse", "/bare"),
+    Command(
+        "members",
+        (),
+        "show or hide the member list",
+        "/members",
+        help_in_plain="list the members of this channel",
+    ),
+    Command(
+        "sidebar",
+        (),
+        "show or hide the sidebar",
+        "/sidebar",
+        help_in_plain="list your channels",
+    ),
+    Command(
+        "bare",
+        (),
+        "show messages as plain text, to select them with the mouse",
+        "/bare",
+        help_in_plain="print the latest messages of this channel with their numbers",
+    ),
     Command(
         "help",
         (Argument("COMMAND", Kind.COMMAND, optional=True),),

@@ -129,7 +129,7 @@ def _ban_from_server(
 async def _place_ban(conversation: Conversation, command: Ban) -> None:
     banned = command.name or command.address
     try:
-        await answer(conversation.core.ask(command))
+        done = await answer(conversation.core.ask(command))
     except CommandError as exc:
         if exc.code is not ErrorCode.NEEDS_FORCE or command.force:
             raise
@@ -140,7 +140,8 @@ async def _place_ban(conversation: Conversation, command: Ban) -> None:
             lambda: run_reported(conversation, _place_ban(conversation, forced)),
         )
         return
-    conversation.view.say(f"Banned {banned}.")
+    before = f" This replaces the ban {_terms(done.replaced)}." if done.replaced else ""
+    conversation.view.say(f"Banned {banned}.{before}")
 
 
 def _unban(conversation: Conversation, asked: Invocation) -> None:
@@ -200,9 +201,13 @@ def _list_bans(conversation: Conversation, channel: str | None) -> None:
 
 
 def _ban_choice(ban: BanInfo) -> Choice:
+    return Choice(str(ban.id), ban.name or ban.address or "?", _terms(ban))
+
+
+def _terms(ban: BanInfo) -> str:
+    """Return the end, the author and the reason of a ban."""
     end = f"until {minute(ban.until)}" if ban.until else "until lifted"
-    notes = [end, f"by {ban.by or 'the operator'}", *filter(None, [ban.reason])]
-    return Choice(str(ban.id), ban.name or ban.address or "?", " · ".join(notes))
+    return " · ".join([end, f"by {ban.by or 'the operator'}", *filter(None, [ban.reason])])
 
 
 HANDLERS: dict[str, Handler] = {

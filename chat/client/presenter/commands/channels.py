@@ -6,13 +6,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from chat.client.model.slash.parser import Invocation
+from chat.client.model.state import ChannelInfo
 from chat.client.presenter.commands import targets
 from chat.client.presenter.commands.requests import read_pages, run_reported
 from chat.client.presenter.commands.users import open_menu
 from chat.client.presenter.conversation import Conversation, Handler, mark, peek
 from chat.client.presenter.state import title_of
 from chat.client.presenter.view import Choice, Refused
-from chat.text import channel_title, check_channel, direct_channel, is_direct
+from chat.rights import GENERAL, OWNER
+from chat.text import channel_title, check_channel, direct_channel, fold, is_direct
 
 if TYPE_CHECKING:
     from chat.protocol.frames import (
@@ -38,7 +40,22 @@ def _leave(conversation: Conversation, asked: Invocation) -> None:
         raise Refused(f"You are not in {channel}.")
     from chat.protocol.commands import Leave
 
-    conversation.ask(Leave(channel=channel))
+    def leave() -> None:
+        conversation.ask(Leave(channel=channel))
+
+    if loss := _loss_on_leaving(conversation.state.channels[channel]):
+        conversation.view.confirm(f"Leave {channel}? {loss}", channel, leave)
+    else:
+        leave()
+
+
+def _loss_on_leaving(info: ChannelInfo) -> str:
+    """Return what the user cannot get back by joining again; empty for nothing."""
+    is_owner = info.role == OWNER and fold(info.name) != GENERAL
+    if not info.settings.private:
+        return "Another member becomes the owner, if there is one." if is_owner else ""
+    heir = " Another member becomes the owner; without one, it is deleted." if is_owner else ""
+    return f"You need an invitation to return.{heir}"
 
 
 def _hide(conversation: Conversation, asked: Invocation) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from chat.client.model.emoji import resolve
 from chat.client.model.slash.parser import Invocation
+from chat.client.model.state import Message
 from chat.client.platform.local_time import local_time
 from chat.client.presenter.commands import targets
 from chat.client.presenter.commands.requests import request, run_reported
@@ -162,14 +163,33 @@ def _pin_choice(item: Item) -> Choice:
     return Choice(str(item.seq), label, gist(item.text or ""))
 
 
-def _unsent(conversation: Conversation, asked: Invocation) -> None:
+def _retry(conversation: Conversation, asked: Invocation) -> None:
+    for message in _failed(conversation):
+        if message.cid is not None:
+            conversation.core.retry(message.cid)
+
+
+def _discard(conversation: Conversation, asked: Invocation) -> None:
+    failed = _failed(conversation)
+
+    def discard() -> None:
+        for message in failed:
+            if message.cid is not None:
+                conversation.core.discard(message.cid)
+
+    what = "this failed message" if len(failed) == 1 else f"{len(failed):,} failed messages"
+    conversation.view.confirm(
+        f"Discard {what}? This cannot be undone.",
+        "\n".join(message.text for message in failed),
+        discard,
+    )
+
+
+def _failed(conversation: Conversation) -> list[Message]:
     failed = conversation.state.log(targets.here(conversation).name).failed()
     if not failed:
         raise Refused("No failed messages here. Waiting messages are sent automatically.")
-    act = conversation.core.retry if asked.command.name == "retry" else conversation.core.discard
-    for message in failed:
-        if message.cid is not None:
-            act(message.cid)
+    return failed
 
 
 HANDLERS: dict[str, Handler] = {
@@ -188,7 +208,7 @@ HANDLERS: dict[str, Handler] = {
     "copy": _copy,
     "open": _open,
     "pins": _pins,
-    "retry": _unsent,
-    "discard": _unsent,
+    "retry": _retry,
+    "discard": _discard,
 }
 """The handlers by command name."""

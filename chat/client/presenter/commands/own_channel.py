@@ -189,9 +189,12 @@ def _list_settings(conversation: Conversation, info: ChannelInfo) -> None:
     )
     for name, (label, values) in _SETTINGS.items():
         add([Choice(name, f"{label}: {getattr(settings, name)}", f"{name}: {' or '.join(values)}")])
-    privacy = "private: only invited people see it" if settings.private else "public"
-    add([Choice("" if settings.private else "private", f"Privacy: {privacy}", "private")])
-    kept = duration_text(settings.retention) if settings.retention else "as the server has it"
+    invited = "only invited people see it"
+    if settings.private:
+        add([Choice("", "Privacy: private", invited)])
+    else:
+        add([Choice("private", "Privacy: public", f"private: {invited}")])
+    kept = duration_text(settings.retention) if settings.retention else "server default"
     add([Choice("retention", f"Messages are kept: {kept}", "retention: 30d, or off")])
     if may_change:
         add(Choice(key, _ACTS[key], command) for key, command in acts.items())
@@ -207,7 +210,7 @@ def _choose_retention(conversation: Conversation, info: ChannelInfo) -> None:
         "Use /channel retention DURATION, or off",
     )
     add(Choice(each, duration_text(parse_duration(each)), "") for each in _RETENTIONS)
-    add([Choice(_USUAL, "As the server has it", "")])
+    add([Choice(_USUAL, "Server default", "")])
 
 
 def _change(

@@ -82,7 +82,7 @@ def _help(conversation: Conversation, asked: Invocation) -> None:
     command = find(word)
     if command is None:
         raise Refused(f"Unknown command /{word.removeprefix('/')}. Use /help to list all commands.")
-    conversation.view.say(f"{command.usage}: {command.help}. Example: {command.example}")
+    conversation.view.show_help(command)
 
 
 def _quit(conversation: Conversation, asked: Invocation) -> None:

@@ -17,6 +17,7 @@ from textual.widgets import Input, Static
 
 from chat.client.model.slash.commands import available
 from chat.client.tui.keymap import KeyRow, together
+from chat.client.tui.safe_text import first_fitting
 from chat.client.tui.screens import NARROW
 
 __all__ = ["HelpScreen"]
@@ -150,12 +151,13 @@ class HelpScreen(ModalScreen[None]):
     def _draw_keys(self) -> None:
         """Show the keys that work with the current focus."""
         field = self.query_one(Input)
-        names = "hide" if self._has_names else "show"
         closing = "close filter" if field.display else "close"
-        keys = f"/ filter   n {names} action names   Esc {closing}"
+        keys = "/ filter", "n action names", f"Esc {closing}"
         if field.has_focus:
-            keys = "Type to filter   ↑ ↓ scroll   Enter back to the page   Esc close filter"
-        self.query_one("#keys", Static).update(keys)
+            keys = "↑ ↓ scroll", "Enter page", "Esc close filter"
+        bar = self.query_one("#keys", Static)
+        text = first_fitting(bar.content_size.width, "   ".join(keys), "  ".join(keys))
+        bar.update(text)
 
     def _page(self, written: str) -> Content:
         room = min(_WIDTH, self.app.size.width) - 4

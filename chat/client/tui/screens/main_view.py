@@ -15,6 +15,7 @@ from textual.screen import Screen
 
 from chat.client.model.notifications import Notification, Way
 from chat.client.model.sign_in import Credential, SignInWay
+from chat.client.model.slash.commands import Command
 from chat.client.model.state import ConnectionChanged, Update
 from chat.client.platform.desktop import can_open, notification_sequence, run_command
 from chat.client.presenter.composer.draft import join_texts
@@ -301,8 +302,11 @@ class ScreenView:
             case _:
                 pick_link(self._screen, urls, lambda url: self.open_links([url]))
 
-    def show_help(self) -> None:
-        """Open the help."""
+    def show_help(self, command: Command | None = None) -> None:
+        """Open the help, or show the help of one command as a notification."""
+        if command is not None:
+            self.say(command.help_line())
+            return
         from chat.client.tui.screens.help import HelpScreen
 
         server = self._workspace.at(self._server_key)

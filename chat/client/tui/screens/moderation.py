@@ -31,7 +31,7 @@ class Durations(Widget):
     """A row of durations, one of them chosen; a click chooses another."""
 
     DEFAULT_CSS = """
-    Durations { height: 1; pointer: pointer; }
+    Durations { width: 1fr; height: 1; pointer: pointer; }
     """
 
     chosen: reactive[int] = reactive(0)
@@ -53,19 +53,30 @@ class Durations(Widget):
         self.chosen = min(max(self.chosen + step, 0), len(self._durations) - 1)
 
     def render(self) -> Content:
-        """Draw the row, with the chosen duration in reverse."""
-        return Content(" ").join(
+        """Draw the row, with the chosen duration in reverse.
+
+        Without room, the first durations are left out, so that the chosen one shows.
+        """
+        drawn = [
             Content.styled(
                 f" {duration or 'no end'} ", "reverse" if place == self.chosen else "$text-muted"
             ).stylize(Style.from_meta({"place": place}))
             for place, duration in enumerate(self._durations)
-        )
+        ]
+        first, width = 0, self.content_size.width
+        while first < self.chosen and _row(drawn[first : self.chosen + 1]).cell_length > width:
+            first += 1
+        return _row(drawn[first:])
 
     def on_click(self, event: events.Click) -> None:
         """Choose the duration that was clicked."""
         place = event.style.meta.get("place")
         if isinstance(place, int):
             self.chosen = place
+
+
+def _row(parts: list[Content]) -> Content:
+    return Content(" ").join(parts)
 
 
 class _Reason(Input):

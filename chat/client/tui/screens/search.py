@@ -25,7 +25,7 @@ from chat.client.presenter.markdown import gist, plain_text
 from chat.client.presenter.search import SearchContext, SearchSession
 from chat.client.presenter.view import sentence
 from chat.client.tui.choice_list import ChoiceList
-from chat.client.tui.safe_text import elide, line, lines
+from chat.client.tui.safe_text import elide, first_fitting, line, lines
 from chat.client.tui.screens import NARROW
 from chat.errors import ChatError
 from chat.text import channel_title, printable_line
@@ -42,6 +42,8 @@ _AHEAD = 10
 """Rows from the end of the list at which more results are requested."""
 _LOW = 20
 """Rows of the terminal below which blank lines are left out."""
+_TINY = 16
+"""Rows of the terminal below which the message around a result has two rows."""
 _FOUND, _END = "\ue000", "\ue001"
 """Markers around matches while Markdown is removed."""
 _SIGNS = re.compile(f"([{_FOUND}{_END}])")
@@ -52,9 +54,12 @@ _CODE = re.compile(
 """A block of code; the group is the code between the fences."""
 _MOMENT = 0.1
 """Seconds on a result before its context is requested."""
-_KEYS = "Enter open   ↑ ↓ select   / edit search   Esc close"
-_FIELD_KEYS = "Enter search   Esc close"
-_FIELD_KEYS_ABOVE_RESULTS = "Enter search   ↓ results   Esc close"
+_KEYS = "Enter open   ↑ ↓ select   / edit search   Esc close", "Enter open  / edit  Esc close"
+_FIELD_KEYS = ("Enter search   Esc close",)
+_FIELD_KEYS_ABOVE_RESULTS = (
+    "Enter search   ↓ results   Esc close", "Enter search  ↓ results  Esc close"
+)  # fmt: skip
+"""The keys, where there is room and in a narrow terminal."""
 
 
 class SearchScreen(ModalScreen[tuple[str, int] | None]):
@@ -97,8 +102,9 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
             background: $surface;
             scrollbar-size-vertical: 1;
         }
-        & #keys { margin-top: 1; color: $text-muted; }
+        & #keys { height: 1; margin-top: 1; color: $text-muted; }
         &.-low VerticalScroll { height: 4; margin-top: 0; }
+        &.-tiny VerticalScroll { height: 2; }
         &.-low #summary { margin-bottom: 0; }
         &.-low #keys { margin-top: 0; }
         &.-narrow > Vertical { width: 100%; max-width: 100%; }
@@ -137,7 +143,9 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
     def on_resize(self) -> None:
         """Fit the rows to the width; leave more room for the list in a low terminal."""
         self.set_class(self.size.height < _LOW, "-low")
+        self.set_class(self.size.height < _TINY, "-tiny")
         self.call_after_refresh(self._fill)
+        self.call_after_refresh(self._show_keys)
 
     def action_refine(self) -> None:
         """Focus the field and select its text."""
@@ -167,7 +175,8 @@ class SearchScreen(ModalScreen[tuple[str, int] | None]):
         """Show the keys that work where the focus is."""
         field_keys = _FIELD_KEYS_ABOVE_RESULTS if self._finding.hits else _FIELD_KEYS
         keys = field_keys if self.query_one(Input).has_focus else _KEYS
-        self.query_one("#keys", Static).update(keys)
+        bar = self.query_one("#keys", Static)
+        bar.update(first_fitting(bar.content_size.width, *keys))
 
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:

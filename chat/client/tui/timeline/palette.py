@@ -80,12 +80,12 @@ class Names(Enum):
 
 _TERMINAL = {
     Names.ANSI_DARK: (
-        "green", "bright_magenta", "cyan", "bright_red", "bright_green", "bright_cyan", "yellow",
+        "green", "bright_magenta", "cyan", "magenta", "bright_green", "bright_cyan", "yellow",
         "bright_yellow",
     ),
     Names.ANSI_LIGHT: ("red", "blue", "magenta", "bright_blue"),
 }  # fmt: skip
-"""Colors of the 16 that are readable in xterm's palette."""
+"""Colors of the 16 that are readable in xterm's palette. On dark, none is red, like an error."""
 _HUES = 10
 _COLORS = 2 * _HUES
 _DARK_RINGS = (0.82, 0.11), (0.72, 0.13)

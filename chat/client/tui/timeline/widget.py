@@ -112,8 +112,6 @@ class Place(NamedTuple):
     offset: int
 
 
-_AT_ONCE = frozenset({"message.reply", "message.react", "message.thread", "message.edit"})
-"""Ids of the actions that take text: letters that follow their key at once belong to them."""
 _MOVES = frozenset({"message.previous", "message.next"})
 
 _CURSOR_BAR, _MARK_BAR = "▌", "▏"
@@ -357,9 +355,10 @@ class Canvas(ScrollView, inherit_bindings=False):
 class Timeline(Canvas, can_focus=True, inherit_bindings=False):
     """The messages of a channel or a thread, with an unread rule and a cursor.
 
-    With the focus, the arrow keys move the cursor between messages, and letter keys act on the
-    message under it, unless another letter follows at once: then both are text for the composer.
-    A letter that moves the cursor acts at once, but is text as well if one of another kind follows.
+    With the focus, the arrow keys move the cursor between messages. A letter acts on the message
+    under it after a short pause; if another letter follows within it, both are text for the
+    composer, so that no word loses its first letter. Letters that move the cursor do not wait, but
+    are text as well if another letter follows.
     A click does not focus the timeline: the composer keeps the focus.
     """
 
@@ -383,7 +382,7 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
         self._fold: tuple[Folding, int] = (shows_all, 0)
         self.joins: Joins = "all"
         """The joins and leaves to show, from the next `show` on."""
-        self.letter_pause = 0.3
+        self.letter_pause = 0.25
         """Seconds without another letter after which a letter acts on the message."""
         self._letter: events.Key | None = None
         """A letter that acts on the message under the cursor after a pause."""
@@ -446,6 +445,7 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
         if (is_folded, version) != self._fold:
             self._fold, self._is_folded = (is_folded, version), is_folded
             self._sheet.refold(is_folded)
+            self._place_unread_rule()
             self._update_soon()
         if waiting != self._sheet.waiting:
             self._sheet.waiting = waiting
@@ -465,7 +465,7 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
         at = self._cursor_at
         if at is None:
             at = window.last + 1 if step < 0 else window.first - 1
-        return log.next_mention(at, step, self._user)
+        return log.next_mention(at, step, self._user, self._is_folded)
 
     @property
     def cursor(self) -> Message | None:
@@ -504,7 +504,9 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
     def _place_unread_rule(self) -> None:
         seq = self.unread_from
         log = self.shown
-        self._sheet.unread = None if seq is None else log.first_unread(seq, self._user)
+        self._sheet.unread = (
+            None if seq is None else log.first_unread(seq, self._user, self._is_folded)
+        )
 
     def _lay_out(self) -> list[int]:
         if self._frame.cursor is not None and self._cursor_at is None:
@@ -563,7 +565,7 @@ class Timeline(Canvas, can_focus=True, inherit_bindings=False):
             self._moves = [*moves, event]
         elif len(moves) == 1:  # several in a row are no word
             self._type(event, moves[0])
-        elif bound is not None and bound.id not in _AT_ONCE:
+        elif bound is not None:
             event.stop()
             event.prevent_default()
             self._letter = event

@@ -133,7 +133,14 @@ def _create(
             field="channel",
         )
     check_may_create(transaction, user)
-    if channel_key(name) in policy.reserved or transaction.lookups.channel(name) is not None:
+    taken = transaction.lookups.channel(name)
+    if taken is not None and not taken.is_private:
+        raise CommandError(
+            ErrorCode.NAME_UNAVAILABLE,
+            f"{taken.name} exists already: join it, or choose another name",
+            field="channel",
+        )
+    if channel_key(name) in policy.reserved or taken is not None:
         raise name_unavailable(name)
     channel = transaction.add_channel(name, is_private=is_private)
     enter(transaction, channel, user, role_on_entry(transaction, channel, user))

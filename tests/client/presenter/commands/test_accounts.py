@@ -371,6 +371,18 @@ async def test_a_ban_that_needs_force_asks_again(bench: Bench) -> None:
     assert bench.view.said[-1][0] == "Banned 127.0.0.1."
 
 
+async def test_a_ban_says_which_ban_it_replaces(bench: Bench) -> None:
+    replaced = BanInfo(
+        id=1, address="192.0.2.7", created=1_780_000_000_000, by="olga", reason="spam"
+    )
+    answer(bench, (Ban(address="192.0.2.7"), Ok(replaced=replaced)))
+    bench.run("/ban 192.0.2.7")
+    await bench.finish()
+    assert bench.view.said[-1][0] == (
+        "Banned 192.0.2.7. This replaces the ban until lifted · by olga · spam."
+    )
+
+
 async def test_a_ban_of_an_unknown_name_asks_nothing(bench: Bench) -> None:
     bench.run("/ban malory")
     working = asyncio.create_task(bench.finish())

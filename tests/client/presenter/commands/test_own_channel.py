@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from chat.client.model.membership import Invitation
-from chat.client.model.state import InvitationsChanged
+from chat.client.model.state import ChannelChanged, InvitationsChanged
 from chat.protocol.commands import (
     Archive,
     BaseCommand,
@@ -18,6 +18,7 @@ from chat.protocol.commands import (
     Follow,
     Invite,
     Join,
+    Leave,
     Uninvite,
 )
 from chat.rights import ChannelSettings
@@ -62,13 +63,31 @@ async def test_a_command_asks_the_server(bench: Bench, text: str, command: BaseC
 
 
 @pytest.mark.parametrize(
-    "text", ["/channel private", "/channel retention 30d", "/archive", "/delete-channel"]
+    "text", ["/channel private", "/channel retention 30d", "/archive", "/delete-channel", "/leave"]
 )
 async def test_what_cannot_be_undone_is_asked_first(bench: Bench, text: str) -> None:
     bench.view.agrees = False
     await run(bench, text)
     assert bench.view.done[-1][0] == "confirm"
     assert sent(bench) == []
+
+
+async def test_leaving_is_asked_first_if_joining_again_does_not_undo_it(bench: Bench) -> None:
+    def asked(role: str, *, is_private: bool = False) -> str:
+        bench.core.tell(
+            ChannelChanged(info("#tea", role=role, settings=ChannelSettings(private=is_private)))
+        )
+        bench.take_in()
+        bench.core.calls.clear()
+        bench.view.done.clear()
+        bench.run("/leave #tea")
+        assert sent(bench) == [Leave(channel="#tea")]
+        return " ".join(bench.view.done[-1][1:]) if bench.view.done else ""
+
+    assert asked("moderator") == ""
+    assert "Another member becomes the owner" in asked("owner")
+    assert "You need an invitation to return." in asked("member", is_private=True)
+    assert "becomes the owner" in asked("owner", is_private=True)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +135,7 @@ async def test_a_retention_is_chosen_from_a_list(bench: Bench) -> None:
     bench.conversation.state.channels["#tea"] = info("#tea", role="owner")
     await run(bench, "/channel")
     bench.view.choose_row("retention")
-    assert [row.label for row in bench.view.rows][-2:] == ["365 days", "As the server has it"]
+    assert [row.label for row in bench.view.rows][-2:] == ["365 days", "Server default"]
     bench.view.choose_row("7d")
     begin(bench)
     assert sent(bench) == [ChangeChannel(channel="#tea", retention=7 * 86_400)]

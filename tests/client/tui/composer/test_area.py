@@ -1,4 +1,4 @@
-"""Editing keys of a shell in the composer: words, lines, kill ring, undo and redo."""
+"""Readline's editing keys in the composer: words, lines, kill ring, undo and redo."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was sent can be called back, and what was being written is never lost by looking."""
+"""The history of sent texts: recalling one never loses the draft."""
 
 from __future__ import annotations
 

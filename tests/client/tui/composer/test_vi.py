@@ -1,4 +1,4 @@
-"""vi's keys, without a screen: `|` is the caret, before the character it stands on."""
+"""The vi state machine, without a screen; `|` is the caret, before the character under it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NAMES = {"<esc>": "escape", "<c-r>": "ctrl+r", "<left>": "left", "<enter>": "en
 
 
 class Hand:
-    """Types at a machine, and does what a text area does where the machine takes no key."""
+    """A machine with a text; keys that the machine ignores edit the text as a text area does."""
 
     def __init__(self, shown: str) -> None:
         self.vi = Vi()
@@ -105,7 +105,7 @@ class Hand:
         ("one t|wo three", "ciwx<esc>", "one |x three"),
         ("|one", "sx<esc>", "|xne"),
         ("|one", "Sx<esc>", "|x"),
-        # Copies
+        # Registers
         ("|one two", "ywP", "one| one two"),
         ("|one\ntwo", "yyp", "one\n|one\ntwo"),
         ("|one\ntwo", "yyjp", "one\ntwo\n|one"),
@@ -132,7 +132,7 @@ class Hand:
         ("|one\ntwo", "ox<esc>", "one\n|x\ntwo"),
         ("one\n|two", "Ox<esc>", "one\n|x\ntwo"),
         ("|b", "3ia<esc>", "aa|ab"),
-        # Once more
+        # Repetition
         ("|one two three", "dw.", "|three"),
         ("|abc", "x.", "|c"),
         ("|abcdef", "x3.", "|ef"),

@@ -1,4 +1,4 @@
-"""Writing: Enter sends, nothing typed is lost, words are completed, others hear of it in time."""
+"""The composer: Enter sends, typed text is kept, words are completed, typing is reported."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def test_enter_sends_the_text_for_the_subject_it_was_written_for(app: Harn
         assert app.composer.text == ""
 
 
-async def test_white_space_is_submitted_as_no_text_and_stays(app: Harness) -> None:
+async def test_white_space_is_not_sent_and_stays(app: Harness) -> None:
     async with app.run_test() as pilot:
         await pilot.press("space", "ctrl+j", "enter")
         await pilot.pause()
@@ -34,14 +34,14 @@ async def test_white_space_is_submitted_as_no_text_and_stays(app: Harness) -> No
 
 
 @pytest.mark.parametrize("key", ["ctrl+j", "alt+enter", "shift+enter"])
-async def test_other_ways_to_press_enter_make_a_line(app: Harness, key: str) -> None:
+async def test_enter_with_a_modifier_starts_a_new_line(app: Harness, key: str) -> None:
     async with app.run_test() as pilot:
         await pilot.press("a", key, "b", "enter")
         await pilot.pause()
         assert app.of("sent") == [("sent", "a\nb", "")]
 
 
-async def test_keys_that_arrive_at_once_are_taken_in_their_order(app: Harness) -> None:
+async def test_keys_that_arrive_together_are_handled_in_order(app: Harness) -> None:
     async with app.run_test() as pilot:
         for key, char in [("a", "a"), ("backspace", None), ("b", "b"), ("enter", "\r"), ("c", "c")]:
             app.post_message(events.Key(key, char))
@@ -50,7 +50,7 @@ async def test_keys_that_arrive_at_once_are_taken_in_their_order(app: Harness) -
         assert app.composer.text == "c"
 
 
-async def test_it_grows_with_the_text_up_to_eight_lines(app: Harness) -> None:
+async def test_the_composer_grows_with_its_text_up_to_eight_lines(app: Harness) -> None:
     async with app.run_test() as pilot:
         assert app.composer.size.height == 1
         await pilot.press("a", "ctrl+j", "b")
@@ -61,7 +61,7 @@ async def test_it_grows_with_the_text_up_to_eight_lines(app: Harness) -> None:
         assert app.composer.size.height == 8
 
 
-async def test_a_paste_has_its_line_breaks_made_plain_and_controls_dropped(app: Harness) -> None:
+async def test_a_paste_gets_plain_line_breaks_and_loses_control_characters(app: Harness) -> None:
     async with app.run_test() as pilot:
         app.composer.post_message(events.Paste("one\rtwo\r\nthree\x1b[31m\x07\x9b\u202e\tfour\r"))
         await pilot.pause()
@@ -110,7 +110,7 @@ async def test_sending_ends_the_typing(app: Harness) -> None:
         assert app.of("typing") == [("typing", True), ("typing", False)]
 
 
-async def test_commands_and_loaded_drafts_are_nobodys_business(app: Harness) -> None:
+async def test_commands_and_loaded_drafts_send_no_typing(app: Harness) -> None:
     async with app.run_test() as pilot:
         app.composer.load("a draft of yesterday")
         await pilot.pause()
@@ -121,7 +121,7 @@ async def test_commands_and_loaded_drafts_are_nobodys_business(app: Harness) -> 
 
 
 class TestCompletion:
-    """The offers, and the keys that take them."""
+    """The suggestions, and the keys that accept them."""
 
     @pytest.fixture
     def app(self) -> Harness:
@@ -133,7 +133,7 @@ class TestCompletion:
         )
 
     @pytest.mark.feature("writing.completion")
-    async def test_tab_takes_the_first_offer(self, app: Harness) -> None:
+    async def test_tab_accepts_the_first_suggestion(self, app: Harness) -> None:
         async with app.run_test() as pilot:
             await self.ready(app)
             await pilot.press(*"hi @", "tab")
@@ -157,10 +157,10 @@ class TestCompletion:
             then()
             assert app.composer.text == "hi @user1 "
             await pilot.press(*"@user10", "x")
-            then()  # of a line that no longer exists
+            then()  # for a line that no longer exists
             assert app.composer.text == "hi @user1 @user10x"
 
-    async def test_the_arrows_choose_among_the_offers(self, app: Harness) -> None:
+    async def test_the_arrows_select_a_suggestion(self, app: Harness) -> None:
         async with app.run_test() as pilot:
             await self.ready(app)
             await pilot.press(*"@", "down", "enter")
@@ -182,7 +182,7 @@ class TestCompletion:
             await pilot.pause()
             assert app.of("sent") == [("sent", "/join #tea", "")]
 
-    async def test_escape_closes_the_offers_for_this_word_only(self, app: Harness) -> None:
+    async def test_escape_closes_the_suggestions_for_this_word_only(self, app: Harness) -> None:
         async with app.run_test() as pilot:
             await self.ready(app)
             await pilot.press(*"@b", "escape", "o", "enter")
@@ -203,7 +203,7 @@ class TestCompletion:
             await pilot.press(*"@b and so on", *["left"] * 10, "tab")
             assert app.composer.text == "@bob and so on"
 
-    async def test_undo_takes_an_offer_back(self, app: Harness) -> None:
+    async def test_undo_removes_a_completion(self, app: Harness) -> None:
         async with app.run_test() as pilot:
             await self.ready(app)
             await pilot.press(*"@b", "tab", "ctrl+z")

@@ -1,4 +1,4 @@
-"""One day and hour for all pictures."""
+"""A fixed day and time for all pictures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chat.client.tui.timeline import renderer
 
 
 class SomeDay(date):
-    """A calendar that stands still."""
+    """A date that is always the same day."""
 
     @classmethod
     def today(cls) -> SomeDay:
@@ -21,7 +21,7 @@ class SomeDay(date):
 
 
 class SomeTime(datetime):
-    """A clock that stands still."""
+    """A clock that always shows the same time."""
 
     @classmethod
     def now(cls, tz: tzinfo | None = None) -> SomeTime:
@@ -30,7 +30,7 @@ class SomeTime(datetime):
 
 @pytest.fixture(autouse=True)
 def _one_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let it be the same day and hour everywhere."""
+    """Use the fixed day and time everywhere, in UTC."""
     with monkeypatch.context() as patch:
         patch.setenv("TZ", "UTC")
         patch.setattr(renderer, "date", SomeDay)

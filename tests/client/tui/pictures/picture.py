@@ -1,8 +1,8 @@
-"""Whole screens as text that a reviewer can read in a diff, and that is the same on all machines.
+"""Whole screens as text: readable in a diff, and the same on all machines.
 
-Three parts: what stands there; which style each cell has, one letter for each; what the letters
-mean. SVG files, as `pytest-textual-snapshot` keeps them, change in every line with a hash and hide
-from a reader what has changed; two pages of our own are cheaper than one more dependency.
+A picture has three parts: the text, a letter for the style of each cell, and the styles of the
+letters. The SVG files of `pytest-textual-snapshot` are no alternative: every line contains a hash,
+so a diff does not show what has changed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from textual.strip import Strip
 
 __all__ = ["assert_looks", "picture", "strips"]
 
-# Read now: no test of the client sees such variables.
+# Read at import: the tests of the client run without these variables.
 _IS_UPDATING = os.environ.get("CHAT_UPDATE_PICTURES") == "1"
 _IMAGES = os.environ.get("CHAT_PICTURES")
 _FOLDER = Path(__file__).parent
@@ -30,9 +30,9 @@ _MARKS = ("bold", "dim", "italic", "underline", "strike", "reverse")
 
 
 def assert_looks(app: App[Any], name: str) -> None:
-    """Check that the screen looks as in the file `name`; with CHAT_UPDATE_PICTURES=1 write it.
+    """Compare the screen with the file `name`; with CHAT_UPDATE_PICTURES=1, write the file.
 
-    With CHAT_PICTURES=FOLDER, save it there as an SVG image too, to be looked at.
+    With CHAT_PICTURES=FOLDER, also save an SVG image there.
     """
     if _IMAGES:
         Path(_IMAGES, f"{name}.svg").write_text(app.export_screenshot(title=name), "utf-8")
@@ -45,12 +45,12 @@ def assert_looks(app: App[Any], name: str) -> None:
 
 
 def strips(app: App[Any]) -> list[Strip]:
-    """Return the rows of the screen on top, as they are written to the terminal."""
+    """Return the rows of the topmost screen, as they are written to the terminal."""
     return app.screen._compositor.render_strips()  # noqa: SLF001 - Textual offers no other way
 
 
 def picture(app: App[Any]) -> str:
-    """Return the screen on top as text."""
+    """Return the picture of the topmost screen."""
     rows = strips(app)
     styles = {_told(style) for strip in rows for _, style, _ in strip if style is not None}
     letters = _lettered(styles)
@@ -67,7 +67,7 @@ def picture(app: App[Any]) -> str:
 
 
 def _told(style: Style) -> str:
-    """Return a style in words."""
+    """Return the description of a style: attributes, color and background."""
     marks = [mark for mark in _MARKS if getattr(style, mark)]
     ink, ground = (
         color.name if color is not None else "default" for color in (style.color, style.bgcolor)
@@ -76,7 +76,7 @@ def _told(style: Style) -> str:
 
 
 def _lettered(styles: Iterable[str]) -> dict[str, str]:
-    """Give each style a letter, nearly always the same one: a new style changes few lines."""
+    """Assign a letter to each style, usually the same one: a new style changes few lines."""
     letters: dict[str, str] = {}
     for style in sorted(styles):
         start = crc32(style.encode()) % len(_LETTERS)

@@ -1,4 +1,4 @@
-"""How whole screens look, by feature: the conversation in all sizes and colors; the others."""
+"""Pictures of whole screens: the conversation in several sizes and themes, and each dialog."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ MEMBERS = (
 
 
 async def talk(desktop: Desktop, theme: str = "dark") -> None:
-    """Let there be a conversation."""
+    """Show a conversation in the given theme."""
     desktop.app.theme = by_name(theme)
     desktop.composer.cursor_blink = False
     desktop.core.pages["#general"] = PAGE
@@ -114,7 +114,12 @@ async def talk(desktop: Desktop, theme: str = "dark") -> None:
 
 @pytest.mark.parametrize(
     ("size", "theme"),
-    [*((size, "dark") for size in SIZES), ((80, 24), "light"), ((80, 24), "mono")],
+    [
+        *((size, "dark") for size in SIZES),
+        *(((80, 24), theme) for theme in ("light", "mono", "contrast", "16")),
+        *(((120, 36), theme) for theme in ("contrast", "16")),
+        ((40, 12), "16"),
+    ],
 )
 async def test_a_conversation(open_desktop: Open, size: tuple[int, int], theme: str) -> None:
     async with open_desktop(*CHANNELS, size=size) as desktop:
@@ -122,19 +127,22 @@ async def test_a_conversation(open_desktop: Open, size: tuple[int, int], theme: 
         assert_looks(desktop.app, f"conversation-{size[0]}x{size[1]}-{theme}")
 
 
-async def test_choosing_a_message(open_desktop: Open) -> None:
+async def test_a_selected_message(open_desktop: Open) -> None:
     async with open_desktop(*CHANNELS) as desktop:
         await talk(desktop)
         await desktop.press("ctrl+up", "up", "up")
         assert_looks(desktop.app, "choosing-80x24-dark")
 
 
-async def test_answering_with_an_offer(open_desktop: Open) -> None:
+async def test_a_reply_with_a_suggestion(open_desktop: Open) -> None:
     async with open_desktop(*CHANNELS) as desktop:
         await talk(desktop)
         await desktop.press("ctrl+up", "up", "up", "up", "r")
+        await desktop.until(lambda: "Replying to" in desktop.screen(), "the reply is begun")
         await desktop.type("I looked, @c")
-        await desktop.until(lambda: "carol" in desktop.screen().splitlines()[19], "an offer")
+        await desktop.until(
+            lambda: "carol" in desktop.screen().splitlines()[19], "a suggestion shows"
+        )
         assert_looks(desktop.app, "answering-80x24-dark")
 
 
@@ -143,7 +151,7 @@ async def test_the_switcher(open_desktop: Open, size: tuple[int, int]) -> None:
     async with open_desktop(*CHANNELS, size=size) as desktop:
         await talk(desktop)
         await desktop.press("ctrl+k", "t", "e")
-        await desktop.until(lambda: "tea" in desktop.screen(), "what fits")
+        await desktop.until(lambda: "tea" in desktop.screen(), "the results show")
         assert_looks(desktop.app, f"switcher-{size[0]}x{size[1]}-dark")
 
 
@@ -169,7 +177,7 @@ KEYS = (
     KeyRow("Composer", ("Alt+Enter", "Shift+Enter", "Ctrl+J"), "new line", "composer.new_line"),
     KeyRow("Timeline", ("R",), "reply, or resend", "message.reply"),
 )
-"""Some keys, and not those that there are: one more is no other picture."""
+"""A fixed selection of keys, so that a new key does not change the picture."""
 
 
 @pytest.mark.parametrize("size", SIZES[:2])
@@ -196,7 +204,7 @@ async def test_the_inbox(open_desktop: Open, size: tuple[int, int]) -> None:
             Unread("#tea", (Waiting(said(80, "bob", "cup 80", "#tea"), "message"),), 11),
         )
         await desktop.press("alt+i")
-        await desktop.until(lambda: "part 2" in desktop.screen(), "it lists what waits")
+        await desktop.until(lambda: "part 2" in desktop.screen(), "unread messages are listed")
         assert_looks(desktop.app, f"inbox-{size[0]}x{size[1]}-dark")
 
 
@@ -205,14 +213,16 @@ async def test_search_results(open_desktop: Open, size: tuple[int, int]) -> None
     async with open_desktop(*CHANNELS, size=size) as desktop:
         await talk(desktop)
         desktop.main.conversation.run_command("/search disk")
-        await desktop.until(lambda: "search" in desktop.core.futures, "it is looked for")
+        await desktop.until(lambda: "search" in desktop.core.futures, "the search is sent")
         hits = (
             found(4, "#ops", "the disk is back"),
             found(3, "#ops", "one disk is *full*"),
             found(3, "#general", "Not me. But the log of `#ops` tells: *disk full*, **twice**."),
         )
         desktop.core.futures["search"].set_result(Results(hits=hits, complete=True))
-        await desktop.until(lambda: "near" in desktop.core.futures, "what is around the first")
+        await desktop.until(
+            lambda: "near" in desktop.core.futures, "the context of the first result is requested"
+        )
         near = [said(3, "bob", "one disk is *full*", "#ops"), said(5, "dave", "`df`?", "#ops")]
         desktop.core.futures["near"].set_result(near)
         await desktop.until(lambda: "df?" in desktop.screen(), "it shows")
@@ -236,7 +246,7 @@ async def test_a_thread(open_desktop: Open, size: tuple[int, int]) -> None:
         composer = desktop.main.thread.composer
         composer.cursor_blink = False
         composer.insert("It was not")
-        await desktop.until(lambda: "It was not" in desktop.screen(), "it is written in")
+        await desktop.until(lambda: "It was not" in desktop.screen(), "the reply is typed")
         await desktop.pilot.pause()
         assert_looks(desktop.app, f"thread-{size[0]}x{size[1]}-dark")
 
@@ -246,7 +256,7 @@ async def test_nothing_yet(open_desktop: Open) -> None:
         desktop.composer.cursor_blink = False
         desktop.core.tell(ConnectionChanged(Link.ONLINE, user="me", server="test"))
         desktop.core.tell(ChannelsChanged(()))
-        await desktop.until(lambda: "/join #general" in desktop.screen(), "it says how")
+        await desktop.until(lambda: "/join #general" in desktop.screen(), "it says how to start")
         assert_looks(desktop.app, "nothing-yet-80x24-dark")
 
 
@@ -255,7 +265,7 @@ async def test_no_connection(open_desktop: Open) -> None:
         await talk(desktop)
         trouble = "the account me is disabled: ask an admin or the operator to enable it"
         desktop.core.tell(ConnectionChanged(Link.REFUSED, trouble, user="me"))
-        await desktop.until(lambda: "is disabled" in desktop.screen(), "it says why")
+        await desktop.until(lambda: "is disabled" in desktop.screen(), "the reason shows")
         assert_looks(desktop.app, "refused-80x24-dark")
 
 
@@ -273,7 +283,7 @@ MORNING = 1_780_000_000_000
 
 
 async def be_admin(desktop: Desktop) -> None:
-    """Let the user be an admin, in a conversation."""
+    """Show a conversation to a user who is an admin."""
     await talk(desktop)
     online = ConnectionChanged(
         Link.ONLINE, user="me", server="test", role="admin", has_accounts=True
@@ -302,7 +312,7 @@ async def test_a_refused_sign_in(open_desktop: Open, size: tuple[int, int]) -> N
         ways = (SignInWay.NAME, SignInWay.LINK, SignInWay.PASSWORD)
         refused = ConnectionChanged(Link.REFUSED, why, user="me", ways=ways, reason=why)
         desktop.core.tell(refused)
-        await desktop.until(lambda: isinstance(desktop.app.screen, Picker), "it asks")
+        await desktop.until(lambda: isinstance(desktop.app.screen, Picker), "the dialog opens")
         await assert_shows(desktop, "Type another name", "sign-in", size)
 
 
@@ -312,7 +322,7 @@ async def test_a_question_for_a_password(open_desktop: Open, size: tuple[int, in
         await be_admin(desktop)
         me = AccountInfo(name="me", created=MORNING, has_password=True)
         await ask(desktop, "/password", AccountCommand(name="me"), Account(account=me))
-        await desktop.until(lambda: "current password" in desktop.screen(), "it asks")
+        await desktop.until(lambda: "current password" in desktop.screen(), "the dialog opens")
         desktop.app.screen.query_one(Input).cursor_blink = False
         await desktop.press(*"hunter2")
         await assert_shows(desktop, "•••••••", "password", size)
@@ -401,7 +411,7 @@ async def test_the_question_before_a_ban(open_desktop: Open, size: tuple[int, in
         await be_admin(desktop)
         desktop.conversation.state.take_names(("mallory",))
         desktop.conversation.run_command("/ban mallory spam in #general")
-        await desktop.until(lambda: isinstance(desktop.app.screen, Confirm), "it asks")
+        await desktop.until(lambda: isinstance(desktop.app.screen, Confirm), "the dialog opens")
         question = cast("Confirm", desktop.app.screen)
-        await desktop.until(lambda: question.is_ready, "it takes keys")
+        await desktop.until(lambda: question.is_ready, "the dialog accepts keys")
         await assert_shows(desktop, "Ban mallory", "ban", size)

@@ -1,4 +1,4 @@
-"""How the screens of moderated and private channels look."""
+"""Pictures of moderated and private channels."""
 
 from __future__ import annotations
 
@@ -132,7 +132,9 @@ async def test_the_question_before_a_ban(open_desktop: Open, size: tuple[int, in
         await begin(desktop)
         desktop.conversation.state.take_names(("mallory",))
         desktop.conversation.run_command("/ban --channel mallory 1d spam")
-        await desktop.until(lambda: isinstance(desktop.app.screen, AskModeration), "it asks")
+        await desktop.until(
+            lambda: isinstance(desktop.app.screen, AskModeration), "the dialog opens"
+        )
         await desktop.until(lambda: desktop.app.screen.has_class("-ready"), "it is ready")
         await looks(desktop, "Ban mallory", "question")
 

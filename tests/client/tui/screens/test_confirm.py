@@ -1,4 +1,4 @@
-"""A question before something is lost: typed letters are no answer, and No comes first."""
+"""The confirmation dialog: typed letters do not answer it, and the default is No."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ async def is_answered(desktop: Desktop, *, deleted: bool) -> None:
     assert desktop.core.asked("delete") == ([("#general", 6)] if deleted else [])
 
 
-async def test_keys_in_the_rhythm_of_typing_are_no_answer(desktop: Desktop) -> None:
+async def test_keys_typed_quickly_do_not_answer(desktop: Desktop) -> None:
     await desktop.press("ctrl+up")
     first = events.Key("d", "d")
     at = first.time
     await press_at(desktop, first, at)
-    await desktop.until(lambda: isinstance(desktop.app.screen, Confirm), "it is asked")
+    await desktop.until(lambda: isinstance(desktop.app.screen, Confirm), "the dialog opens")
     question = desktop.app.screen
     for name in (*"eploy, enter", "enter", *"yyy"):
         at += 0.5
@@ -45,13 +45,13 @@ async def test_keys_in_the_rhythm_of_typing_are_no_answer(desktop: Desktop) -> N
 
 
 async def press_at(desktop: Desktop, key: events.Key, at: float) -> None:
-    """Press a key at a time of its own, whatever the machine takes for it."""
+    """Press a key with the given time, however long the machine takes."""
     key.time = at
     desktop.app.post_message(key)
     await desktop.pilot.pause()
 
 
-async def test_keys_that_were_pressed_before_the_question_are_no_answer(desktop: Desktop) -> None:
+async def test_keys_pressed_before_the_dialog_do_not_answer(desktop: Desktop) -> None:
     early = events.Key("y", "y")
     question = await ask(desktop)
     await desktop.until(lambda: question.is_ready)
@@ -77,7 +77,7 @@ async def test_yes_can_be_chosen(desktop: Desktop) -> None:
 
 
 @pytest.mark.parametrize("name", ["tab", "right"])
-async def test_enter_right_after_a_key_that_moves_is_an_answer(desktop: Desktop, name: str) -> None:
+async def test_enter_directly_after_an_arrow_key_answers(desktop: Desktop, name: str) -> None:
     question = await ask(desktop)
     move = events.Key(name, None)
     await press_at(desktop, move, move.time + 0.2)
@@ -86,7 +86,7 @@ async def test_enter_right_after_a_key_that_moves_is_an_answer(desktop: Desktop,
     await is_answered(desktop, deleted=True)
 
 
-async def test_a_key_that_moves_within_typed_text_is_no_answer(desktop: Desktop) -> None:
+async def test_an_arrow_key_within_typed_text_does_not_answer(desktop: Desktop) -> None:
     question = await ask(desktop)
     start = events.Key("x", "x").time
     for at, name in enumerate(("x", "right", "enter")):

@@ -1,4 +1,4 @@
-"""The bare display: texts as they were written, for the terminal's own selection."""
+"""Copy mode: plain text for the terminal's own selection."""
 
 from __future__ import annotations
 
@@ -72,13 +72,13 @@ def test_the_terminal_has_the_mouse_and_wraps_by_itself(tmp_path: Path) -> None:
     server = FakeServer().start()
     terminal = RawTerminal(tmp_path, "chat-client", "--name", "me", "--url", server.url)
     try:
-        terminal.wait(lambda: b"online" in terminal.output, "the client is there")
+        terminal.wait(lambda: b"online" in terminal.output, "the client has started")
         server.say("bob", f"look: {LINK}")
         terminal.wait(lambda: b"look:" in terminal.output, "the message shows")
         before = len(terminal.output)
         terminal.send(b"\x1bOS")
         wait_for_all(terminal, before, b"press any key to return", b"\x1b[?1003l", b"\x1b[?7h")
-        wait_for_all(terminal, before, LINK.encode())  # in one piece: the terminal wraps it
+        wait_for_all(terminal, before, LINK.encode())  # not wrapped: the terminal wraps it
         server.say("bob", "meanwhile")
         before = len(terminal.output)
         terminal.send(b"q")
@@ -89,7 +89,7 @@ def test_the_terminal_has_the_mouse_and_wraps_by_itself(tmp_path: Path) -> None:
 
 
 def wait_for_all(terminal: RawTerminal, since: int, *parts: bytes) -> None:
-    """Wait until all of these have been written since then."""
+    """Wait until all of these texts were written after the given position."""
     terminal.wait(
         lambda: all(part in terminal.output[since:] for part in parts), f"{parts!r} are written"
     )

@@ -1,4 +1,4 @@
-"""The inbox and peeking: reading without marking, and marking without reading."""
+"""The inbox, and peek: showing messages without marking them as read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TEA = tuple(said(n, "bob", f"cup {n}", "#tea") for n in range(1, 81))
 
 @pytest.fixture
 def waiting(desktop: Desktop) -> Desktop:
-    """Return a client for which two channels wait."""
+    """Return a client with unread messages in two channels."""
     core = desktop.core
     core.tell(
         ChannelsChanged(
@@ -42,13 +42,15 @@ def waiting(desktop: Desktop) -> Desktop:
 @pytest.mark.feature("reading.inbox")
 async def test_the_inbox_lists_all_channels_and_marks_nothing(waiting: Desktop) -> None:
     await waiting.press("alt+i")
-    await waiting.until(lambda: waiting.screen().count("cup 20") == 2, "listed, and shown whole")
+    await waiting.until(
+        lambda: waiting.screen().count("cup 20") == 2, "the message is listed and shown in full"
+    )
     page = [" ".join(row.split()) for row in waiting.screen().splitlines()]
     assert any("#tea 2, and 7 earlier" in row for row in page)
     assert any(re.search(r"@ \d+ May( \d\d)? bob cup 20", row) for row in page)
     assert "to its end" not in waiting.screen()
     await waiting.press("down", "down")
-    await waiting.until(lambda: "to its end" in waiting.screen(), "the whole text is to be read")
+    await waiting.until(lambda: "to its end" in waiting.screen(), "the full text shows")
     await waiting.press("escape")
     await waiting.until(lambda: waiting.app.screen is waiting.main)
     assert {channel for channel, _ in waiting.core.asked("mark")} <= {"#general"}
@@ -100,7 +102,7 @@ async def test_mark_all_marks_only_the_listed_channels(waiting: Desktop) -> None
 
 async def test_an_empty_inbox_shows_a_notice(desktop: Desktop) -> None:
     await desktop.press("alt+i")
-    await desktop.until(lambda: desktop.told == ["No unread messages."])
+    await desktop.until(lambda: desktop.notices == ["No unread messages."])
 
 
 @pytest.mark.feature("reading.seen")

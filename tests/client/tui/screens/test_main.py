@@ -1,4 +1,4 @@
-"""The screen as a whole: what shows where, at which width, and what the keys do."""
+"""The main screen: its layout at different widths, and its keys."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ async def test_a_lost_connection_shows_a_countdown(desktop: Desktop) -> None:
     desktop.core.tell(waiting)
     await desktop.until(lambda: "Start one: chat-server" in desktop.screen())
     assert "offline, retrying in 5 s" in desktop.screen()
-    # While it tries again nothing moves.
+    # The banner stays during the next attempt.
     desktop.core.tell(ConnectionChanged(Link.CONNECTING))
     await desktop.until(lambda: "connecting…" in desktop.screen())
     assert desktop.main.query_one(Banner).has_class("-shown")
@@ -143,7 +143,7 @@ async def test_without_a_channel_the_screen_explains_how_to_start(open_desktop: 
         assert "You have not joined a channel yet" in desktop.screen()
 
 
-async def test_the_keys_go_from_channel_to_channel(desktop: Desktop) -> None:
+async def test_alt_up_and_down_move_through_the_channels(desktop: Desktop) -> None:
     state = desktop.conversation.state
     await desktop.press("alt+down")
     assert state.current == "#tea"
@@ -163,7 +163,7 @@ async def test_alt_a_visits_unread_channels_and_returns(desktop: Desktop) -> Non
     await desktop.press("alt+a")
     await desktop.until(lambda: state.current == "#general")
     await desktop.press("alt+a")
-    await desktop.until(lambda: desktop.told == ["No unread messages."])
+    await desktop.until(lambda: desktop.notices == ["No unread messages."])
 
 
 @pytest.mark.feature("reading.seen")
@@ -225,10 +225,10 @@ async def test_sending_a_message_shows_the_newest_messages(desktop: Desktop) -> 
 
 
 class TestMessages:
-    """What is done with one message."""
+    """Actions on one message."""
 
     @pytest.mark.feature("writing.select")
-    async def test_a_message_is_chosen_with_the_keys_and_answered(self, desktop: Desktop) -> None:
+    async def test_a_message_is_selected_with_keys_and_replied_to(self, desktop: Desktop) -> None:
         await desktop.press("ctrl+up")
         timeline = desktop.main.query_one(Timeline)
         await desktop.until(lambda: timeline.cursor is not None)
@@ -248,7 +248,7 @@ class TestMessages:
         await desktop.until(lambda: desktop.composer.text == "hello")
         assert desktop.composer.has_focus
 
-    async def test_letters_that_arrive_at_once_are_all_written(self, desktop: Desktop) -> None:
+    async def test_letters_that_arrive_together_are_all_typed(self, desktop: Desktop) -> None:
         await desktop.press("ctrl+up")
         for letter in "writing":
             desktop.app.post_message(events.Key(letter, letter))
@@ -274,7 +274,7 @@ class TestMessages:
             assert desktop.core.asked("delete") == deleted
 
     @pytest.mark.feature("around.reactions")
-    async def test_a_reaction_is_chosen_by_its_name(self, desktop: Desktop) -> None:
+    async def test_an_emoji_is_found_by_its_name(self, desktop: Desktop) -> None:
         timeline = desktop.main.query_one(Timeline)
         timeline.post_message(ActionRequested("react", said(2, "bob", "hello")))
         await desktop.until(lambda: "React" in desktop.screen())
@@ -324,7 +324,7 @@ class TestMessages:
         assert opened == ["https://example.org/a", "https://example.org/b"]
         assert desktop.app.clipboard == "file:///etc/passwd"
 
-    async def test_copying_takes_the_original_text(self, desktop: Desktop) -> None:
+    async def test_copying_copies_the_original_text(self, desktop: Desktop) -> None:
         timeline = desktop.main.query_one(Timeline)
         timeline.post_message(ActionRequested("copy", said(2, "bob", "**hello**\nthere")))
         await desktop.until(lambda: desktop.app.clipboard == "**hello**\nthere")
@@ -366,12 +366,12 @@ async def test_the_composer_wraps_again_after_a_resize(desktop: Desktop) -> None
 
 
 def _of(text: str, desktop: Desktop) -> str:
-    """Return what shows of the characters of `text`."""
+    """Return the visible characters of `text`."""
     return "".join(char for char in desktop.screen() if char in text)
 
 
 def _first(char: str, desktop: Desktop) -> tuple[int, int]:
-    """Return the cell where `char` shows first."""
+    """Return the first cell that shows `char`."""
     rows = desktop.screen().splitlines()
     y = next(y for y, row in enumerate(rows) if char in row)
     return cell_len(rows[y][: rows[y].index(char)]), y

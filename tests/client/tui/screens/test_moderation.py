@@ -24,22 +24,35 @@ async def test_the_question_changes_reason_and_duration(open_desktop: Open) -> N
         )
 
 
-async def test_an_enter_meant_for_a_message_bans_nobody(open_desktop: Open) -> None:
+async def test_an_enter_pressed_while_typing_bans_nobody(open_desktop: Open) -> None:
     async with open_desktop(TEA) as desktop:
         await begin(desktop)
         desktop.conversation.run_command("/ban mallory")
-        await desktop.until(lambda: isinstance(desktop.app.screen, AskModeration), "it asks")
+        await desktop.until(
+            lambda: isinstance(desktop.app.screen, AskModeration), "the dialog opens"
+        )
         await desktop.press("enter")
         assert isinstance(desktop.app.screen, AskModeration)
         await answer_question(desktop, "escape")
         assert not asked(desktop, Ban)
 
 
+async def test_the_chosen_duration_shows_in_a_narrow_terminal(open_desktop: Open) -> None:
+    async with open_desktop(TEA, size=(40, 16)) as desktop:
+        await begin(desktop)
+        desktop.conversation.run_command("/ban mallory 10m")
+        await desktop.until(lambda: " 10m " in desktop.screen(), "the dialog opens")
+        assert "no end" not in desktop.screen()
+        await desktop.press(*["down"] * 5)
+        await desktop.until(lambda: "no end" in desktop.screen(), "the last one shows")
+        assert " 10m " not in desktop.screen()
+
+
 async def test_a_click_chooses_the_duration_and_the_answer(open_desktop: Open) -> None:
     async with open_desktop(TEA) as desktop:
         await begin(desktop)
         desktop.conversation.run_command("/ban mallory 12h")
-        await desktop.until(lambda: "no end" in desktop.screen(), "it asks")
+        await desktop.until(lambda: "no end" in desktop.screen(), "the dialog opens")
         durations = desktop.app.screen.query_one(Durations)
         assert durations.value == "12h"
         await desktop.click_on("no end")

@@ -1,4 +1,4 @@
-"""Finding one's way: to what is unread, to mentions, back and forward, to a place of the list."""
+"""Navigation keys: unread messages, mentions, history, and channels by number."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ async def test_alt_l_switches_between_two_channels(desktop: Desktop) -> None:
 
 
 @pytest.mark.parametrize(("key", "channel"), [("alt+2", "#tea"), ("alt+9", "#general")])
-async def test_alt_and_a_digit_go_to_that_place(desktop: Desktop, key: str, channel: str) -> None:
+async def test_alt_and_a_digit_show_the_channel_with_that_number(
+    desktop: Desktop, key: str, channel: str
+) -> None:
     await desktop.press(key)
     assert desktop.conversation.state.current == channel
 
@@ -75,7 +77,7 @@ async def test_alt_a_shows_the_first_unread_and_leaves_the_rest_unread(desktop: 
 async def test_alt_u_without_unread_messages_shows_a_notice(desktop: Desktop) -> None:
     desktop.core.tell(ChannelsChanged((info("#general", head=6, read=6), info("#tea"))))
     await desktop.press("alt+2", "alt+1", "alt+u")
-    await desktop.until(lambda: desktop.told == ["No unread messages here."])
+    await desktop.until(lambda: desktop.notices == ["No unread messages here."])
 
 
 @pytest.mark.feature("reading.mentions")
@@ -98,8 +100,8 @@ async def test_mentions_are_found_here_and_then_elsewhere(desktop: Desktop) -> N
         found.append((state.current, timeline.cursor and timeline.cursor.seq))
     assert found == [("#general", 70), ("#general", 10), ("#general", 70), ("#tea", 1)]
     await desktop.press("alt+full_stop")
-    await desktop.until(lambda: timeline.cursor and timeline.cursor.seq == 10, "round the end")
-    assert desktop.told == []
+    await desktop.until(lambda: timeline.cursor and timeline.cursor.seq == 10, "it wraps around")
+    assert desktop.notices == []
 
 
 async def test_jumping_marks_no_skipped_messages_as_read(

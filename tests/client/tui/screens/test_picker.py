@@ -1,4 +1,4 @@
-"""The picker, as the switcher of channels, people and commands."""
+"""The picker, used as the switcher."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class TestSwitcher:
         await desktop.press("enter")
         await desktop.until(lambda: desktop.core.asked("join") == [(Join(channel="@carol,me"),)])
 
-    async def test_a_command_is_run_or_begun(self, desktop: Desktop) -> None:
+    async def test_a_command_runs_or_goes_to_the_composer(self, desktop: Desktop) -> None:
         await desktop.press("ctrl+k", *"/away", "enter")
         await desktop.until(lambda: desktop.core.asked("status") == [("away",)])
         await desktop.press("ctrl+k", *"/topi", "enter")
-        await desktop.until(lambda: "has no topic" in " ".join(desktop.told))
+        await desktop.until(lambda: "has no topic" in " ".join(desktop.notices))
         await desktop.press("ctrl+k", *"/me", "enter")
         await desktop.until(lambda: desktop.composer.text == "/me ")
 
@@ -41,7 +41,7 @@ class TestSwitcher:
         await desktop.until(lambda: "/mark" not in desktop.screen())
         assert "#mark" in desktop.screen()
 
-    async def test_a_channel_that_is_not_listed_is_entered(self, desktop: Desktop) -> None:
+    async def test_a_channel_that_is_not_listed_is_joined(self, desktop: Desktop) -> None:
         await desktop.press("ctrl+k", *"nowhere")
         await desktop.until(lambda: "#nowhere  join or create channel" in desktop.screen())
         await desktop.press("home", "@")
@@ -71,9 +71,7 @@ class TestSwitcher:
 
 
 @pytest.mark.parametrize("command", ["/delete", "/discard", "/leave", "/disconnect"])
-async def test_a_command_that_takes_something_away_is_written_first(
-    desktop: Desktop, command: str
-) -> None:
+async def test_a_risky_command_goes_to_the_composer(desktop: Desktop, command: str) -> None:
     await desktop.press("ctrl+k", *command, "enter")
     await desktop.until(lambda: desktop.composer.text.strip() == command)
     assert {call[0] for call in desktop.core.calls}.isdisjoint({"delete", "discard", "leave"})
@@ -113,7 +111,9 @@ async def test_a_row_that_is_cut_shows_in_full_below_the_list(
         long = "banned until lifted · by ann · for " + "spam and " * 5 + "more"
         add = desktop.conversation.view.list_rows("Bans", lambda _: None, "")
         add([Choice("1", "mallory", long), Choice("2", "eve", "short")])
-        await desktop.until(lambda: "and more" in " ".join(desktop.screen().split()), "all of it")
+        await desktop.until(
+            lambda: "and more" in " ".join(desktop.screen().split()), "the full row shows"
+        )
         await desktop.press("down")
         await desktop.until(lambda: "and more" not in " ".join(desktop.screen().split()))
         assert "short" in desktop.screen()

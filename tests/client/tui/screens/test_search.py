@@ -1,4 +1,4 @@
-"""The results of a search: listed with what was found, more on demand, there and back."""
+"""The search screen: results, further pages, and returning to the results."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from chat.client.network.errors import Offline
 from chat.client.tui.screens.search import SearchScreen
 from chat.client.tui.timeline import Timeline
 from chat.client.tui.widgets.bars import MessageBar
+from chat.errors import CommandError, ErrorCode
 from chat.protocol.commands import Search
 from chat.protocol.frames import Hit, Results
 from tests.client.presenter.fakes import NOON, said
@@ -35,7 +36,7 @@ async def find(desktop: Desktop, *hits: Hit, typed: str = "tea", more: bool = Fa
 async def test_hits_are_listed_by_channel_and_enter_goes_there_and_back(desktop: Desktop) -> None:
     desktop.core.pages["#tea"] = tuple(said(n, "bob", f"cup {n}", "#tea") for n in range(1, 40))
     await find(desktop, hit(20), hit(7), hit(3, "#general"))
-    # Three rows, and the whole of the first.
+    # Three rows, and the full text of the first.
     await desktop.until(lambda: desktop.screen().count("a cup of tea") == 4)
     screen = desktop.screen()
     assert screen.index("#tea") < screen.index("#general", screen.index("3 messages"))
@@ -52,6 +53,17 @@ async def test_hits_are_listed_by_channel_and_enter_goes_there_and_back(desktop:
     assert rows.highlighted_option.id == "1"
     await desktop.press("escape", "alt+left")
     await desktop.until(lambda: desktop.conversation.state.current == "#general")
+
+
+async def test_a_failed_search_says_why_and_keeps_the_former_results(desktop: Desktop) -> None:
+    await find(desktop, hit(20))
+    await desktop.press("slash", *"cup", "enter")
+    await desktop.until(lambda: "Searching…" in desktop.screen())
+    error = CommandError(ErrorCode.UNAVAILABLE, "the search index is being built")
+    desktop.core.futures["search"].set_exception(error)
+    await desktop.until(lambda: "The search index is being built." in desktop.screen())
+    assert "a cup of tea" in desktop.screen()
+    assert desktop.app.screen.query_one(Input).value == "cup"
 
 
 async def test_letters_after_a_jump_to_a_hit_are_typed(desktop: Desktop) -> None:
@@ -162,13 +174,15 @@ async def test_offline_search_uses_the_cache_and_shows_this(desktop: Desktop) ->
     await desktop.press("/", "enter")
     await desktop.until(lambda: len(desktop.core.asked("search")) == 2)
     desktop.core.futures["search"].set_result(Results(hits=(hit(1), hit(2)), complete=True))
-    await desktop.until(lambda: "2 messages, newest first" in desktop.screen(), "it is back")
+    await desktop.until(
+        lambda: "2 messages, newest first" in desktop.screen(), "it is connected again"
+    )
 
 
 @pytest.mark.feature("reading.search")
 async def test_a_result_is_shown_between_the_messages_around_it(desktop: Desktop) -> None:
     await find(desktop, hit(20), hit(7))
-    await desktop.until(lambda: desktop.core.asked("near"), "its neighbors are looked up")
+    await desktop.until(lambda: desktop.core.asked("near"), "its neighbors are requested")
     assert desktop.core.asked("near") == [("#tea", 20)]
     lines = [
         said(17, "ann", "long before", "#tea"),

@@ -1,4 +1,4 @@
-"""What terminals send, and which keys and pastes it becomes."""
+"""The input parser: byte sequences of terminals, and the keys and pastes that they mean."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ START, END = "\x1b[200~", "\x1b[201~"
 
 
 def parse(*chunks: str) -> list[Message]:
-    """Return what a terminal's output becomes that comes in `chunks`, in one go."""
+    """Return the events for the given chunks of input."""
     parser = InputParser()
     parsed = [message for chunk in chunks for message in parser.feed(chunk)]
     return [*parsed, *parser.settle()]
@@ -33,7 +33,7 @@ def pastes(*chunks: str) -> list[str]:
 @pytest.mark.parametrize(
     ("sent", "key"),
     [
-        ("\x1b\r", "alt+enter"),  # Alt+Enter of nearly every terminal
+        ("\x1b\r", "alt+enter"),  # Alt+Enter in nearly every terminal
         ("\x1b[13;3u", "alt+enter"),  # the same under the kitty protocol
         ("\x1b[27;3;13~", "alt+enter"),  # and under modifyOtherKeys
         ("\x1b[27;2;13~", "shift+enter"),
@@ -55,7 +55,7 @@ def pastes(*chunks: str) -> list[str]:
         ("\x1b[44;3u", "alt+comma"),
         ("\x1b7", "alt+7"),
         ("\x1b[55;3u", "alt+7"),
-        ("\x1bb", "ctrl+left"),  # readline's word to the left
+        ("\x1bb", "ctrl+left"),  # readline's previous word
     ],
 )
 def test_keys_have_the_same_name_in_all_terminals(sent: str, key: str) -> None:
@@ -90,7 +90,7 @@ def test_escape_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("sent", ["\x1ba", "\x1b[97;3u", "\x1b[27;3;97~", "\x1bz"])
-def test_a_letter_with_alt_is_no_text(sent: str) -> None:
+def test_a_letter_with_alt_is_not_text(sent: str) -> None:
     (key,) = parse(sent)
     assert isinstance(key, events.Key)
     assert not key.is_printable
@@ -142,7 +142,7 @@ def test_a_paste_split_by_reads_arrives_whole(text: str, cuts: list[int]) -> Non
     assert "".join(pastes(*chunks)) == text.replace("\x1b", "")
 
 
-def test_the_end_of_input_is_the_end() -> None:
+def test_the_end_of_input_ends_the_app() -> None:
     parser = InputParser()
     assert [message for message in parser.feed("a") if isinstance(message, events.Key)]
     assert list(parser.feed("")) == []

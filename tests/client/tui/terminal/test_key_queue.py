@@ -1,4 +1,4 @@
-"""Several keys in one go, as a slow line brings them: each goes where those before it have led."""
+"""Keys that arrive together, as over a slow line: each takes effect after those before it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from tests.client.tui.conftest import Desktop, Open, at_once
 
 
 async def test_text_typed_after_a_message_action_is_handled_after_it(desktop: Desktop) -> None:
-    at_once(desktop, "ctrl+up", "up", "r", "hi")
+    at_once(desktop, "ctrl+up", "up", "r")
+    await desktop.until(lambda: "Replying to carol" in desktop.screen())
+    at_once(desktop, "hi")
     await desktop.until(lambda: desktop.composer.text == "hi")
-    assert "Replying to carol" in desktop.screen()
 
 
 @pytest.mark.feature("around.turns")
-async def test_a_name_typed_after_the_switchers_key_is_looked_for_and_not_sent(
+async def test_a_name_typed_after_the_switchers_key_is_searched_and_not_sent(
     desktop: Desktop,
 ) -> None:
     at_once(desktop, "ctrl+k", "tea", "enter", "hello", "enter")
@@ -35,17 +36,19 @@ async def test_text_typed_after_closing_a_screen_goes_to_the_composer(desktop: D
 async def test_text_typed_after_opening_a_thread_goes_to_the_thread(
     desktop: Desktop,
 ) -> None:
-    at_once(desktop, "ctrl+up", "up", "t", "hello", "enter", "more")
+    await desktop.press("ctrl+up", "up", "t")
+    await desktop.until(lambda: desktop.main.thread.has_focus_within, "the thread opens")
+    at_once(desktop, "hello", "enter", "more")
     await desktop.until(lambda: desktop.core.asked("send"), "it was sent")
     assert desktop.core.asked("send") == [("#general", "hello", False, 5)]
     composer = desktop.main.thread.composer
-    await desktop.until(lambda: composer.text == "more", "it is written in the thread")
+    await desktop.until(lambda: composer.text == "more", "the text is in the thread's composer")
     assert desktop.composer.text == ""
 
 
 async def test_the_app_can_exit_while_a_key_is_handled(open_desktop: Open) -> None:
     async def handle(event: events.Event) -> None:
-        """Do nothing: what comes after it is looked at."""
+        """Do nothing: the test is about what follows."""
 
     async with open_desktop(info("#general")) as desktop:
         turns = KeyQueue(desktop.app, handle)

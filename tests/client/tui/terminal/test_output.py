@@ -1,4 +1,4 @@
-"""Characters of disputed width: the rest of the row stands where it belongs in every terminal."""
+"""Characters whose width terminals disagree about: the rest of the row keeps its columns."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PIECE = re.compile(r"\x1b\[\d+;(\d+)H|\x1b\[(\d+)G|\x1b\[[\d;]*m|([^\x1b]+)")
 
 
 def drawn(output: str, width: Callable[[str], int]) -> dict[int, str]:
-    """Return what a terminal shows in each column, one that draws clusters in widths of its own."""
+    """Return the text in each column of a terminal that has its own widths of clusters."""
     cells: dict[int, str] = {}
     column = 1
     for to, on, text in _PIECE.findall(output):
@@ -48,7 +48,7 @@ def test_cells_of_a_narrower_emoji_are_blank() -> None:
 @pytest.mark.parametrize(
     "output", ["plain\r\n", f"\x1b]2;{HAND}\x07", f"{HAND} at no known place", "日本 é مرحبا"]
 )
-def test_all_else_is_left_alone(output: str) -> None:
+def test_other_text_is_unchanged(output: str) -> None:
     assert anchored(output) == output
 
 

@@ -1,4 +1,4 @@
-"""Floods of mouse events: they cost the keyboard nothing, and lead where they would one by one."""
+"""Floods of mouse events: keys are not delayed, and the result is that of the single events."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def long_channel(desktop: Desktop) -> Desktop:
     return desktop
 
 
-async def test_a_flood_of_the_wheel_scrolls_once_and_the_next_key_is_not_held_up(
+async def test_a_flood_of_wheel_events_scrolls_once_and_delays_no_key(
     long_channel: Desktop,
 ) -> None:
     timeline = long_channel.main.query_one(Timeline)
@@ -69,7 +69,7 @@ async def test_the_wheel_scrolls_lists_too(long_channel: Desktop) -> None:
     await long_channel.until(lambda: isinstance(long_channel.app.screen, Picker))
     rows = long_channel.app.screen.query_one(OptionList)
     await long_channel.until(lambda: rows.max_scroll_y > 0)
-    for _ in range(5):  # turns that wait together are cut
+    for _ in range(5):  # turns that wait together are limited
         turn(long_channel, events.MouseScrollDown, middle(rows), 20)
         await long_channel.pilot.pause()
     await long_channel.until(lambda: rows.scroll_y == rows.max_scroll_y)

@@ -1,4 +1,4 @@
-"""Tuning: the rate of repaints under load, and the pace of garbage collection."""
+"""Tuning: the rate of repaints under load, and garbage collection at the start."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from chat.client.tui.terminal.tuning import MOMENT, Pace
 
 
-def test_a_few_pass_at_once_and_many_at_the_rate() -> None:
+def test_a_few_updates_pass_at_once_and_many_at_the_rate() -> None:
     pace = Pace(rate=10, burst=3)
     assert [pace.wait(100.0) for _ in range(3)] == [0.0, 0.0, 0.0]
     wait = pace.wait(100.0)
@@ -19,7 +19,7 @@ def test_a_few_pass_at_once_and_many_at_the_rate() -> None:
     assert pace.wait(100.0 + wait) > 0
 
 
-def test_after_a_rest_a_few_pass_at_once_again() -> None:
+def test_after_a_pause_a_few_updates_pass_at_once_again() -> None:
     pace = Pace(rate=10, burst=3)
     for _ in range(9):
         pace.wait(100.0)

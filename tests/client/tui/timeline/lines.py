@@ -1,4 +1,4 @@
-"""Messages, and sheets to look at them on, as the tests of the timeline need them."""
+"""Builders of messages, updates and viewports for the tests of the timeline."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MINUTE = 60_000
 
 
 def say(seq: int | None, text: str = "", author: str = "alice", **fields: Any) -> Message:
-    """Make a message; each seq is sent a minute after the one before."""
+    """Make a message; its time is a minute after that of the previous seq."""
     fields.setdefault("ts", NOON + (seq or 0) * MINUTE)
     fields.setdefault("cid", None)
     fields.setdefault("rev", seq or 0)
@@ -29,7 +29,7 @@ def say(seq: int | None, text: str = "", author: str = "alice", **fields: Any) -
 
 
 def event(seq: int, kind: str, author: str = "alice", **fields: Any) -> Message:
-    """Make an event that is no message."""
+    """Make an event that is not a message."""
     return Message(CHANNEL, seq, None, author, NOON + seq * MINUTE, kind=kind, rev=seq, **fields)
 
 
@@ -39,7 +39,7 @@ def changed(*upserts: Message, **fields: Any) -> TimelineChanged:
 
 
 def page(first: int, last: int, **fields: Any) -> TimelineChanged:
-    """Make an update with the messages numbered `first` to `last`, authors taking turns."""
+    """Make an update with the messages `first` to `last` by alternating authors."""
     authors = ("alice", "bob", "carol")
     return changed(*(say(seq, author=authors[seq % 3]) for seq in range(first, last + 1)), **fields)
 
@@ -50,7 +50,7 @@ def renderer(width: int = 80, *, user: str = "dave", airy: bool = False) -> Rend
 
 
 def sheet(*changes: TimelineChanged, width: int = 80, height: int = 20) -> Viewport:
-    """Make a sheet with those updates applied."""
+    """Make a viewport with these updates applied."""
     made = Viewport(Log(), renderer(width), height)
     for change in changes:
         bring(made, change)
@@ -59,28 +59,28 @@ def sheet(*changes: TimelineChanged, width: int = 80, height: int = 20) -> Viewp
 
 
 def bring(shows: Viewport | Timeline, change: TimelineChanged) -> None:
-    """Apply an update to the log that is shown, and let what shows it follow."""
+    """Apply an update to the shown log and to the timeline."""
     log = shows.log if isinstance(shows, Viewport) else shows.shown
     shows.apply(log.apply(change))
 
 
 def plain(line: Line) -> str:
-    """Return a line as one sees it, its gutter aside."""
+    """Return the visible text of a line, without the gutter."""
     return "".join(segment.text for segment in (*line.indent, *line.ink))
 
 
 def plains(lines: Iterable[Line]) -> list[str]:
-    """Return lines as one sees them."""
+    """Return the visible texts of lines."""
     return [plain(line) for line in lines]
 
 
 def screen(sheet: Viewport) -> list[str]:
-    """Return what the window shows."""
+    """Return the visible texts of the window."""
     return plains(row.line for row in sheet.settle().rows)
 
 
 def row_of(sheet: Viewport, seq: int) -> int | None:
-    """Return the row of the window in which the text of a message begins."""
+    """Return the row of the window where the text of a message begins."""
     for y, row in enumerate(sheet.settle().rows):
         if row.key == seq and row.number == row.block.lead:
             return y
@@ -88,7 +88,7 @@ def row_of(sheet: Viewport, seq: int) -> int | None:
 
 
 def is_harmless(text: str) -> bool:
-    """Whether a terminal cannot take any of it as a command, or reorder text because of it."""
+    """Whether a text contains no control characters and nothing that reorders text."""
     return not any(
         ord(char) < 0x20
         or 0x7F <= ord(char) < 0xA0

@@ -1,4 +1,4 @@
-"""Heights: sums and look-ups agree with the plain list that they speed up."""
+"""Heights: sums and lookups agree with a plain list."""
 
 from __future__ import annotations
 

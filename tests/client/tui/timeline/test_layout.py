@@ -1,4 +1,4 @@
-"""Cells and ink: what is shown is harmless, fits its column, and loses nothing."""
+"""Layout of text: harmless, within its column, and complete."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def wrapped(text: str, width: int, *, hang: bool = False) -> list[str]:
 
 
 @given(any_text)
-def test_tame_text_is_harmless_and_taming_is_done_once(text: str) -> None:
+def test_sanitized_text_is_harmless_and_sanitizing_is_idempotent(text: str) -> None:
     sanitized = sanitize(text)
     assert is_harmless(sanitized.replace("\n", ""))
     assert "\t" not in sanitized
@@ -57,7 +57,7 @@ def test_every_line_fits_its_column_and_together_they_are_the_text(
 
 
 @given(any_text)
-def test_clusters_cover_the_text_and_measure_as_it_measures(text: str) -> None:
+def test_clusters_cover_the_text_and_have_its_width(text: str) -> None:
     text = sanitize(text).replace("\n", "")
     starts, ends = grapheme_clusters(text)
     assert list(starts) == sorted({*starts, len(text)} if text else {0})
@@ -116,7 +116,7 @@ def test_marks_do_not_pile_up_from_one_span_to_the_next() -> None:
     assert plains(flow(pieces, 20)) == ["e" + ("◌" + "\u0301" * 8) * 3, "\u0301"]
 
 
-def test_list_items_hang() -> None:
+def test_list_items_have_a_hanging_indent() -> None:
     assert wrapped("- one two three", 9, hang=True) == ["- one two", "  three"]
     assert wrapped("10. one two three", 11, hang=True) == ["10. one two", "    three"]
 

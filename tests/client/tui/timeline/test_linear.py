@@ -1,4 +1,4 @@
-"""Laying out takes time in proportion to the text, whatever the text is."""
+"""Layout takes linear time for any text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.costs import growth, seconds
 
 
 def repeated(part: str) -> Callable[[int], str]:
-    """Return what makes a text of so many characters out of a part."""
+    """Return a function that repeats a part up to a number of characters."""
     return lambda size: (part * (size // len(part) + 1))[:size]
 
 
@@ -74,7 +74,7 @@ WORKS: dict[str, Callable[[str], object]] = {
 @pytest.mark.parametrize("text", TEXTS)
 def test_four_times_the_text_takes_about_four_times_as_long(text: str, work: str) -> None:
     make, do = TEXTS[text], WORKS[work]
-    do(make(100))  # what is made at the first call counts for neither
+    do(make(100))  # the first call fills caches
     times = growth(do, make(4_000), make(16_000), enough=8)  # quadratic work takes 16 times as long
     assert times < 8, f"{times:.1f} times"
 

@@ -1,4 +1,4 @@
-"""Neighbors: days, groups, the unread rule, gaps, and joins told together."""
+"""Neighbors: day rules, groups, the unread rule, gaps, and merged joins."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_the_first_line_shows_whether_older_ones_exist() -> None:
     log.apply(page(5, 6))
     assert [around(log, index, None).older for index in (0, 1)] == [True, False]
     log.apply(changed(say(None, "1", kind="tick"), reset=True))
-    assert not around(log, 0, None).older, "ticks have no past to load"
+    assert not around(log, 0, None).older, "a channel of ticks has no older messages"
 
 
 def test_single_lines_have_no_blank_line_between() -> None:
@@ -94,7 +94,7 @@ def test_consecutive_joins_are_shown_by_the_last_one() -> None:
 
 
 @pytest.mark.parametrize("options", [{"unread": 3}, {"gaps": (3,)}])
-def test_a_rule_parts_a_row_of_joins(options: dict[str, int]) -> None:
+def test_a_rule_splits_a_row_of_joins(options: dict[str, int]) -> None:
     found = near(event(2, "join"), event(3, "join"), **options)  # type: ignore[arg-type]  # of both
     assert [each.hidden for each in found] == [False, False]
 
@@ -171,7 +171,9 @@ def test_a_gap_before_a_silent_line_is_seen() -> None:
     sheet = sheet_of("spoken", say(1), event(9, "join", "zed"), say(10))
     bring(sheet, changed(gap_before=(9,)))
     assert sum("missing messages" in text for text in shown(sheet)) == 1
-    assert any(row.message.seq == 9 for row in sheet.settle().rows), "so that it is asked for"
+    assert any(row.message.seq == 9 for row in sheet.settle().rows), (
+        "so that the missing messages are requested"
+    )
 
 
 def test_silent_lines_at_the_end_are_not_below() -> None:

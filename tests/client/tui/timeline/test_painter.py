@@ -1,4 +1,4 @@
-"""Selected text is copied as it was written, not as it was wrapped."""
+"""Selected text is copied as written, without the line breaks of the layout."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def test_a_name_keeps_its_color_however_it_is_spelled() -> None:
     assert Palette(names=Names.ON_LIGHT).author("alice") != Palette().author("alice")
 
 
-def test_name_colors_follow_the_terminals_palette() -> None:
+def test_name_colors_use_the_terminals_palette() -> None:
     assert Palette(names=Names.GRAY).author("alice") == Style(bold=True)
     ansi = {str(Palette(names=Names.ANSI_DARK).author(f"name{n}").color) for n in range(200)}
     assert len(ansi) == 8
@@ -51,16 +51,16 @@ def test_people_of_the_demo_never_share_a_color(me: str, names: Names, count: in
 
 
 @given(people=st.sets(st.from_regex(r"[a-z0-9]{1,6}", fullmatch=True), max_size=60))
-def test_members_share_a_color_only_where_there_are_no_more(people: set[str]) -> None:
+def test_members_share_a_color_only_if_all_are_used(people: set[str]) -> None:
     worn = Counter(colors_of([*people], Names.ON_DARK, 20))
     assert max(worn.values(), default=0) <= -(-len(people) // 20)
 
 
 @given(people=st.lists(st.from_regex(r"[a-zA-Z0-9]{1,6}", fullmatch=True), max_size=60))
-def test_all_clients_choose_the_same_colors(people: list[str]) -> None:
+def test_all_clients_assign_the_same_colors(people: list[str]) -> None:
     spelled = [name.swapcase() for name in reversed(people)]
     assert moved_colors(people, 20) == moved_colors(spelled, 20)
 
 
-def test_in_a_crowd_everybody_keeps_the_color_of_their_name() -> None:
+def test_in_large_channels_no_color_is_moved() -> None:
     assert moved_colors([f"name{number}" for number in range(101)], 20) == {}

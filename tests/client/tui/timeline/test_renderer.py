@@ -1,4 +1,4 @@
-"""Blocks: how a message looks, and that any message at all has a harmless look."""
+"""Blocks: the lines of each kind of message; any message is harmless."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_states_of_a_message() -> None:
     assert look(say(1, "x", deleted=True, reactions=(("👍", ("bob",)),))) == ["message deleted"]
     assert look(say(None, "x", delivery=Delivery.PENDING)) == ["x …"]
     failed = say(None, "x", delivery=Delivery.FAILED, reason="you are muted")
-    assert look(failed) == ["x", "✗ not sent: you are muted   r\xa0retry\xa0·\xa0x\xa0discard"]
+    assert look(failed) == ["x", "✗ not sent: you are muted   r\xa0retry\xa0· x\xa0discard"]
     assert look(say(1, "```\nx\n```", edited=True)) == [" x", " (edited)"]
 
 
@@ -157,7 +157,7 @@ def test_links_carry_their_address_and_nothing_that_textual_would_act_upon() -> 
     assert links - {None} == {"https://example.org"}
 
 
-def test_a_hyperlink_is_ascii_and_a_long_one_is_none() -> None:
+def test_a_hyperlink_is_ascii_and_a_long_link_has_none() -> None:
     def links(url: str) -> set[str | None]:
         lines = renderer().block(say(1, url), FOLLOWS).lines
         return {segment.style.link for line in lines for segment in line.ink if segment.style}
@@ -178,7 +178,7 @@ def test_an_address_is_as_harmless_as_its_text() -> None:
 
 
 @pytest.mark.parametrize("ts", [-(10**18), -1, 0, NOON, 10**15, 10**18, 10**30])
-def test_any_stamp_has_a_time(ts: int) -> None:
+def test_any_timestamp_has_a_time(ts: int) -> None:
     assert 1970 <= local_time(ts).year <= 3000
     assert look(say(1, "x", ts=ts), Neighbors(day=True))
 
@@ -218,7 +218,7 @@ arounds = st.builds(
 
 @settings(max_examples=60, deadline=None)
 @given(messages, arounds, st.integers(1, 140), st.booleans())
-def test_any_message_has_a_look_that_is_harmless_and_fits(
+def test_any_message_is_drawn_harmless_and_within_the_width(
     message: Message, near: Neighbors, width: int, airy: bool
 ) -> None:
     made = renderer(width, user="bob", airy=airy)

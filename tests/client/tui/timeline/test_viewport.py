@@ -1,4 +1,4 @@
-"""The sheet: the window holds still, sticks to the bottom, and costs what it shows."""
+"""The viewport: it keeps its position, follows the bottom, and lays out only visible lines."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.costs import growth, seconds
 LONG = "word " * 100
 
 
-def test_it_begins_at_the_bottom_and_stays_there() -> None:
+def test_the_window_begins_at_the_bottom_and_stays_there() -> None:
     made = sheet(page(1, 50))
     assert screen(made)[-1] == "message 50"
     assert made.window.at_end
@@ -62,7 +62,7 @@ def test_an_empty_log_has_no_rows() -> None:
 
 
 def held(made: Viewport, seq: int, change: Callable[[], object]) -> None:
-    """Check that a message stays in its row whatever `change` does."""
+    """Check that a message stays in its row during `change`."""
     before = row_of(made, seq)
     assert before is not None
     change()
@@ -70,7 +70,7 @@ def held(made: Viewport, seq: int, change: Callable[[], object]) -> None:
 
 
 def middle() -> Viewport:
-    """Return a sheet with its window somewhere among the lines."""
+    """Return a viewport with its window somewhere in the middle."""
     made = sheet(page(100, 200), height=20)
     made.show(made.log.index_from(150), above=5)
     assert row_of(made, 150) == 5
@@ -161,7 +161,7 @@ def test_scrolling_moves_by_exactly_the_rows_asked_for(moves: list[int]) -> None
         assert screen(made) == whole[top : top + 15]
 
 
-def test_far_jumps_land_near_and_the_ends_are_exact() -> None:
+def test_long_jumps_are_close_and_jumps_to_the_ends_are_exact() -> None:
     made = sheet(page(1, 5_000), height=20)
     total = made.window.total
     made.scroll_to(total // 2)
@@ -172,7 +172,7 @@ def test_far_jumps_land_near_and_the_ends_are_exact() -> None:
     assert made.window.at_end
 
 
-def test_revealing_moves_as_little_as_needed() -> None:
+def test_revealing_scrolls_as_little_as_needed() -> None:
     made = middle()
     window = made.settle()
     made.reveal(made.log.index_from(150))
@@ -246,7 +246,7 @@ def test_a_removed_line_updates_its_neighbors() -> None:
     mine = say(None, "mine", "bob", cid="c", ts=say(2).ts, delivery=Delivery.FAILED)
     other = say(None, "other", "bob", cid="d", ts=say(2).ts, delivery=Delivery.PENDING)
     made = sheet(changed(say(1), mine, other))
-    assert screen(made)[-4:-1] == ["bob", "mine", "✗ not sent   r\xa0retry\xa0·\xa0x\xa0discard"]
+    assert screen(made)[-4:-1] == ["bob", "mine", "✗ not sent   r\xa0retry\xa0· x\xa0discard"]
     bring(made, changed(removed=("c",)))
     assert screen(made)[-2:] == ["bob", "other …"]
 
@@ -265,7 +265,7 @@ def test_rows_are_numbered_so_that_a_selection_stays() -> None:
     )
 
 
-# What it costs. The bounds are generous: they are to find what grows with the number of lines.
+# Costs. The bounds are generous: they detect costs that grow with the number of lines.
 
 
 @pytest.fixture(scope="module")
@@ -291,7 +291,7 @@ def turn_pages(made: Viewport) -> None:
         made.scroll(47)
 
 
-def test_a_message_costs_the_same_however_many_are_loaded(
+def test_a_message_costs_the_same_for_any_number_of_loaded_messages(
     sheets: tuple[Viewport, Viewport],
 ) -> None:
     few, many = sheets
@@ -300,7 +300,9 @@ def test_a_message_costs_the_same_however_many_are_loaded(
     assert seconds(lambda: receive(many), enough=0.005) < 0.005
 
 
-def test_a_page_costs_the_same_however_many_are_loaded(sheets: tuple[Viewport, Viewport]) -> None:
+def test_a_page_costs_the_same_for_any_number_of_loaded_messages(
+    sheets: tuple[Viewport, Viewport],
+) -> None:
     few, many = sheets
     assert growth(turn_pages, few, many, enough=5) < 5
     assert seconds(lambda: turn_pages(many), enough=0.4) < 0.4
@@ -338,7 +340,7 @@ def test_blocks_not_used_for_longest_are_forgotten() -> None:
 
 
 class TestPinnedHeader:
-    """The first row of the window names who speaks, where the header above is out of view."""
+    """The first row of the window shows the author if the header is out of view."""
 
     RUN = changed(
         say(1, "hello", author="bob"),
@@ -360,7 +362,7 @@ class TestPinnedHeader:
         made.scroll(-3)
         assert made.window.rows[0].message.seq == 27
         assert self.top(made)[1] == "alice"
-        assert made.rows[1:] == made.window.rows[1:], "only the first row is another"
+        assert made.rows[1:] == made.window.rows[1:], "only the first row differs"
 
     def test_a_message_with_a_visible_header_keeps_its_rows(self) -> None:
         made = sheet(self.RUN, height=10)
@@ -392,7 +394,7 @@ def block(lines: int) -> Block:
     return Block([Line()] * lines)
 
 
-def test_those_not_used_for_longest_go_first() -> None:
+def test_the_least_recently_used_blocks_are_dropped_first() -> None:
     blocks = BlockCache()
     for key in range(3):
         blocks.put(key, block(300))

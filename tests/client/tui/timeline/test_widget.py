@@ -1,4 +1,4 @@
-"""The timeline as one uses it: arriving messages, scrolling, the cursor, the mouse."""
+"""The timeline widget: arriving messages, scrolling, the cursor, the mouse."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SIZE = (60, 21)
 
 
 class Home(App[None]):
-    """A timeline over an input line; remembers what the timeline told."""
+    """A timeline above an input field; records the timeline's messages."""
 
     CSS = "Timeline { height: 20; } Input { height: 1; border: none; }"
     CLICK_CHAIN_TIME_THRESHOLD = PATIENCE
@@ -194,7 +194,7 @@ async def test_a_resize_keeps_the_visible_text() -> None:
         assert app.screen_lines()[0] == top
 
 
-async def test_a_place_is_kept_for_later() -> None:
+async def test_a_scroll_position_is_restored() -> None:
     async with opened() as (app, timeline, pilot):
         bring(timeline, page(1, 80, complete=True))
         timeline.scroll_to_seq(40)
@@ -207,7 +207,7 @@ async def test_a_place_is_kept_for_later() -> None:
         assert app.screen_lines() == [""] * 20
         timeline.show(log, "dave", read=1_000, place=place)
         await pilot.pause()
-        assert app.screen_lines() == lines, "what is loaded shows at once"
+        assert app.screen_lines() == lines, "the loaded messages show at once"
         bring(timeline, page(1, 90, complete=True, reset=True))
         await pilot.pause()
         assert app.screen_lines() == lines
@@ -244,7 +244,7 @@ async def test_messages_seen_arriving_get_no_unread_rule() -> None:
     async with opened(read=4) as (app, timeline, pilot):
         bring(timeline, page(1, 4))
         await pilot.pause()
-        bring(timeline, changed(say(5, "seen", ts=0)))  # a clock that is far behind
+        bring(timeline, changed(say(5, "seen", ts=0)))  # the clock is far behind
         await pilot.pause()
         app.app_focus = False
         bring(timeline, changed(say(6, "missed")))
@@ -315,15 +315,15 @@ async def test_the_cursor_stays_on_its_message_and_is_removed_with_it() -> None:
 
 
 @pytest.mark.feature("writing.select")
-async def test_letters_ask_for_something_to_be_done_with_the_message_under_the_cursor() -> None:
+async def test_letters_request_actions_on_the_message_under_the_cursor() -> None:
     async with opened() as (app, timeline, pilot):
         failed = say(None, "oops", "dave", cid="c", delivery=Delivery.FAILED)
         bring(timeline, changed(say(1, "mine", "dave"), say(2, "hello"), failed))
         await pilot.press("r", "e")
         assert app.all_told(Timeline.ActionRequested) == [], "there is no cursor yet"
-        await pilot.press("up", "r", "x", "up", "r", "plus", "e", "up")
-        for count, letter in enumerate("edco", 4):
-            await pilot.press(letter)
+        keys = ("up r", "x", "up r", "plus", "up e", "d", "c", "o")
+        for count, pressed in enumerate(keys):
+            await pilot.press(*pressed.split())
             async with asyncio.timeout(PATIENCE):
                 while len(app.all_told(Timeline.ActionRequested)) == count:
                     await pilot.pause()
@@ -334,7 +334,7 @@ async def test_letters_ask_for_something_to_be_done_with_the_message_under_the_c
         ]  # fmt: skip
 
 
-def test_every_key_has_an_id_and_says_what_it_does() -> None:
+def test_every_key_has_an_id_and_a_description() -> None:
     for binding in Timeline.BINDINGS:
         assert not isinstance(binding, tuple)
         assert binding.id
@@ -468,7 +468,7 @@ async def test_a_new_theme_recolors_visible_lines() -> None:
 
 
 class Recorded(Timeline):
-    """A timeline that notes its paintings, whole or in part: its width and their text."""
+    """A timeline that records what it paints: the width, and the text."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -481,7 +481,7 @@ class Recorded(Timeline):
 
 
 class Filled(Home):
-    """A timeline that has its lines before it has a size."""
+    """A timeline with lines before it has a size."""
 
     def compose(self) -> ComposeResult:
         yield Recorded()
@@ -526,7 +526,7 @@ async def test_the_bottom_stays_in_view_when_the_window_grows_taller_and_narrowe
         assert app.timeline.at_bottom
 
 
-def test_painted_styles_are_let_go() -> None:
+def test_painted_styles_are_released() -> None:
     style = Style(bold=True, meta={"offset": (3, 4)})
     Strip([Segment("text", style)]).render(Console(color_system="truecolor"))
     assert Strip.render_ansi.cache_info().currsize
@@ -535,7 +535,7 @@ def test_painted_styles_are_let_go() -> None:
 
 
 def rows_of(timeline: Timeline) -> list[Strip]:
-    """Return what is painted on each screen line; the same object, unless it was painted again."""
+    """Return the painted strip of each screen line; the same object unless it was painted again."""
     return [timeline.render_line(y) for y in range(timeline.size.height)]
 
 
@@ -576,7 +576,7 @@ async def test_hostile_text_fills_exactly_the_width() -> None:
 
 
 @pytest.mark.parametrize("size", [(20, 6), (80, 24), (160, 50)])
-async def test_every_size_has_a_picture(size: tuple[int, int]) -> None:
+async def test_every_size_can_be_painted(size: tuple[int, int]) -> None:
     async with opened(size=size) as (_, timeline, pilot):
         bring(timeline, page(1, 50, complete=True))
         await pilot.press("home", "pagedown", "up")

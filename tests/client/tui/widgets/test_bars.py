@@ -1,4 +1,4 @@
-"""The bars: activity without a channel list, and what a clicked message offers."""
+"""The status bar's activity without the sidebar, and the message bar."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def last_lines(desktop: Desktop) -> list[str]:
 
 
 @pytest.mark.feature("reading.activity")
-async def test_without_the_list_the_status_line_shows_where_something_happened(
+async def test_without_the_sidebar_the_status_bar_shows_activity(
     open_desktop: Open,
 ) -> None:
     async with open_desktop(*BUSY, size=(100, 20)) as desktop:
@@ -68,7 +68,7 @@ async def test_without_unread_messages_the_status_bar_hides_the_key(open_desktop
         await desktop.until(lambda: last_lines(desktop)[-1].endswith("  #tea draft"))
 
 
-async def test_without_activity_no_row_is_lost(open_desktop: Open) -> None:
+async def test_without_activity_the_status_bar_shows_keys(open_desktop: Open) -> None:
     async with open_desktop(info("#general", head=6)) as desktop:
         await desktop.until(lambda: "F1 help" in last_lines(desktop)[-1])
         assert last_lines(desktop)[-2] == " › Message #general"
@@ -81,7 +81,7 @@ async def test_a_click_on_activity_goes_there(open_desktop: Open) -> None:
 
 
 @pytest.mark.parametrize("size", [(40, 10), (80, 24)])
-async def test_the_offers_begin_with_the_first_on_every_screen(
+async def test_the_message_bar_shows_the_first_actions_at_every_width(
     open_desktop: Open, size: tuple[int, int]
 ) -> None:
     async with open_desktop(info("#general"), size=size) as desktop:
@@ -102,12 +102,12 @@ def words(desktop: Desktop) -> str:
     return str(desktop.main.query_one(MessageBar).render()).strip()
 
 
-async def test_a_click_on_a_message_and_one_on_a_word(desktop: Desktop) -> None:
+async def test_a_click_on_a_message_and_a_click_on_an_action(desktop: Desktop) -> None:
     await desktop.click_on("hello")
     await desktop.until(lambda: desktop.main.query_one(MessageBar).display)
     assert not desktop.main.query_one(StatusBar).display
     assert {"reply", "react", "copy"} <= set(words(desktop).split("  "))
-    assert "edit" not in words(desktop)  # it is somebody else's
+    assert "edit" not in words(desktop)  # its author is another user
     assert "delete" not in words(desktop)
     await desktop.click_on("react")
     await desktop.until(lambda: isinstance(desktop.app.screen, Picker))
@@ -134,7 +134,7 @@ async def test_deleting_the_message_of_another_author_is_refused_at_once(desktop
 
     await delete_hello()
     refusal = "Only the author or a moderator can delete a message."
-    await desktop.until(lambda: refusal in desktop.told)
+    await desktop.until(lambda: refusal in desktop.notices)
     assert desktop.app.screen is desktop.main
     assert not desktop.core.asked("delete")
     desktop.core.tell(ChannelsChanged((info("#general", head=6, role="owner"),)))
@@ -146,7 +146,7 @@ async def test_deleting_the_message_of_another_author_is_refused_at_once(desktop
     await desktop.until(lambda: desktop.core.asked("delete"))
 
 
-async def test_one_s_own_message_can_be_edited_too(desktop: Desktop) -> None:
+async def test_an_own_message_can_also_be_edited(desktop: Desktop) -> None:
     await desktop.click_on("mine")
     await desktop.until(lambda: "edit" in words(desktop))
     await desktop.click_on("edit")
@@ -254,7 +254,7 @@ async def test_the_number_of_the_chosen_message_is_shown(desktop: Desktop) -> No
         (20, "6 AT  …  Esc"),
     ],
 )
-async def test_a_narrow_bar_leaves_out_whole_actions_and_keeps_the_way_out(
+async def test_a_narrow_bar_leaves_out_whole_actions_and_keeps_escape(
     open_desktop: Open, width: int, bar: str
 ) -> None:
     async with open_desktop(info("#general", head=6), size=(width, 24)) as desktop:
@@ -266,7 +266,7 @@ async def test_a_narrow_bar_leaves_out_whole_actions_and_keeps_the_way_out(
         assert re.sub(r"\d\d:\d\d", "AT", words(desktop)) == bar
 
 
-async def test_the_way_out_can_be_clicked(desktop: Desktop) -> None:
+async def test_escape_in_the_bar_can_be_clicked(desktop: Desktop) -> None:
     await desktop.press("ctrl+up")
     await desktop.click_on("Esc")
     await desktop.until(lambda: desktop.main.query_one(StatusBar).display)

@@ -1,4 +1,4 @@
-"""The member list: each name fits, with a scrollbar and without."""
+"""The member list: names fit with and without the scrollbar; clicks; presence."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.client.tui.pictures.picture import strips
 
 
 class Home(App[None]):
-    """A member list alone, ten lines high."""
+    """An app with only a member list, ten lines high."""
 
     CSS = "MemberList { width: 20; height: 10; }"
 
@@ -66,7 +66,7 @@ async def test_a_clicked_member_opens_a_menu_or_else_the_direct_channel(
         await desktop.until(lambda: desktop.core.asked("join"), "the direct channel opens")
 
 
-async def test_presence_has_no_signs_without_a_connection() -> None:
+async def test_presence_signs_are_hidden_without_a_connection() -> None:
     app = Home()
     async with app.run_test(size=(40, 12)) as pilot:
         members = app.query_one(MemberList)

@@ -280,7 +280,10 @@ class TestCreating:
         store.join(alice, "#dev")
         for user in (alice, bob):
             assert store.refused(CreateChannel(user, "#DEV")) is ErrorCode.NAME_UNAVAILABLE
-        assert store.refused(CreateChannel(bob, "#general")) is ErrorCode.NAME_UNAVAILABLE
+        refused = store.outcome(CreateChannel(bob, "#GENERAL"))
+        assert isinstance(refused, CommandError)
+        assert refused.code is ErrorCode.NAME_UNAVAILABLE
+        assert refused.message == "#general exists already: join it, or choose another name"
 
     @pytest.mark.parametrize(
         ("name", "code"), [("@alice,bob", ErrorCode.INVALID), ("#echo", ErrorCode.FORBIDDEN)]

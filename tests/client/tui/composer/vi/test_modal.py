@@ -1,4 +1,4 @@
-"""vi's keys in the composer: the text changes in steps that can be undone, and the bar tells."""
+"""vi keys in the composer: each command is one undo step, and the status bar shows the mode."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ async def test_commands_change_the_text_and_enter_sends_it(open_desktop: Open) -
         assert mode(desktop) == "insert"
         await desktop.press(*"three", "escape", "enter")
         assert [text for _, text, *_ in desktop.core.asked("send")] == ["three two"]
-        assert mode(desktop) == "insert"  # the next message begins with writing
+        assert mode(desktop) == "insert"  # the next message starts in insert mode
 
 
-async def test_each_command_is_undone_and_done_again_by_itself(open_desktop: Open) -> None:
+async def test_each_command_is_one_undo_step(open_desktop: Open) -> None:
     async with open_desktop(info("#tea"), settings=VI) as desktop:
         desktop.composer.load("one two three")
         await desktop.press("escape", "0", "d", "w", ".", "u")
@@ -44,7 +44,9 @@ async def test_a_selection_shows_and_is_cut_over_lines(open_desktop: Open) -> No
     async with open_desktop(info("#tea"), settings=VI) as desktop:
         desktop.composer.load("one\ntwo\nthree")
         await desktop.press("escape", "g", "g", "l", "v", "j")
-        assert desktop.composer.cursor_location == (1, 1), "on the last letter, not behind it"
+        assert desktop.composer.cursor_location == (1, 1), (
+            "the caret is on the last letter, not after it"
+        )
         assert mode(desktop) == "visual"
         await desktop.press("d")
         assert desktop.composer.text == "oo\nthree"
@@ -54,7 +56,7 @@ async def test_a_selection_shows_and_is_cut_over_lines(open_desktop: Open) -> No
         assert desktop.composer.text == ""
 
 
-async def test_a_copy_holds_all_of_the_selection(open_desktop: Open) -> None:
+async def test_a_copy_contains_the_whole_selection(open_desktop: Open) -> None:
     async with open_desktop(info("#tea"), settings=VI) as desktop:
         desktop.composer.load("one two")
         await desktop.press("escape", "0", "v", "e", "ctrl+c")
@@ -70,7 +72,7 @@ async def test_a_letter_typed_elsewhere_is_a_command(open_desktop: Open) -> None
         assert mode(desktop) == "insert"
 
 
-async def test_escape_twice_gives_up_a_reply_and_never_the_text(open_desktop: Open) -> None:
+async def test_escape_twice_cancels_a_reply_and_keeps_the_text(open_desktop: Open) -> None:
     async with open_desktop(info("#tea"), settings=VI) as desktop:
         await desktop.press(*"precious", "escape", "escape", "2", "d", "escape")
         assert desktop.composer.text == "precious"
