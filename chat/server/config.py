@@ -18,7 +18,7 @@ from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, NoReturn, TypeVar, get_args
-from urllib.parse import quote_from_bytes
+from urllib.parse import quote_from_bytes, urlsplit
 
 from platformdirs import user_config_path, user_data_path
 from pydantic import (
@@ -185,6 +185,19 @@ def _channel(value: str) -> str:
     return check_channel(value)
 
 
+def _store(value: str) -> str:
+    """Check the URL of a database on PostgreSQL; the store checks the rest."""
+    parts = urlsplit(value)
+    if parts.scheme != "postgresql":
+        raise ValueError("must begin with postgresql://, such as postgresql://10.0.0.5/chat")
+    if parts.password is not None or "password=" in parts.query:
+        raise ValueError(
+            "must not contain a password: other users of this computer can read it. Put it into a "
+            "file that PGPASSFILE names"
+        )
+    return value
+
+
 def _exact(duration: timedelta) -> str:
     return exact_duration(int(duration.total_seconds()))
 
@@ -237,6 +250,12 @@ class DataSettings(BaseModel):
         default=user_data_path("chat-server", appauthor=False),
         description="Folder of the database",
     )
+    store: Annotated[str, AfterValidator(_store)] | None = Field(
+        None,
+        description="Database on PostgreSQL, which several servers can share: "
+        "postgresql://host/database; its password comes from PGPASSFILE or PGPASSWORD (default: "
+        "chat.db in the folder `data`)",
+    )
 
     _numbers = field_validator("*", mode="before")(classmethod(_refuse_odd_numbers))
     _sizes = field_validator("*")(_check_size)
@@ -249,7 +268,7 @@ class DataSettings(BaseModel):
     @property
     def store_url(self) -> str:
         """The URL of the database for the store, percent-encoded."""
-        return f"sqlite:///{quote_from_bytes(os.fsencode(self.database))}"
+        return self.store or f"sqlite:///{quote_from_bytes(os.fsencode(self.database))}"
 
 
 class LimitSettings(Limits):
@@ -444,7 +463,7 @@ class ServerSettings(DataSettings):
     @property
     def is_shared(self) -> bool:
         """Whether other servers can use the same database."""
-        return not self.store_url.startswith("sqlite:")
+        return self.store is not None
 
     @model_validator(mode="after")
     def _tls_is_complete(self) -> ServerSettings:
@@ -990,7 +1009,7 @@ def _variable(name: str) -> str:
 
 # Error messages
 
-_USER_INFO = re.compile(r"//[^/@]*@")
+_SECRET = re.compile(r"(//)[^/@]*(@)|(password=)[^&]*")
 """A name and a password in a URL, which no message repeats."""
 _RULES = {
     "int_type": "must be a whole number",
@@ -1027,7 +1046,7 @@ def _explain(fault: ErrorDetails, given: Mapping[str, _Given]) -> str:
         return reason
     shown = fault["input"]
     if isinstance(shown, str):
-        shown = _USER_INFO.sub("//…@", shown)
+        shown = _SECRET.sub(r"\1\3…\2", shown)
     text = f"{source.where} {quoted_value(shown)}: {reason}"
     if source.where == "CHAT_PORT" and str(source.value).startswith("tcp://"):
         text += (
@@ -1042,6 +1061,7 @@ def _explain(fault: ErrorDetails, given: Mapping[str, _Given]) -> str:
 _METAVARS = {
     "config": "FILE",
     "data": "FOLDER",
+    "store": "URL",
     "file": "FILE",
     "reserved_names": "NAME",
     "host": "ADDRESS",

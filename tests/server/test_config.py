@@ -306,6 +306,17 @@ def test_an_origin_is_written_as_browsers_do(value: str, origin: str) -> None:
     assert settings("--allow-origin", value).allow_origin == [origin]
 
 
+def test_store_is_shared_and_its_password_is_refused_and_not_repeated() -> None:
+    alone, shared = settings(), settings("--store", "postgresql://10.0.0.5/chat")
+    assert (alone.is_shared, shared.is_shared) == (False, True)
+    assert alone.store_url.startswith("sqlite:")
+    assert "postgresql://" in refused("--store", "mysql://10.0.0.5/chat")
+    for url in ("postgresql://chat:secret@db/chat", "postgresql://db/chat?password=secret"):
+        message = refused("--store", url)
+        assert "PGPASSFILE" in message
+        assert "secret" not in message
+
+
 def test_broker_needs_a_shared_database_and_its_files_need_a_broker() -> None:
     assert "--store" in refused("--broker", "nats://127.0.0.1:4222")
     assert "needs --broker" in refused("--broker-ca", "ca.pem")

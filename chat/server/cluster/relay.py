@@ -25,7 +25,7 @@ from typing import Any, Protocol, TypeVar
 from chat.broker.port import Broker, Receiver
 from chat.errors import CloseCode, CommandError, FrameError
 from chat.protocol.codec import decode_frame, encode
-from chat.protocol.frames import Ignored, Invited, Preferences, Read
+from chat.protocol.frames import Ignored, Invited, Preferences, Read, Removed
 from chat.protocol.items import EventFields
 from chat.server.channels.live import LiveChannel, LiveChannels, invitation_frame
 from chat.server.cluster.seals import BadSeal, ForeignVersion, Seal, Subjects
@@ -454,6 +454,9 @@ class Relay:
             self._is_binding = False
         if any(name not in names for name in self._new):
             self._bind_soon()
+        for name in names:
+            if name not in found and (live := self._new.pop(name, None)) is not None:
+                self._vanished(live)
         bound = []
         for name, channel_id in found.items():
             live = self._new.pop(name, None)
@@ -463,6 +466,11 @@ class Relay:
                 self._followed[live] = self._by_subject[subject] = followed
                 bound.append(followed)
         await self._subscribe(bound)
+
+    def _vanished(self, live: LiveChannel) -> None:
+        """Take a channel from its members that was deleted after they had read it."""
+        for session in tuple(live.members):
+            session.removed(Removed(channel=live.name))
 
     async def _subscribe(self, bound: Sequence[_Followed]) -> None:
         """Subscribe to channels, and then compare their positions: no event is missed between."""
@@ -526,7 +534,8 @@ class Relay:
                 events = await self._events_after(followed.channel_id, head)
                 if not self._is_followed(followed):
                     return
-                self._deliver(events)
+                # A deleted or renamed channel has another name in the database by now.
+                self._deliver([{**event, "channel": live.name} for event in events])
                 self._deliver_early(live.name)
                 if len(events) < PAGE or live.head == head:
                     return
@@ -549,6 +558,10 @@ class Relay:
                 self._confirm(began, *await self._notices_after(self._generation))
 
     def _confirm(self, began: float, generation: int, notices: Sequence[Notice] | None) -> None:
+        if self._loop.time() - began > self._timing.patience:
+            self._should_look.set()  # the answer is too old to rely on
+            self._check_confirmed()
+            return
         if notices is None or self.is_cut_off:
             if not self.is_cut_off:
                 self._cut_off("this server is too far behind the others")

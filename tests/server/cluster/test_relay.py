@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -318,6 +320,16 @@ async def test_server_cut_from_the_database_sends_everybody_away(tmp_path: Path)
             assert joined.items[-1].text == "missed"
             await alice.say("live", "#room")
             assert (await again.next_event("#room", "message")).text == "live"
+
+
+def test_server_that_is_alone_imports_nothing_for_several() -> None:
+    code = (
+        "import sys, chat.server.cli, chat.server.app\n"
+        "print([name for name in sys.modules if name.startswith(('chat.server.cluster', "
+        "'chat.broker.nats', 'chat.broker.memory', 'nats', 'psycopg', 'chat.store.postgresql'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_subjects_contain_no_names() -> None:
