@@ -385,6 +385,7 @@ class App:
             apply=self._apply,
             start_jobs=self._jobs.start,
             send_away=self._send_away,
+            metrics=self._metrics,
             timing=self._timing or Timing(),
         )
         self._peers = Peers(

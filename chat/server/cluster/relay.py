@@ -29,12 +29,13 @@ from chat.protocol.frames import Ignored, Invited, Preferences, Read, Removed
 from chat.protocol.items import EventFields
 from chat.server.channels.live import LiveChannel, LiveChannels, invitation_frame
 from chat.server.cluster.seals import BadSeal, ForeignVersion, Seal, Subjects
+from chat.server.monitoring.metrics import Metrics
 from chat.server.reads import ReadBatcher
 from chat.store.operations import ChannelHead, Commit, Notice, User
 from chat.store.read.reader import Reader
 from chat.text import channel_names, is_direct
 
-__all__ = ["Counts", "Relay", "SharedStore", "Timing"]
+__all__ = ["Relay", "SharedStore", "Timing"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -59,22 +60,6 @@ class Timing:
     """Without a successful look before the server sends everybody away."""
     early: float = 0.01
     """That a gap waits for its hint before the log is read."""
-
-
-@dataclass(slots=True)
-class Counts:
-    """Plain numbers for the metrics."""
-
-    hints: dict[str, int] = field(
-        default_factory=lambda: dict.fromkeys(
-            ("delivered", "early", "late", "numbers", "forged", "foreign", "published"), 0
-        )
-    )
-    """Hints by result. `early`: after a gap. `late`: delivered before. `numbers`: without events,
-    because they are too large for the broker. `foreign`: of another version. The last result
-    counts the hints of this server."""
-    repairs: int = 0
-    """Reads of a log after a gap."""
 
 
 class SharedStore(Protocol):
@@ -117,6 +102,7 @@ class Relay:
         apply: delivers a commit of this server, with its answers.
         start_jobs: runs the store's jobs.
         send_away: ends all sessions, so that they reconnect elsewhere; its argument is the reason.
+        metrics: counts hints and repairs.
         timing: see `Timing`.
     """
 
@@ -130,6 +116,7 @@ class Relay:
         apply: Callable[[Commit], None],
         start_jobs: Callable[[], None],
         send_away: Callable[[str], None],
+        metrics: Metrics,
         timing: Timing = Timing(),
     ) -> None:
         self._loop = loop
@@ -140,7 +127,7 @@ class Relay:
         self._start_jobs = start_jobs
         self._send_away = send_away
         self._timing = timing
-        self.counts = Counts()
+        self._metrics = metrics
         self.is_cut_off = False
         """Whether the database could not be read for too long: nothing is delivered."""
         self.subjects = Subjects(store.server_id)
@@ -182,6 +169,7 @@ class Relay:
         self._generation = await self._looks.read(lambda reader: reader.generation())
         self._confirmed = self._loop.time()
         self._channels.watcher = self
+        self._metrics.broker_up.value = int(self._broker.is_up)
         self._broker.start(Receiver(self._received, self._gap, self._broker_changed))
         self._run(self._broker.subscribe([self.subjects.notices, *self._takers]))
         self._run(self._follow_notices())
@@ -286,7 +274,7 @@ class Relay:
             if len(content) + _MARGIN > self._broker.message_max:
                 content = self.seal.close(subject, fields)
             self._broker.publish(subject, content)
-            self.counts.hints["published"] += 1
+            self._metrics.hints.add("published")
         if commit.notice is not None:
             self.publish(self.subjects.notices, {"generation": commit.generation})
 
@@ -299,9 +287,9 @@ class Relay:
             fields = self.seal.open(subject, content)
             self._take(subject, fields)
         except ForeignVersion:
-            self.counts.hints["foreign"] += 1
+            self._metrics.hints.add("foreign")
         except (BadSeal, ValueError, LookupError, TypeError, AttributeError):
-            self.counts.hints["forged"] += 1
+            self._metrics.hints.add("forged")
 
     def _take(self, subject: str, fields: dict[str, Any]) -> None:
         if followed := self._by_subject.get(subject):
@@ -335,7 +323,7 @@ class Relay:
             self._deliver(events)
             self._deliver_early(followed.live.name)
             self._deliver_waiting()
-        self.counts.hints[result] += 1
+        self._metrics.hints.add(result)
 
     def _deliver_early(self, name: str) -> None:
         """Deliver the kept hints that now continue what was delivered."""
@@ -370,6 +358,7 @@ class Relay:
             handler()
 
     def _broker_changed(self, is_up: bool) -> None:
+        self._metrics.broker_up.value = int(is_up)
         if not is_up:
             self._should_poll.set()
 
@@ -530,7 +519,7 @@ class Relay:
                 return  # hints have filled the gap
             while self._is_followed(followed):
                 head = live.head
-                self.counts.repairs += 1
+                self._metrics.gap_repairs.value += 1
                 events = await self._events_after(followed.channel_id, head)
                 if not self._is_followed(followed):
                     return

@@ -178,20 +178,35 @@ class Metrics:
             "chat_writes_waiting",
             "Operations that wait for the database, including those of the running commit",
         )
+        # Other servers
+        self.hints = LabeledCounter(
+            "chat_hints_total",
+            "Messages about new events between servers: sent (published), or received and "
+            "delivered, kept until the ones before it arrive (early), known already (late), "
+            "without the events, which are too large (numbers), not from a server on this "
+            "database (forged), or from one of another version (foreign)",
+            "result",
+            ("published", "delivered", "early", "late", "numbers", "forged", "foreign"),
+        )
+        self.gap_repairs = Counter(
+            "chat_gap_repairs_total", "Reads of a log after a gap in the events of other servers"
+        )
+        self.broker_up = Gauge(
+            "chat_broker_up",
+            "1 if the broker between servers can be reached or none is needed, otherwise 0",
+        )
         # Process
         self.loop_lag_seconds = Histogram(
             "chat_loop_lag_seconds",
             "Delay of a timer that is due every second; meanwhile no client is served",
             SECONDS,
         )
+        self.broker_up.value = 1
         self.build_info = Info(
             "chat_build_info",
             "Versions of the server and of Python",
             {"version": __version__, "python": platform.python_version()},
         )
-
-    # Metrics of several servers (hints, gap repairs, the broker, waits for locks) belong in a group
-    # of their own above, `# Other servers`.
 
     def every(self) -> Sequence[Metric]:
         """Return all metrics."""
