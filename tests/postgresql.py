@@ -45,9 +45,10 @@ def _as_user() -> tuple[str, ...]:
 
 
 class PostgresqlServer:
-    """A running server, which ends with this process at the latest."""
+    """A running server, which ends with this process at the latest; `settings` as `name=value`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *settings: str) -> None:
+        self._settings = (*_SETTINGS, *settings)
         parent = _MEMORY if os.access(_MEMORY, os.W_OK) else None
         self.folder = Path(tempfile.mkdtemp(prefix="chat-pg-", dir=parent))
         self._data = self.folder / "data"
@@ -60,7 +61,7 @@ class PostgresqlServer:
 
     def start(self) -> None:
         """Start the server, and wait until it accepts connections."""
-        settings = [part for each in _SETTINGS for part in ("-c", each)]
+        settings = [part for each in self._settings for part in ("-c", each)]
         command = (_program("postgres"), "-D", str(self._data), "-k", str(self.folder), *settings)
         with (self.folder / "log").open("a") as log:
             self.process = subprocess.Popen(
@@ -85,6 +86,10 @@ class PostgresqlServer:
         self.process.send_signal(how)
         self.process.wait(PATIENCE)
 
+    def crash(self) -> None:
+        """Stop the server without a checkpoint: the next start recovers from its log."""
+        self.stop(signal.SIGQUIT)
+
     def url(self, database: str) -> str:
         """Return the URL of a database."""
         return f"postgresql://postgres@/{database}?host={self.folder}"
@@ -107,7 +112,7 @@ class PostgresqlServer:
 
     def close(self) -> None:
         """Stop the server and remove its folder."""
-        self.stop(signal.SIGQUIT)
+        self.crash()
         shutil.rmtree(self.folder)
 
     def __enter__(self) -> Self:

@@ -159,7 +159,7 @@ def _banner(settings: ServerSettings, addresses: list[str], monitoring: list[str
         yield "  sign-up    closed (add an account: chat-server user add NAME)"
     if monitoring:
         yield f"  metrics    {'  '.join(f'{address}/metrics' for address in monitoring)}"
-    yield f"  data       {printable_line(settings.store or str(settings.database))}"
+    yield f"  data       {printable_line(settings.store_name)}"
     address = (*settings.public_url, *addresses)[0]
     connect = "chat-client --name YOU"
     yield f"  connect    {connect}" + ("" if address == DEFAULT else f" --url {address}")

@@ -198,6 +198,10 @@ def _store(value: str) -> str:
     return value
 
 
+def _without_user(url: str) -> str:
+    return re.sub("//[^/@]*@", "//", url)
+
+
 def _exact(duration: timedelta) -> str:
     return exact_duration(int(duration.total_seconds()))
 
@@ -235,6 +239,10 @@ _Urls = Annotated[list[Annotated[str, AfterValidator(check_public_url)]], Before
 _Networks = Annotated[list[Annotated[Network, PlainValidator(_network)]], BeforeValidator(_split)]
 
 
+_SECRET = re.compile(r"(//)[^/@]*(@)|(password=)[^&]*")
+"""A name and a password in a URL, which no message repeats."""
+
+
 class DataSettings(BaseModel):
     """The file of the channel logs."""
 
@@ -262,8 +270,13 @@ class DataSettings(BaseModel):
 
     @property
     def database(self) -> Path:
-        """The database's file."""
+        """The file of the database on SQLite."""
         return self.data.absolute() / "chat.db"
+
+    @property
+    def store_name(self) -> str:
+        """How messages call the database: its file, or its address without the user."""
+        return str(self.database) if self.store is None else _without_user(self.store)
 
     @property
     def store_url(self) -> str:
@@ -734,6 +747,27 @@ class ReindexSettings(DataSettings):
     examples = ("chat-server reindex",)
 
 
+class NewEpochsSettings(DataSettings):
+    """Make clients load all channels again; needed after a restore with pg_restore."""
+
+    examples = ("chat-server new-epochs --store postgresql://db.example.org/chat",)
+
+
+class MigrateStoreSettings(DataSettings):
+    """Copy the database from SQLite to an empty one on PostgreSQL; stop the server first."""
+
+    positional = ("destination",)
+    examples = ("chat-server migrate-store postgresql://chat@db.example.org/chat",)
+    destination: Annotated[str, AfterValidator(_store)] = Field(
+        description="Database to copy to: postgresql://USER@HOST/DATABASE"
+    )
+
+    @property
+    def destination_name(self) -> str:
+        """The address of the destination without the user."""
+        return _without_user(self.destination)
+
+
 class ExpireSettings(DataSettings):
     """Erase all messages older than the retention now, however many they are (--force)."""
 
@@ -768,6 +802,8 @@ COMMANDS: dict[str, type[DataSettings]] = {
     "check-config": CheckConfigSettings,
     "reindex": ReindexSettings,
     "expire": ExpireSettings,
+    "migrate-store": MigrateStoreSettings,
+    "new-epochs": NewEpochsSettings,
 }
 
 
@@ -1009,8 +1045,6 @@ def _variable(name: str) -> str:
 
 # Error messages
 
-_SECRET = re.compile(r"(//)[^/@]*(@)|(password=)[^&]*")
-"""A name and a password in a URL, which no message repeats."""
 _RULES = {
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",
@@ -1071,6 +1105,7 @@ _METAVARS = {
     "public_url": "URL",
     "tls_cert": "FILE",
     "tls_key": "FILE",
+    "destination": "URL",
     "broker": "URL",
     "broker_credentials": "FILE",
     "broker_ca": "FILE",

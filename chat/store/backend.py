@@ -261,6 +261,13 @@ class Backend(Protocol):
                 written; nothing was changed.
         """
 
+    def copy_from(self, source: Database, url: str) -> None:
+        """Create the database at `url` with everything that `source` has, in one transaction.
+
+        Raises:
+            StartupError: it is not empty, or this kind of database cannot receive a copy.
+        """
+
     def taking_turns(self, url: str) -> AbstractContextManager[None]:
         """Wait until no other command that takes turns works on the database."""
 

@@ -259,7 +259,6 @@ channels = Table(
     Column("deleted", BigInteger),  # since when; NULL: not deleted
     UniqueConstraint("fold"),
     Index(None, "is_direct", "is_private", "fold"),
-    postgresql_with={"fillfactor": 50},  # for changes of the head, which no index contains
 )
 """A deleted channel is called `deleted-<id>`, which no channel can be called."""
 

@@ -327,3 +327,9 @@ def test_secrets_in_the_address_of_the_broker_are_refused_and_not_repeated() -> 
     message = refused("--broker", "nats://chat:secret@127.0.0.1:4222")
     assert "--broker-credentials FILE" in message
     assert "secret" not in message
+
+
+def test_messages_name_a_store_without_its_user() -> None:
+    settings = load(ServerSettings, "chat-server", ["--store", "postgresql://chat@host/chat"])
+    assert settings.store_url == "postgresql://chat@host/chat"
+    assert settings.store_name == "postgresql://host/chat"

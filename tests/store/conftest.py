@@ -55,23 +55,27 @@ class SqliteBackend:
 class PostgresqlBackend:
     """Creates databases on a server of its own by copying a new one."""
 
-    def __init__(self, _template: Path) -> None:
-        self._server = PostgresqlServer()
-        self._template = self._server.create()
-        with OpenStore(self._server.url(self._template)):
+    def __init__(self, _folder: Path | None = None) -> None:
+        self.server = PostgresqlServer()
+        self._template = self.server.create()
+        with OpenStore(self.server.url(self._template)):
             pass
+
+    def empty(self) -> str:
+        """Return the URL of a database without tables."""
+        return self.server.url(self.server.create())
 
     def fresh(self, _folder: Path) -> str:
         """See `Backend`."""
-        return self._server.url(self._server.create(self._template))
+        return self.server.url(self.server.create(self._template))
 
     def remove(self, url: str) -> None:
         """See `Backend`."""
-        self._server.drop(url.partition("@/")[2].partition("?")[0])
+        self.server.drop(url.partition("@/")[2].partition("?")[0])
 
     def close(self) -> None:
         """See `Backend`."""
-        self._server.close()
+        self.server.close()
 
 
 BACKENDS: dict[str, Callable[[Path], Backend]] = {

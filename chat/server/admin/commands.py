@@ -20,6 +20,8 @@ from chat.server.config import (
     BackupSettings,
     CheckSettings,
     ExpireSettings,
+    MigrateStoreSettings,
+    NewEpochsSettings,
     ReindexSettings,
     RestoreSettings,
     config_file,
@@ -72,7 +74,7 @@ def _restore(settings: RestoreSettings) -> int:
     from chat.store.maintenance.backup import restore as put_back
 
     restored = put_back(settings.store_url, _absolute(settings.file))
-    tell(f"{settings.database}: {restored.holdings}, from {settings.file}")
+    tell(f"{settings.store_name}: {restored.holdings}, from {settings.file}")
     if restored.former is not None:
         tell(f"The old database is kept as {restored.former}")
     if restored.undone:
@@ -88,7 +90,7 @@ def _check(settings: CheckSettings) -> int:
     from chat.store.maintenance.backup import check_backup
     from chat.store.maintenance.check import Holdings, check_database
 
-    found, checked = 0, settings.file or settings.database
+    found, checked = 0, settings.file or settings.store_name
     lines = (
         check_database(settings.store_url)
         if settings.file is None
@@ -109,7 +111,28 @@ def _reindex(settings: ReindexSettings) -> int:
     from chat.store.maintenance.check import reindex as rebuild_index
 
     holdings = rebuild_index(settings.store_url)
-    tell(f"{settings.database}: {holdings}; rebuilt the full-text index")
+    tell(f"{settings.store_name}: {holdings}; rebuilt the full-text index")
+    return 0
+
+
+def _migrate_store(settings: MigrateStoreSettings) -> int:
+    """Copy the database to another kind of database."""
+    from chat.store.maintenance.migrate import migrate_store
+
+    holdings = migrate_store(settings.store_url, settings.destination)
+    tell(
+        f"{settings.destination_name}: {holdings}, from {settings.store_name}, which is unchanged;"
+        " start the server with --store"
+    )
+    return 0
+
+
+def _new_epochs(settings: NewEpochsSettings) -> int:
+    """Give every channel a new epoch."""
+    from chat.store.maintenance.migrate import new_epochs
+
+    count = new_epochs(settings.store_url)
+    tell(f"{settings.store_name}: clients load {counted(count, 'channel')} again")
     return 0
 
 
@@ -142,4 +165,6 @@ _WORK: dict[str, Callable[[Any], int]] = {
     "check-config": check_config,
     "reindex": _reindex,
     "expire": _expire,
+    "migrate-store": _migrate_store,
+    "new-epochs": _new_epochs,
 }

@@ -22,7 +22,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from chat.errors import CommandError, StartupError
-from chat.store.backend import CONNECTIONS, Backend, Begun, NoDatabase
+from chat.store.backend import CONNECTIONS, Backend, Begun, Database, NoDatabase
 from chat.store.operations import ChannelOperation, Notice, Operation
 from chat.store.postgresql import engine, notices
 from chat.store.postgresql.index import IndexChanges, Lookup, rebuild, wrongly_indexed
@@ -31,7 +31,9 @@ from chat.store.postgresql.tables import (
     EVENT_IDS,
     MIGRATION_LOCK,
     SERVER_ID,
+    copy_rows,
     create,
+    create_tables,
     revision_of,
 )
 from chat.store.rights import channel_key
@@ -314,6 +316,21 @@ class _Postgresql:
         if revision is None:
             raise NoDatabase(f"{engine.name_of(url)} has no tables of chat-server; check --store")
         _check_revision(revision, url)
+
+    def copy_from(self, source: Database, url: str) -> None:
+        """See `Backend`."""
+        with _connected(url) as connection:
+            _check_server(connection, url)
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+            if revision_of(connection) is not None:
+                raise StartupError(
+                    f"{engine.name_of(url)} is not empty: create another one, or remove its tables"
+                )
+            create_tables(connection)
+            with source.checker.begin() as reading:
+                copy_rows(reading, connection)
+            rebuild(connection)
+            connection.execute(text("ANALYZE"))
 
     def reindex(self, url: str) -> None:
         """See `Backend`; servers may be running, and wait."""

@@ -125,7 +125,8 @@ def readers_engine(url: str, size: int, *, has_limits: bool = True) -> Engine:
         connection.read_only = True
         return connection
 
-    return _engine(creator, poolclass=QueuePool, pool_size=size, max_overflow=0)
+    # A ping before each use finds the connections that a restart of the server has broken.
+    return _engine(creator, poolclass=QueuePool, pool_size=size, max_overflow=0, pool_pre_ping=True)
 
 
 def _engine(creator: Any, **options: Any) -> Engine:

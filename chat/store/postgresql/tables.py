@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 
+import psycopg
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -16,20 +17,24 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    func,
     insert,
+    select,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from chat import text as names
-from chat.store.schema import ACCOUNTS_KEY, REVISION, channels, meta, metadata
+from chat.store.schema import ACCOUNTS_KEY, REVISION, channels, events, meta, metadata
 
 __all__ = [
     "COMMIT_LOCK",
     "EVENT_IDS",
     "MIGRATION_LOCK",
     "SERVER_ID",
+    "copy_rows",
     "create",
+    "create_tables",
     "notices",
     "revision_of",
     "search",
@@ -41,6 +46,14 @@ MIGRATION_LOCK = COMMIT_LOCK + 1
 SERVER_ID = "server_id"
 EVENT_IDS = 1_000
 """Ids of events that a server takes at once from the sequence."""
+
+COPIED = 1_000
+"""Rows that a copy reads at once."""
+
+_SET_SEQUENCE = text(
+    "SELECT setval(pg_get_serial_sequence(:table, :key), CAST(:next AS bigint), false)"
+)
+_SET_EVENT_IDS = text("SELECT setval('event_ids', CAST(:next AS bigint), false)")
 
 _own = MetaData(naming_convention=metadata.naming_convention)
 search = Table(
@@ -73,24 +86,7 @@ def revision_of(connection: Connection) -> str | None:
 
 def create(connection: Connection, now: int) -> None:
     """Create all tables in an empty database, the server's id, and #general."""
-    copies = MetaData()
-    for source in (metadata, _own):
-        for table in source.sorted_tables:
-            copy = table.to_metadata(copies)
-            for column in copy.columns:
-                if isinstance(column.type, String):
-                    column.type = type(column.type)(collation="C")
-            for index in copy.indexes:
-                index.dialect_kwargs["postgresql_where"] = index.info.get("where")
-    copies.create_all(connection)
-    for statement in (
-        f"CREATE SEQUENCE event_ids INCREMENT {EVENT_IDS}",
-        "CREATE TABLE alembic_version (version_num VARCHAR(32) PRIMARY KEY)",
-    ):
-        connection.execute(text(statement))
-    connection.execute(
-        text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": REVISION}
-    )
+    create_tables(connection)
     for key, value in (
         (SERVER_ID, secrets.token_hex(16)),
         (ACCOUNTS_KEY, secrets.token_hex(32)),
@@ -110,3 +106,48 @@ def create(connection: Connection, now: int) -> None:
             "created": now,
         },
     )
+
+
+def create_tables(connection: Connection) -> None:
+    """Create empty tables."""
+    copies = MetaData()
+    for source in (metadata, _own):
+        for table in source.sorted_tables:
+            copy = table.to_metadata(copies)
+            for column in copy.columns:
+                if isinstance(column.type, String):
+                    column.type = type(column.type)(collation="C")
+            for index in copy.indexes:
+                index.dialect_kwargs["postgresql_where"] = index.info.get("where")
+    copies.create_all(connection)
+    # Changes of the head, which no index contains, then stay on their page.
+    connection.execute(text("ALTER TABLE channels SET (fillfactor = 50)"))
+    connection.execute(text(f"CREATE SEQUENCE event_ids INCREMENT {EVENT_IDS}"))
+    connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) PRIMARY KEY)"))
+    version = text("INSERT INTO alembic_version VALUES (:revision)")
+    connection.execute(version, {"revision": REVISION})
+
+
+def copy_rows(source: Connection, target: Connection) -> None:
+    """Copy all rows of the common tables into new, empty ones, and set the sequences."""
+    for table in metadata.sorted_tables:
+        columns = ", ".join(f'"{column.name}"' for column in table.columns)
+        query = select(table)
+        if table is meta:  # the word index is built anew
+            query = query.where(meta.c.key.not_like("search%"), meta.c.key != "probe")
+        found = source.execution_options(yield_per=COPIED).execute(query)
+        driver = target.connection.driver_connection
+        assert isinstance(driver, psycopg.Connection)
+        with (
+            driver.cursor() as cursor,
+            cursor.copy(f'COPY "{table.name}" ({columns}) FROM STDIN'.encode()) as copy,
+        ):
+            for row in found:
+                copy.write_row(row)
+        if (key := table.autoincrement_column) is not None:
+            newest = target.scalar(select(func.coalesce(func.max(key), 0)))
+            where = {"table": table.name, "key": key.name, "next": int(newest or 0) + 1}
+            target.execute(_SET_SEQUENCE, where)
+    target.execute(insert(meta), {"key": "generation", "value": "0"})
+    newest = target.scalar(select(func.coalesce(func.max(events.c.id), 0)))
+    target.execute(_SET_EVENT_IDS, {"next": int(newest or 0) + 1})

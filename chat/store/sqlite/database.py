@@ -31,7 +31,7 @@ from sqlalchemy.exc import DBAPIError
 from chat import text
 from chat.errors import StartupError
 from chat.store import files
-from chat.store.backend import CONNECTIONS, Backend, Begun, NoDatabase
+from chat.store.backend import CONNECTIONS, Backend, Begun, Database, NoDatabase
 from chat.store.operations import Notice, Operation
 from chat.store.schema import REVISION, channels, meta
 from chat.store.sqlite import engine, fts5, index_check
@@ -482,6 +482,12 @@ class _Sqlite:
     open_shared = staticmethod(_open_shared)
     reindex = staticmethod(_reindex)
     taking_turns = staticmethod(_taking_turns)
+
+    @staticmethod
+    def copy_from(source: Database, url: str) -> None:
+        """Refuse it: see `Backend`."""
+        del source
+        raise StartupError(f"the target must be a URL like postgresql://host/database, not {url!r}")
 
     @staticmethod
     def check_is_current(url: str) -> None:
