@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -177,6 +178,27 @@ async def test_the_server_runs_under_the_units_restrictions(state: Path) -> None
     assert made - allowed(service) == set()
     assert service["MemoryDenyWriteExecute"] == ["yes"]
     assert not [arguments for call, arguments in lines if makes_executable(call, arguments)]
+
+
+def test_a_reload_with_a_wrong_setting_fails_and_says_why(state: Path) -> None:
+    check, hangup = unit("chat-server.service")["ExecReload"]
+    assert hangup == "kill -HUP $MAINPID"
+    home = state.parent / "etc"
+    (home / "chat").mkdir(parents=True)
+    given = {**variables(unit("chat-server.service"), state.parent), "XDG_CONFIG_HOME": str(home)}
+    for setting, code in (("port = 4100", 0), ("prot = 4100", 2)):
+        (home / "chat" / "server.toml").write_text(setting)
+        done = subprocess.run(
+            shlex.split(check.replace("/opt/chat/bin", PROGRAMS)),
+            capture_output=True,
+            encoding="utf-8",
+            env={"PATH": "/usr/bin:/bin", **given},
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr
+        assert done.stdout == ""
+        assert ("did you mean port?" in done.stderr) == bool(code)
 
 
 @contextmanager
