@@ -194,7 +194,9 @@ def _export(connection: Connection, name: str) -> Iterator[dict[str, Any]]:
             if row["author"] is None or actor_in(row["text"]) == account["id"]:
                 yield _event(connection, row)
     for row in connection.execute(_AUDIT, of_user).mappings():
-        yield _object("audit", {**row, "details": json.loads(row["details"]) or None})
+        details = json.loads(row["details"])
+        details.pop("login", None)  # it belongs to the operator
+        yield _object("audit", {**row, "details": details or None})
 
 
 def _event(connection: Connection, row: Any) -> dict[str, Any]:

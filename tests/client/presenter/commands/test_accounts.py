@@ -472,6 +472,10 @@ async def test_the_audit_log_is_read_in_pages(bench: Bench) -> None:
         ),
         ({"act": "link_created", "by": "a", "user": "a"}, "a created a link code"),
         ({"act": "link_created", "user": "a"}, "the operator created a link code for a"),
+        (
+            {"act": "erased", "user": "deleted-2", "details": {"login": "olivia"}},
+            "the operator (olivia) erased deleted-2",
+        ),
         ({"act": "new_kind", "by": "a"}, "a: new kind"),
     ],
 )
