@@ -37,6 +37,8 @@ from chat.protocol.frames import (
 )
 from chat.protocol.values import ChannelSettings, Limits
 from chat.store.read.unread import NEWEST_MAX
+from chat.store.write.messages.erasure import TEXTS
+from chat.store.write.messages.expiry import LINES
 from tests.model.accounts import Account, Accounts, Proof, Refused
 from tests.model.log import UNKNOWN, Entry, Log
 from tests.model.log import Mute as MuteOf
@@ -117,7 +119,9 @@ class Chat:
             self.users[name.lower()] = name
             channels = {"#general", *(invitation.channels if invitation else ())}
             for key in sorted(map(key_of, channels)):
-                self.enter(self.logs[key], name, "member")
+                log = self.logs[key]
+                is_owned = bool(log.roles) or log.name == GENERAL
+                self.enter(log, name, "member" if is_owned else "owner")
         user = self.users[name.lower()]
         account = self.accounts.find(user)
         if not is_new and len(self.accounts.audit) > entries:
@@ -318,6 +322,20 @@ class Chat:
         if log.is_private and not log.roles:
             self.delete(log, user)
         return entry
+
+    def expire(self, log: Log) -> None:
+        """Let all texts of a channel expire, in steps like the server's."""
+        lines = [each for each in log.entries[log.expired :] if each.target is None]
+        while lines:
+            last, count = lines[0], 0
+            for line in lines[:LINES]:
+                if count == TEXTS:
+                    break
+                last, count = line, count + line.has_text
+            log.expire(last.seq)
+            if count:
+                self.append(log, last.author, "expire", up_to=last.seq)
+            lines = [each for each in lines if each.seq > last.seq]
 
     def pass_on(self, log: Log, former: str, *, to_stopped: bool = True) -> None:
         """Make the longest-serving moderator or else member the owner; bots never own."""
