@@ -341,7 +341,7 @@ REFUSED = {
 }
 """For each command that can be refused: arguments with a wrong subject, and the reason."""
 NEVER_REFUSED = {"user list", "invite create", "invite list", "bans", "audit"}
-OF_FILES = {"backup", "restore", "check", "reindex", "expire"}
+OF_FILES = {"backup", "restore", "check", "check-config", "reindex", "expire"}
 """Commands on files; they fail with exit code 2, see `test_commands`."""
 
 
