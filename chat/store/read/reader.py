@@ -164,7 +164,7 @@ _is_of_channel = followed_threads.c.channel_id == bindparam("channel")
 _THREADS = Prepared(_unread_threads), Prepared(newest_threads())
 _THREADS_OF_CHANNEL = (
     Prepared(_unread_threads.where(_is_of_channel).limit(THREADS_MAX)),
-    Prepared(newest_threads(_is_of_channel)),
+    Prepared(newest_threads(members.c.channel_id == bindparam("channel"))),
 )
 _CHANNEL = Prepared(
     select(*_STATE, channels.c.member_count, members.c.role)
