@@ -416,6 +416,7 @@ class Preferences(_Frame):
 class Removed(_Frame):
     """The channel is no longer in the user's list.
 
+    It also follows `welcome` for a channel in `resume`, if the membership ended meanwhile.
     A direct channel with an erased user gets another name; a `joined` for that follows. Otherwise,
     `act` says why: `kick`, `ban`, `deleted`, or `erased`; `by` is the acting user.
     """

@@ -183,7 +183,7 @@ def export_account(url: str, name: str) -> Iterator[dict[str, Any]]:
 def _export(connection: Connection, name: str) -> Iterator[dict[str, Any]]:
     account = connection.execute(_ACCOUNT, {"fold": fold(name)}).mappings().first()
     if account is None:
-        raise CommandError(ErrorCode.NO_SUCH_USER, f"there is no user {name}", field="name")
+        raise CommandError(ErrorCode.NO_SUCH_USER, f"there is no user “{name}”", field="name")
     of_user = {"user": account["id"]}
     yield _object("account", {key: value for key, value in account.items() if key != "id"})
     for kind, query in _OF_ACCOUNT.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -51,6 +51,7 @@ __all__ = [
     "PinnedLines",
     "ThreadLines",
     "items_of",
+    "names_of",
     "root_of",
     "size_of",
     "with_own",
@@ -255,6 +256,11 @@ def _names_in_details(connection: Connection, rows: Sequence[Any]) -> Mapping[in
     for row in rows:
         if row.text is not None and kind_of(row.flags) in DETAILED_KINDS:
             ids |= ids_in(row.text)
+    return names_of(connection, ids)
+
+
+def names_of(connection: Connection, ids: Collection[int]) -> Mapping[int, str]:
+    """Return the names of users by id."""
     return dict(_NAMES.rows(connection, sorted(ids)))
 
 

@@ -321,7 +321,7 @@ def test_the_audit_log_is_filtered(run: Run, tmp_path: Path) -> None:
     assert "must be one of" in run("audit", "--act", "unknown").stderr
 
 
-NOBODY = "there is no user nobody"
+NOBODY = "there is no user “nobody”"
 REFUSED = {
     "user show": ("nobody", NOBODY),
     "user add": ("no@name", "letters"),
