@@ -330,8 +330,9 @@ class Subscriptions:
                     removals = self.removals
                     (view,) = await self._read([(channel, position)])
             except CommandError as error:
-                removed = await self._removal(channel, position, error)
-                self._session.send(removed or error_frame(error, None, channel))
+                if removed := await self._removal(channel, position, error):
+                    self._session.send(removed)
+                self._session.send(error_frame(error, None, channel))
 
     async def _removal(
         self, channel: str, position: ResumeFrom | None, error: CommandError

@@ -169,6 +169,8 @@ class Chat:
             if found is not None and user in found.roles:
                 self.follow(number, found, position)
             else:
+                if found is not None and (removed := _removal(found, user, channel, position)):
+                    self.outgoing[number].append(removed)
                 is_hidden = found is None or found.is_private
                 code = ErrorCode.NO_SUCH_CHANNEL if is_hidden else ErrorCode.NOT_A_MEMBER
                 self.outgoing[number].append(refusal(code, None))
@@ -528,3 +530,15 @@ def key_of(channel: str) -> str:
 def refusal(code: ErrorCode, id: str | None) -> ErrorFrame:
     """Return the error frame of a command."""
     return ErrorFrame(id=id, code=code.value, message=UNKNOWN, retryable=False)
+
+
+def _removal(log: Log, user: str, channel: str, position: ResumeFrom | None) -> Removed | None:
+    """Return how somebody else ended the user's last membership after a position."""
+    after = log.head if position is None else position.after
+    leaves = [each for each in log.entries[after:] if (each.kind, each.author) == ("leave", user)]
+    if not leaves or leaves[-1].act is None:
+        return None
+    last = leaves[-1]
+    return Removed(
+        channel=channel, act=last.act, by=last.by, until=last.until, reason=last.reason or None
+    )
