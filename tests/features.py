@@ -311,6 +311,21 @@ FEATURES: tuple[Feature, ...] = (
         "An audit log of every administrative act, whoever did it",
         "`chat-server audit`",
     ),
+    Feature(
+        "server.reload",
+        "New settings and limits, also for connected clients, without a restart",
+        "SIGHUP, `chat-server check-config`",
+    ),
+    Feature(
+        "server.certificate",
+        "A renewed certificate is loaded while clients stay connected",
+        "automatic",
+    ),
+    Feature(
+        "server.drain",
+        "A stop answers everything first, and sends many clients away in batches",
+        "`drain`, `reconnect_window`",
+    ),
 )
 
 WISHES: tuple[Wish, ...] = (

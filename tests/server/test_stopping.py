@@ -180,6 +180,7 @@ async def ended(peer: Peer) -> tuple[Bye, int | None]:
     return await peer.next(Bye), await peer.close_code()
 
 
+@pytest.mark.feature("server.drain")
 @pytest.mark.timeout(300)  # five hundred clients, on a busy machine
 @pytest.mark.promise(
     2,

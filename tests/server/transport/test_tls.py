@@ -69,6 +69,7 @@ def link(tmp_path: Path) -> Path:
     return link
 
 
+@pytest.mark.feature("server.certificate")
 async def test_a_replaced_link_reloads_the_certificate_and_keeps_connections(
     start_server: Callable[..., ChatServer], tmp_path: Path, link: Path
 ) -> None:
