@@ -431,6 +431,8 @@ class App:
         log.info("stopping: sending %s away", counted(len(here), "client"))
         began, pause = self.loop.time(), self.settings.drain / max(1, count)
         for number in range(1, count):
+            if all(each.endpoint is None for each in here):
+                return  # all have left
             until = began + number * pause
             batch = here[number - 1 :: count]
             self._say_bye(batch, (count - number) * pause)
