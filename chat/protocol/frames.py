@@ -3,7 +3,7 @@
 A client ignores unknown fields and types.
 """
 
-from __future__ import annotations
+# Without `from __future__ import annotations`: pydantic would compile each annotation at the start.
 
 from typing import Annotated, Literal
 
@@ -213,7 +213,7 @@ class Ok(_Frame):
     ts: Time | None = None
     cid: Cid | None = None
     duplicate: Flag = False
-    replaced: BanInfo | None = None
+    replaced: "BanInfo | None" = None
     """In the answer to `ban`: the ban from the server that the new one replaces."""
 
 

@@ -5,7 +5,7 @@ folder), the file over the default. An empty variable counts as not set. A list 
 or items separated by commas, or a JSON list; in the file also a TOML list.
 """
 
-from __future__ import annotations
+# Without `from __future__ import annotations`: pydantic would compile each annotation at the start.
 
 import argparse
 import json
@@ -16,7 +16,7 @@ from datetime import timedelta
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, NoReturn, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, NoReturn, Self, TypeVar, get_args
 from urllib.parse import quote_from_bytes
 
 from platformdirs import user_config_path, user_data_path
@@ -264,7 +264,7 @@ class LimitSettings(Limits):
     _sizes = field_validator("*")(_check_size)
 
     @model_validator(mode="after")
-    def _frames_carry_texts(self) -> LimitSettings:
+    def _frames_carry_texts(self) -> Self:
         for name, characters in (("text", self.text), ("topic", self.topic)):
             least = characters + FRAME_REST
             if least > self.frame:
@@ -416,7 +416,7 @@ class ServerSettings(DataSettings):
     limits: Reloaded[LimitSettings] = Field(default_factory=LimitSettings)
 
     @model_validator(mode="after")
-    def _tls_is_complete(self) -> ServerSettings:
+    def _tls_is_complete(self) -> Self:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("--tls-cert and --tls-key must be given together")
         return self

@@ -167,8 +167,7 @@ class AuditEntry:
     """A further subject of the act; for `banned` and `unbanned` of a network: `network`."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpenInvitation:
+class OpenInvitation(NamedTuple):
     """An invitation of a user to a channel."""
 
     channel: str
@@ -219,8 +218,7 @@ class ChannelState:
     settings: ChannelSettings = DEFAULT
 
 
-@dataclass(frozen=True, slots=True)
-class Preference:
+class Preference(NamedTuple):
     """A member's preferences for a channel; see `protocol.commands.Prefer`."""
 
     pinned: int
@@ -228,8 +226,7 @@ class Preference:
     level: str
 
 
-@dataclass(frozen=True, slots=True)
-class Muted:
+class Muted(NamedTuple):
     """A mute in force; `until` is in milliseconds since 1970, None: until lifted."""
 
     by: str
@@ -237,8 +234,7 @@ class Muted:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class ThreadState:
+class ThreadState(NamedTuple):
     """A followed thread; see `protocol.frames.ThreadState`."""
 
     thread: int
@@ -265,8 +261,7 @@ class Membership:
     threads: tuple[ThreadState, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PageRead:
+class PageRead(NamedTuple):
     """A page of a log, and the channel as of the same snapshot."""
 
     channel: ChannelState
@@ -274,8 +269,7 @@ class PageRead:
     complete: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Resumed:
+class Resumed(NamedTuple):
     """The events missed since a position; see `protocol.frames.Joined`."""
 
     membership: Membership
@@ -312,8 +306,7 @@ class PublicChannel(NamedTuple):
     archived: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelPolicy:
+class ChannelPolicy(NamedTuple):
     """The server's rules for new channels."""
 
     is_open: bool = True
@@ -467,8 +460,7 @@ class SetTopic(Append):
     cid: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Marked:
+class Marked(NamedTuple):
     """The marker after the commit; `moved` is false if it was at `seq` or beyond already."""
 
     channel: ChannelState
@@ -487,8 +479,7 @@ class MarkRead(ChannelOperation[Marked]):
     seq: int
 
 
-@dataclass(frozen=True, slots=True)
-class Preferred:
+class Preferred(NamedTuple):
     """The preferences after the commit; `changed` is false if they were the same before."""
 
     channel: ChannelState
@@ -512,8 +503,7 @@ class Prefer(ChannelOperation[Preferred]):
     hidden: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class JobStep:
+class JobStep(NamedTuple):
     """The result of a step; `renamed` holds old and new names of direct channels."""
 
     is_last: bool

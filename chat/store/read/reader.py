@@ -6,7 +6,6 @@ All methods of a `Reader` read from the same snapshot, so their results are cons
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -453,7 +452,7 @@ class Reader:
             page = self._after(state, after, limit)
         else:
             page = self._lines(state, before, after, around, thread, limit, pins=pins)
-        return replace(page, items=self._seen_by(user, page))
+        return page._replace(items=self._seen_by(user, page))
 
     def _lines(
         self,

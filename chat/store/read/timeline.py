@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, cast
 
 from sqlalchemy import (
@@ -359,8 +358,7 @@ class Lines(Protocol):
         """Return the first `count` lines from `anchor` on."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelLines:
+class ChannelLines(NamedTuple):
     """All lines of a channel."""
 
     connection: Connection
@@ -378,8 +376,7 @@ class ChannelLines:
         return statement.all(self.connection, channel=self.channel_id, anchor=anchor, count=count)
 
 
-@dataclass(frozen=True, slots=True)
-class ThreadLines:
+class ThreadLines(NamedTuple):
     """A thread: the message `root`, then all its replies."""
 
     connection: Connection
@@ -404,8 +401,7 @@ class ThreadLines:
         return statement.all(self.connection, **where)
 
 
-@dataclass(frozen=True, slots=True)
-class PinnedLines:
+class PinnedLines(NamedTuple):
     """The pinned messages of a channel."""
 
     connection: Connection
