@@ -370,6 +370,10 @@ class PresenceFrame(_Frame):
     version: Count
     snapshot: Flag = False
     users: Annotated[dict[Name, Presence], Field(max_length=LIST_MAX), at_most(LIST_MAX)]
+    roles: Annotated[dict[Name, Role], at_most(LIST_MAX)] = Field(
+        default={}, max_length=LIST_MAX, exclude_if=_is_empty
+    )
+    """Roles in `#general` that changed with the roles on the server, which are no events."""
 
 
 class TypingFrame(_Frame):
