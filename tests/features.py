@@ -326,6 +326,16 @@ FEATURES: tuple[Feature, ...] = (
         "A stop answers everything first, and sends many clients away in batches",
         "`drain`, `reconnect_window`",
     ),
+    Feature(
+        "server.metrics",
+        "Metrics for Prometheus, with alerts and a dashboard; health and readiness",
+        "`metrics_listen`",
+    ),
+    Feature(
+        "server.log",
+        "A log without texts, as text or JSON, with a line for each connection",
+        "`log_format`, `log_level`",
+    ),
 )
 
 WISHES: tuple[Wish, ...] = (
