@@ -412,10 +412,26 @@ class Scene:
         await self.disconnect(number)
 
     async def quiet(self) -> None:
-        """Wait until presence and typing are sent, and nothing is pending."""
-        await asyncio.sleep(3 * TUNING.pulse)
-        for number in self.online:
-            await self.step(number, Ping())
+        """Wait until presence and typing are sent, by a timer, and nothing is pending."""
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        while True:
+            await asyncio.sleep(3 * TUNING.pulse)
+            for number in self.online:
+                await self.step(number, Ping())
+            is_late = asyncio.get_running_loop().time() > deadline
+            if is_late or all(map(self._shows_presence, self.online)):
+                return
+
+    def _shows_presence(self, number: int) -> bool:
+        """Whether all views of a device show who is present and who is typing."""
+        user = self.user(number)
+        return all(
+            view.typing == tuple(name for name in log.typing if name != user)
+            and {name: presence for name, _role, presence in view.members().members}
+            == {name: self.chat.presence_of(name) for name in log.roles}
+            for view in self.attached(number)
+            for log in [self.log_of(view)]
+        )
 
     async def read_after(self, number: int, view: Channel) -> None:
         """Read newer history in a view."""
