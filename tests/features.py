@@ -311,6 +311,31 @@ FEATURES: tuple[Feature, ...] = (
         "An audit log of every administrative act, whoever did it",
         "`chat-server audit`",
     ),
+    Feature(
+        "server.reload",
+        "New settings and limits, also for connected clients, without a restart",
+        "SIGHUP, `chat-server check-config`",
+    ),
+    Feature(
+        "server.certificate",
+        "A renewed certificate is loaded while clients stay connected",
+        "automatic",
+    ),
+    Feature(
+        "server.drain",
+        "A stop answers everything first, and sends many clients away in batches",
+        "`drain`, `reconnect_window`",
+    ),
+    Feature(
+        "server.metrics",
+        "Metrics for Prometheus, with alerts and a dashboard; health and readiness",
+        "`metrics_listen`",
+    ),
+    Feature(
+        "server.log",
+        "A log without texts, as text or JSON, with a line for each connection",
+        "`log_format`, `log_level`",
+    ),
 )
 
 WISHES: tuple[Wish, ...] = (

@@ -149,7 +149,7 @@ def test_every_flag_in_the_manual_exists() -> None:
 FLAGS_OF_OTHERS = {
     *("unbuffered",),  # jq
     *("failed", "now", "system", "upgrade"),  # systemctl, groupadd, pip
-    *("cap-drop", "name", "read-only", "security-opt"),  # podman
+    *("cap-drop", "format", "name", "read-only", "security-opt"),  # podman
 }
 
 

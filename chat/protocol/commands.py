@@ -4,9 +4,9 @@ Every command may have an `id`, which the answer repeats. Defaults keep commands
 type by hand.
 """
 
-from __future__ import annotations
+# Without `from __future__ import annotations`: pydantic would compile each annotation at the start.
 
-from typing import Annotated, ClassVar, Literal, Protocol, TypeAlias, TypeVar
+from typing import Annotated, ClassVar, Literal, Protocol, Self, TypeAlias, TypeVar
 
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
@@ -303,7 +303,7 @@ class History(BaseCommand):
     limit: int = Field(50, ge=1, le=1_000)
 
     @model_validator(mode="after")
-    def _one_anchor(self) -> History:
+    def _one_anchor(self) -> Self:
         if sum(anchor is not None for anchor in (self.before, self.after, self.around)) > 1:
             raise ValueError("use only one of before, after and around")
         if self.pins and {self.after, self.around, self.thread} != {None}:
@@ -425,7 +425,7 @@ class Revoke(_OkCommand):
     invitation: Count | None = None
 
     @model_validator(mode="after")
-    def _one_object(self) -> Revoke:
+    def _one_object(self) -> Self:
         if (self.device is None) == (self.invitation is None):
             raise ValueError("use either device or invitation")
         return self
@@ -513,7 +513,7 @@ class Ban(_OkCommand):
     force: Flag = False
 
     @model_validator(mode="after")
-    def _one_object(self) -> Ban:
+    def _one_object(self) -> Self:
         _check_one_object(self.channel, self.name, self.address)
         return self
 
@@ -527,7 +527,7 @@ class Unban(_OkCommand):
     address: Line | None = None
 
     @model_validator(mode="after")
-    def _one_object(self) -> Unban:
+    def _one_object(self) -> Self:
         _check_one_object(self.channel, self.name, self.address)
         return self
 

@@ -3,7 +3,7 @@
 A client ignores unknown fields and types.
 """
 
-from __future__ import annotations
+# Without `from __future__ import annotations`: pydantic would compile each annotation at the start.
 
 from typing import Annotated, Literal
 
@@ -213,7 +213,7 @@ class Ok(_Frame):
     ts: Time | None = None
     cid: Cid | None = None
     duplicate: Flag = False
-    replaced: BanInfo | None = None
+    replaced: "BanInfo | None" = None
     """In the answer to `ban`: the ban from the server that the new one replaces."""
 
 
@@ -370,6 +370,10 @@ class PresenceFrame(_Frame):
     version: Count
     snapshot: Flag = False
     users: Annotated[dict[Name, Presence], Field(max_length=LIST_MAX), at_most(LIST_MAX)]
+    roles: Annotated[dict[Name, Role], at_most(LIST_MAX)] = Field(
+        default={}, max_length=LIST_MAX, exclude_if=_is_empty
+    )
+    """Roles in `#general` that changed with the roles on the server, which are no events."""
 
 
 class TypingFrame(_Frame):
@@ -416,6 +420,7 @@ class Preferences(_Frame):
 class Removed(_Frame):
     """The channel is no longer in the user's list.
 
+    It also follows `welcome` for a channel in `resume`, if the membership ended meanwhile.
     A direct channel with an erased user gets another name; a `joined` for that follows. Otherwise,
     `act` says why: `kick`, `ban`, `deleted`, or `erased`; `by` is the acting user.
     """

@@ -5,7 +5,7 @@ has its latest text, its reactions and `rev`, the seq of its latest change; a bo
 or a deletion is absent, and `erased` is set.
 """
 
-from __future__ import annotations
+# Without `from __future__ import annotations`: pydantic would compile each annotation at the start.
 
 from typing import Annotated, Literal, NotRequired, TypedDict
 

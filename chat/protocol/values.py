@@ -6,7 +6,7 @@ bounds of any server, so that values of a newer server are accepted; text is san
 when it is shown. Numbers are always finite and bounded.
 """
 
-from __future__ import annotations
+# Without `from __future__ import annotations`: pydantic would compile each annotation at the start.
 
 from collections.abc import Callable
 from functools import cache

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from chat.errors import CloseCode, CommandError
 from chat.protocol import frames
+from chat.rights import GENERAL
 from chat.server.channels.live import LiveChannels
 from chat.server.reads import Reads
 from chat.server.refusals import close_reason
@@ -105,8 +106,11 @@ class Administration:
         elif error := ending(entry):
             device = entry.device if entry.act == "device_revoked" else None
             self._end(lambda each: _is_of(each, user, device), error)
-        elif entry.act in OWN_CHANGES and self._channels.sessions_of(user.name):
-            self._run(self._notify(user, entry))
+        elif entry.act in OWN_CHANGES:
+            if entry.act == "role":
+                self._run(self._send_role(user))
+            if self._channels.sessions_of(user.name):
+                self._run(self._notify(user, entry))
 
     def _end_banned_addresses(self) -> None:
         self.ended += 1
@@ -130,6 +134,15 @@ class Administration:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _send_role(self, user: User) -> None:
+        """Send the user's role in `#general`, which follows from the role on the server."""
+        try:
+            found = await self._reads.welcome(lambda reader: reader.membership(user, GENERAL))
+        except CommandError:  # no member, or disabled meanwhile
+            return
+        if live := self._channels.channel(GENERAL):
+            live.send_roles({user.name: found.role})
 
     async def _notify(self, user: User, entry: AuditEntry) -> None:
         """Send the changed account to the user's sessions, except that of a new device."""

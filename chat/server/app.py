@@ -487,7 +487,7 @@ class App:
         if limits != before.limits:
             self.store.use_limits(limits)
         if any(name.startswith(LIVE_LIMITS) for name in changed):
-            for connection in self.connections:
+            for connection in tuple(self.connections):
                 connection.limits_changed()
         if "retention" in changed and self._retention is not None:
             self._retention.stop()
@@ -509,13 +509,14 @@ class App:
         self.context.presence.stop()
         here = [each for each in self.connections if each.endpoint is not None]
         count = math.ceil(len(here) / self._tuning.drain_batch)
-        seconds = self.settings.drain if count > 1 else 0.0
         log.info("stopping: sending %s away", counted(len(here), "client"))
-        began = self.loop.time()
+        began, pause = self.loop.time(), self.settings.drain / max(1, count)
         for number in range(1, count):
-            until = began + number * seconds / count
+            if all(each.endpoint is None for each in here):
+                return  # all have left
+            until = began + number * pause
             batch = here[number - 1 :: count]
-            self._say_bye(batch, began + seconds - seconds / count - self.loop.time())
+            self._say_bye(batch, (count - number) * pause)
             await self._settled(batch, until)
             for connection in batch:
                 if connection.is_settled:
@@ -529,7 +530,7 @@ class App:
             connections: connections of all kinds.
             left: seconds until the last client is sent away.
         """
-        bye = Bye(reason=STOPPING, reconnect=max(0.0, left) + self.settings.reconnect_window)
+        bye = Bye(reason=STOPPING, reconnect=left + self.settings.reconnect_window)
         for connection in connections:
             endpoint = connection.endpoint
             if isinstance(endpoint, Session) and not endpoint.is_stopping:

@@ -1,8 +1,8 @@
 """`chat-server`: parse settings, run the server, turn errors into exit codes.
 
 Exit codes: 0 success or stopped by a signal; 1 internal error, or cannot write to standard output
-(or `check` found problems, or a command was refused); 2 wrong usage, or cannot start; 130 and 143
-stopped at once by a second SIGINT or SIGTERM; 141 output pipe closed.
+(or `check` or `check-config` found problems, or a command was refused); 2 wrong usage, or cannot
+start; 130 and 143 stopped at once by a second SIGINT or SIGTERM; 141 output pipe closed.
 """
 
 from __future__ import annotations

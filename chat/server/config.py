@@ -5,7 +5,7 @@ folder), the file over the default. An empty variable counts as not set. A list 
 or items separated by commas, or a JSON list; in the file also a TOML list.
 """
 
-from __future__ import annotations
+# Without `from __future__ import annotations`: pydantic would compile each annotation at the start.
 
 import argparse
 import json
@@ -17,7 +17,7 @@ from datetime import timedelta
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, NoReturn, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, NoReturn, Self, TypeVar, get_args
 from urllib.parse import quote_from_bytes, urlsplit
 
 from platformdirs import user_config_path, user_data_path
@@ -298,7 +298,7 @@ class LimitSettings(Limits):
     _sizes = field_validator("*")(_check_size)
 
     @model_validator(mode="after")
-    def _frames_carry_texts(self) -> LimitSettings:
+    def _frames_carry_texts(self) -> Self:
         for name, characters in (("text", self.text), ("topic", self.topic)):
             least = characters + FRAME_REST
             if least > self.frame:
@@ -465,7 +465,7 @@ class ServerSettings(DataSettings):
     limits: Reloaded[LimitSettings] = Field(default_factory=LimitSettings)
 
     @model_validator(mode="after")
-    def _broker_is_shared(self) -> ServerSettings:
+    def _broker_is_shared(self) -> Self:
         for name in ("broker_credentials", "broker_ca"):
             if getattr(self, name) is not None and self.broker is None:
                 raise ValueError(f"{_flag(name)} needs --broker")
@@ -479,7 +479,7 @@ class ServerSettings(DataSettings):
         return self.store is not None
 
     @model_validator(mode="after")
-    def _tls_is_complete(self) -> ServerSettings:
+    def _tls_is_complete(self) -> Self:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("--tls-cert and --tls-key must be given together")
         return self

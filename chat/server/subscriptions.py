@@ -14,7 +14,7 @@ from functools import lru_cache, partial
 from typing import Any, Protocol
 
 from chat import rights as rules
-from chat.errors import CommandError
+from chat.errors import CommandError, ErrorCode
 from chat.protocol.commands import ResumeFrom
 from chat.protocol.frames import (
     Joined,
@@ -328,7 +328,34 @@ class Subscriptions:
                     removals = self.removals
                     (view,) = await self._read([(channel, position)])
             except CommandError as error:
+                if removed := await self._removal(channel, position, error):
+                    self._session.send(removed)
                 self._session.send(error_frame(error, None, channel))
+
+    async def _removal(
+        self, channel: str, position: ResumeFrom | None, error: CommandError
+    ) -> Removed | None:
+        """Return how somebody ended the membership while the client was away; None: nobody did."""
+        is_over = error.code in (ErrorCode.NOT_A_MEMBER, ErrorCode.NO_SUCH_CHANNEL)
+        if position is None or not is_over or fold(channel) in self._left:
+            return None
+        try:
+            details = await self._context.reads.log(
+                self.connection,
+                self.user,
+                lambda reader: reader.removal(self.user, channel, position),
+            )
+        except CommandError:
+            return None
+        if details is None:
+            return None
+        return Removed(
+            channel=channel,
+            act=details.act,
+            by=details.by.name if details.by is not None else None,
+            until=details.until,
+            reason=details.reason or None,
+        )
 
     async def _read(
         self, wanted: Sequence[tuple[str, ResumeFrom | None]]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import ClassVar, Literal, TypeVar
+from typing import ClassVar, Literal, NamedTuple, TypeVar
 
 from chat.store.operations import AuditEntry, Membership, Operation, User
 
@@ -100,8 +100,7 @@ ACTS = (
 """
 
 
-@dataclass(frozen=True, slots=True)
-class AuditPage:
+class AuditPage(NamedTuple):
     """Entries, newest first."""
 
     entries: tuple[AuditEntry, ...]
@@ -123,8 +122,7 @@ class Account:
     """The argon2id hash; only `AccountReader.account_to_verify` fills it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
+class Device(NamedTuple):
     """The holder of a token; `seen` is the last sign-in."""
 
     id: int
@@ -133,8 +131,7 @@ class Device:
     seen: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Invitation:
+class Invitation(NamedTuple):
     """An invitation; the store keeps only a hash of its code."""
 
     id: int
@@ -148,8 +145,7 @@ class Invitation:
     revoked: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Ban:
+class Ban(NamedTuple):
     """A ban of an account or a network; `until` None: until lifted."""
 
     id: int
@@ -285,8 +281,7 @@ class AccountOperation(Operation[Result_co]):
     actor: User | None
 
 
-@dataclass(frozen=True, slots=True)
-class SignedIn:
+class SignedIn(NamedTuple):
     """The result of `SignIn`; `claimed` means that the name is new.
 
     `user` carries the session's device and address. `memberships` is None for an existing user;

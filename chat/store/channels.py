@@ -9,7 +9,7 @@ server sends them to the sessions concerned.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from chat.rights import ChannelSettings
 from chat.store.operations import (
@@ -50,8 +50,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelBan:
+class ChannelBan(NamedTuple):
     """A ban from a channel."""
 
     id: int
@@ -180,8 +179,7 @@ class DeleteChannel(ChannelOperation[None]):
     channel: str
 
 
-@dataclass(frozen=True, slots=True)
-class Invited:
+class Invited(NamedTuple):
     """The invited user and the invitation; None: it does not reach them, or they had one."""
 
     user: User
@@ -217,8 +215,7 @@ class DeclineInvitation(ChannelOperation[None]):
     channel: str
 
 
-@dataclass(frozen=True, slots=True)
-class IgnoredUsers:
+class IgnoredUsers(NamedTuple):
     """All users whom a user ignores, by name; `changed` is false if it was so before."""
 
     names: tuple[str, ...]
@@ -234,8 +231,7 @@ class IgnoreUser(Operation[IgnoredUsers]):
     remove: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class MarkedThread:
+class MarkedThread(NamedTuple):
     """A thread's marker after the commit; `moved` is false if nothing changed."""
 
     channel: ChannelState
@@ -268,8 +264,7 @@ class FollowThread(ChannelOperation[MarkedThread]):
     remove: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Expired:
+class Expired(NamedTuple):
     """The result of a step of the retention.
 
     `next_in` is the time in seconds until the next step makes sense: 0 if there is more to do.

@@ -173,8 +173,7 @@ class AuditEntry:
     """A further subject of the act; for `banned` and `unbanned` of a network: `network`."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpenInvitation:
+class OpenInvitation(NamedTuple):
     """An invitation of a user to a channel."""
 
     channel: str
@@ -274,8 +273,7 @@ class ChannelState:
     settings: ChannelSettings = DEFAULT
 
 
-@dataclass(frozen=True, slots=True)
-class Preference:
+class Preference(NamedTuple):
     """A member's preferences for a channel; see `protocol.commands.Prefer`."""
 
     pinned: int
@@ -283,8 +281,7 @@ class Preference:
     level: str
 
 
-@dataclass(frozen=True, slots=True)
-class Muted:
+class Muted(NamedTuple):
     """A mute in force; `until` is in milliseconds since 1970, None: until lifted."""
 
     by: str
@@ -292,8 +289,7 @@ class Muted:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class ThreadState:
+class ThreadState(NamedTuple):
     """A followed thread; see `protocol.frames.ThreadState`."""
 
     thread: int
@@ -320,8 +316,7 @@ class Membership:
     threads: tuple[ThreadState, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PageRead:
+class PageRead(NamedTuple):
     """A page of a log, and the channel as of the same snapshot."""
 
     channel: ChannelState
@@ -329,8 +324,7 @@ class PageRead:
     complete: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Resumed:
+class Resumed(NamedTuple):
     """The events missed since a position; see `protocol.frames.Joined`."""
 
     membership: Membership
@@ -367,8 +361,7 @@ class PublicChannel(NamedTuple):
     archived: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelPolicy:
+class ChannelPolicy(NamedTuple):
     """The server's rules for new channels."""
 
     is_open: bool = True
@@ -526,8 +519,7 @@ class SetTopic(Append):
     cid: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Marked:
+class Marked(NamedTuple):
     """The marker after the commit; `moved` is false if it was at `seq` or beyond already."""
 
     channel: ChannelState
@@ -548,8 +540,7 @@ class MarkRead(ChannelOperation[Marked]):
     seq: int
 
 
-@dataclass(frozen=True, slots=True)
-class Preferred:
+class Preferred(NamedTuple):
     """The preferences after the commit; `changed` is false if they were the same before."""
 
     channel: ChannelState
@@ -575,8 +566,7 @@ class Prefer(ChannelOperation[Preferred]):
     hidden: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class JobStep:
+class JobStep(NamedTuple):
     """The result of a step; `renamed` holds old and new names of direct channels."""
 
     is_last: bool

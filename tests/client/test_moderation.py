@@ -161,6 +161,24 @@ def test_a_kicked_member_is_told_and_forgets_the_lines(
         assert b"the secret plan" not in file.read_bytes()
 
 
+def test_a_member_kicked_while_offline_is_told_at_the_next_start(
+    server: ChatServer, open_client: Open
+) -> None:
+    olga, bob = (open_client(server.url, name) for name in ("olga", "bob"))
+    olga.open()
+    bob.open()
+    ask(olga, Create(channel="#tea"))
+    ask(bob, Join(channel="#tea"))
+    bob.wait(lambda: "#tea" in bob.channels)
+    bob.stop()
+    ask(olga, Kick(channel="#tea", name="bob", reason="spam"))
+    bob = open_client(server.url, "bob")
+    bob.open()
+    bob.wait(lambda: bool(bob.ended))
+    assert bob.ended == [MembershipEnded("#tea", "kick", "olga", None, "spam")]
+    bob.wait(lambda: "#tea" not in bob.channels)
+
+
 def test_a_banned_member_cannot_join_and_learns_why(server: ChatServer, open_client: Open) -> None:
     olga, bob = (open_client(server.url, name) for name in ("olga", "bob"))
     olga.open()

@@ -165,7 +165,7 @@ def _use_invitations_again() -> None:
 
     def unused(*arguments: Any, **options: Any) -> Any:
         found = find(*arguments, **options)
-        return found and replace(found, used=0)
+        return found and found._replace(used=0)
 
     sign_in.find_invitation = unused  # type: ignore[attr-defined]
 

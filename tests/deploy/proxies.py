@@ -186,7 +186,7 @@ class HAProxy(Proxy):
 
 
 class Caddy(Proxy):
-    """Caddy; its interface for reloads is a socket in its folder."""
+    """Caddy; its interface for reloads has a port of its own."""
 
     file = "Caddyfile"
     program = "caddy"
@@ -204,7 +204,7 @@ class Caddy(Proxy):
         """Return the command line, and write the main configuration."""
         main = self.folder / "main.caddyfile"
         main.write_text(
-            f"{{\nadmin unix/{self.folder}/admin.sock\nauto_https disable_redirects\n"
+            f"{{\nadmin 127.0.0.1:{free_port()}\nauto_https disable_redirects\n"
             "default_bind 127.0.0.1\nservers {\nprotocols h1 h2\n}\n}\n"
             f"import {self.folder}/{self.file}\n"
         )

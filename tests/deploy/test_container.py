@@ -60,7 +60,8 @@ def image() -> Image:
         if instruction in ("FROM", "COPY", "RUN"):
             read.steps.append((instruction, arguments))
         else:
-            read.settings[instruction] = arguments
+            before = read.settings.get(instruction, "") if instruction == "ENV" else ""
+            read.settings[instruction] = f"{before} {arguments}".strip()
     return read
 
 
@@ -178,12 +179,13 @@ async def test_the_image_is_built_and_runs_unprivileged_on_a_read_only_disk(
                 server.inside(probe), env=server.environment(), capture_output=True, check=False
             )
             assert (done.returncode == 0) == healthy, done.stderr
-        added = subprocess.run(
-            server.inside(shlex.split("chat-server user add ada")),
-            env=server.environment(),
-            capture_output=True,
-            check=False,
-        )
-        assert added.returncode == 0, added.stderr
+        for command in ("chat-server user add ada", "chat-server check"):
+            done = subprocess.run(
+                server.inside(shlex.split(command)),
+                env=server.environment(),
+                capture_output=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
         assert server.stop() == 0
     assert {path.stat().st_uid for path in server.data.iterdir()} == {read.user}

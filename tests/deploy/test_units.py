@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -16,11 +17,12 @@ from pathlib import Path
 
 import pytest
 
+from chat.protocol.commands import SetPassword
 from tests.deploy.proxies import DEPLOY
 from tests.deploy.sandbox import NOBODY, sandboxed
 from tests.interop.outside import find
 from tests.processes import installed
-from tests.serving import PATIENCE, ChatServer, InstalledServer, Peer
+from tests.serving import PATIENCE, ChatServer, InstalledServer, Peer, free_port
 
 UNITS = ("chat-server.service", "chat-server-backup.service", "chat-server-backup.timer")
 SERVICES = UNITS[:2]
@@ -153,7 +155,7 @@ def state() -> Iterator[Path]:
 @pytest.mark.timeout(300)
 async def test_the_server_runs_under_the_units_restrictions(state: Path) -> None:
     """As its user, on a read-only disk, with the allowed system calls; root administers it."""
-    server = UnitServer(state)
+    server = UnitServer(state, "--metrics-listen", f"127.0.0.1:{free_port()}")
     with listening(server.manager) as manager, server:
         assert "READY=1" in manager.recv(4_096).decode()
         assert Path(f"/proc/{server.pid}").stat().st_uid == NOBODY
@@ -161,6 +163,7 @@ async def test_the_server_runs_under_the_units_restrictions(state: Path) -> None
             await alice.join("#general")
             for number in range(20):
                 await alice.say(f"message {number}")
+            await alice.call(SetPassword(password="correct horse battery staple"))
             os.kill(server.pid, signal.SIGHUP)
             added = await asyncio.to_thread(server.administer, "user", "add", "ada")
             assert added.returncode == 0, added.stderr
@@ -177,6 +180,27 @@ async def test_the_server_runs_under_the_units_restrictions(state: Path) -> None
     assert made - allowed(service) == set()
     assert service["MemoryDenyWriteExecute"] == ["yes"]
     assert not [arguments for call, arguments in lines if makes_executable(call, arguments)]
+
+
+def test_a_reload_with_a_wrong_setting_fails_and_says_why(state: Path) -> None:
+    check, hangup = unit("chat-server.service")["ExecReload"]
+    assert hangup == "kill -HUP $MAINPID"
+    home = state.parent / "etc"
+    (home / "chat").mkdir(parents=True)
+    given = {**variables(unit("chat-server.service"), state.parent), "XDG_CONFIG_HOME": str(home)}
+    for setting, code in (("port = 4100", 0), ("prot = 4100", 2)):
+        (home / "chat" / "server.toml").write_text(setting)
+        done = subprocess.run(
+            shlex.split(check.replace("/opt/chat/bin", PROGRAMS)),
+            capture_output=True,
+            encoding="utf-8",
+            env={"PATH": "/usr/bin:/bin", **given},
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr
+        assert done.stdout == ""
+        assert ("did you mean port?" in done.stderr) == bool(code)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from chat.errors import ErrorCode
+from chat.protocol.frames import BanInfo
 
 __all__ = ["LINK_TRIES", "Account", "Accounts", "Invitation", "Proof", "Refused"]
 
@@ -44,6 +45,7 @@ class Account:
     is_disabled: bool = False
     ban: str | None = None
     """The reason of the ban; None: not banned."""
+    banned_by: str | None = None
     devices: dict[str, bool] = field(default_factory=dict)
     """Whether the device is revoked, by token."""
     link: str | None = None
@@ -195,18 +197,24 @@ class Accounts:
             self._revoke_invitations_of(by, account)
         return True
 
-    def ban(self, by: str, name: str, reason: str, *, force: bool) -> None:
-        """Ban an account; do nothing if it is banned for the same reason."""
+    def ban(self, by: str, name: str, reason: str, *, force: bool) -> BanInfo | None:
+        """Ban an account, unless it is banned for the same reason; return the ban before."""
         self.check_is_admin(by)
         account = self.find(name)
         self._check_is_not_last_admin(account)
         if account.name == by and not force:
             raise Refused(ErrorCode.NEEDS_FORCE)
+        before = None
+        if account.ban is not None:
+            before = BanInfo(
+                id=0, created=0, name=account.name, reason=account.ban, by=account.banned_by
+            )
         if account.ban == reason:
-            return
-        account.ban = reason
+            return before
+        account.ban, account.banned_by = reason, by
         self.record("banned", by, account.name)
         self._revoke_invitations_of(by, account)
+        return before
 
     def unban(self, by: str, name: str) -> None:
         """Lift a ban."""

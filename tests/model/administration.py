@@ -39,8 +39,8 @@ def _ban(chat: Chat, number: int, command: commands.Ban) -> None:
         return
     assert command.name is not None
     user = chat.sessions[number].user
-    chat.accounts.ban(user, command.name, command.reason, force=command.force)
-    chat.ok(number, command)
+    replaced = chat.accounts.ban(user, command.name, command.reason, force=command.force)
+    chat.outgoing[number].append(frames.Ok(id=command.id, replaced=replaced))
     chat.end(chat.accounts.find(command.name).name, ErrorCode.BANNED)
     chat.pass_on_all(chat.accounts.find(command.name).name)
 

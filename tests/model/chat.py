@@ -37,6 +37,8 @@ from chat.protocol.frames import (
 )
 from chat.protocol.values import ChannelSettings, Limits
 from chat.store.read.unread import NEWEST_MAX
+from chat.store.write.messages.erasure import TEXTS
+from chat.store.write.messages.expiry import LINES
 from tests.model.accounts import Account, Accounts, Proof, Refused
 from tests.model.log import UNKNOWN, Entry, Log
 from tests.model.log import Mute as MuteOf
@@ -117,7 +119,9 @@ class Chat:
             self.users[name.lower()] = name
             channels = {"#general", *(invitation.channels if invitation else ())}
             for key in sorted(map(key_of, channels)):
-                self.enter(self.logs[key], name, "member")
+                log = self.logs[key]
+                is_owned = bool(log.roles) or log.name == GENERAL
+                self.enter(log, name, "member" if is_owned else "owner")
         user = self.users[name.lower()]
         account = self.accounts.find(user)
         if not is_new and len(self.accounts.audit) > entries:
@@ -165,6 +169,8 @@ class Chat:
             if found is not None and user in found.roles:
                 self.follow(number, found, position)
             else:
+                if found is not None and (removed := _removal(found, user, channel, position)):
+                    self.outgoing[number].append(removed)
                 is_hidden = found is None or found.is_private
                 code = ErrorCode.NO_SUCH_CHANNEL if is_hidden else ErrorCode.NOT_A_MEMBER
                 self.outgoing[number].append(refusal(code, None))
@@ -318,6 +324,20 @@ class Chat:
         if log.is_private and not log.roles:
             self.delete(log, user)
         return entry
+
+    def expire(self, log: Log) -> None:
+        """Let all texts of a channel expire, in steps like the server's."""
+        lines = [each for each in log.entries[log.expired :] if each.target is None]
+        while lines:
+            last, count = lines[0], 0
+            for line in lines[:LINES]:
+                if count == TEXTS:
+                    break
+                last, count = line, count + line.has_text
+            log.expire(last.seq)
+            if count:
+                self.append(log, last.author, "expire", up_to=last.seq)
+            lines = [each for each in lines if each.seq > last.seq]
 
     def pass_on(self, log: Log, former: str, *, to_stopped: bool = True) -> None:
         """Make the longest-serving moderator or else member the owner; bots never own."""
@@ -510,3 +530,15 @@ def key_of(channel: str) -> str:
 def refusal(code: ErrorCode, id: str | None) -> ErrorFrame:
     """Return the error frame of a command."""
     return ErrorFrame(id=id, code=code.value, message=UNKNOWN, retryable=False)
+
+
+def _removal(log: Log, user: str, channel: str, position: ResumeFrom | None) -> Removed | None:
+    """Return how somebody else ended the user's last membership after a position."""
+    after = log.head if position is None else position.after
+    leaves = [each for each in log.entries[after:] if (each.kind, each.author) == ("leave", user)]
+    if not leaves or leaves[-1].act is None:
+        return None
+    last = leaves[-1]
+    return Removed(
+        channel=channel, act=last.act, by=last.by, until=last.until, reason=last.reason or None
+    )

@@ -15,7 +15,7 @@ __all__ = ["UNKNOWN", "Entry", "Log", "Marker", "Mute", "mentioned_in"]
 
 UNKNOWN = "?"
 """Marks values that only the server can know: an epoch, a mid."""
-LINES = ("message", "topic", "join", "leave", "role", "settings", "ban", "mute")
+LINES = ("message", "topic", "join", "leave", "role", "settings", "ban", "mute", "expire")
 _NAME = re.compile(r"@(\w+)")
 
 
@@ -45,6 +45,7 @@ class Entry:
     until: int | None = None
     settings: ChannelSettings | None = None
     changed: tuple[str, ...] = ()
+    up_to: int | None = None
     rev: int = 0
     is_edited: bool = False
     is_erased: bool = False
@@ -66,6 +67,11 @@ class Entry:
             reactions={emoji: tuple(names) for emoji, names in self.reactions.items()},
         )
 
+    @property
+    def has_text(self) -> bool:
+        """Whether it is a line with a text of a user."""
+        return (self.kind in ("message", "topic") and not self.is_erased) or bool(self.reason)
+
     def erase(self) -> None:
         """Remove its text."""
         self.text, self.emoji, self.mentions, self.is_erased = None, None, (), True
@@ -73,7 +79,7 @@ class Entry:
     def _body(self) -> dict[str, Any]:
         names = ("seq", "author", "kind", "cid", "target", "text", "me", "reply_to", "mentions")
         more = ("thread", "emoji", "remove", "topic", "thread_only", "user", "role", "by", "act")
-        last = ("reason", "until", "settings", "changed")
+        last = ("reason", "until", "settings", "changed", "up_to")
         known = {name: getattr(self, name) for name in (*names, *more, *last)}
         return {"mid": UNKNOWN, "ts": 0} | known
 
@@ -115,6 +121,8 @@ class Log:
     """Who invited each invited user, and whether the invitation is silent."""
     invited_at: dict[str, int] = field(default_factory=dict)
     """The order of the invitations."""
+    expired: int = 0
+    """The texts up to this seq have expired."""
     since: dict[str, int] = field(default_factory=dict)
     """The seq at which each member joined."""
     threads: dict[tuple[str, int], Marker] = field(default_factory=dict)
@@ -207,6 +215,22 @@ class Log:
         ]
         return len(above), sum(user in entry.mentions for entry in above)
 
+    def expire(self, up_to: int) -> None:
+        """Remove the texts of all lines up to a seq, and those of their changes."""
+        self.expired = up_to
+        for entry in self.entries[:up_to]:
+            entry.reason = None
+            if entry.kind == "message" and not entry.is_erased:
+                self._delete(entry, [each for each in self.entries if each.target == entry.seq])
+            elif entry.kind == "topic":
+                entry.topic, entry.is_erased = None, True
+
+    def _delete(self, target: Entry, about: Iterable[Entry]) -> None:
+        for other in (target, *(each for each in about if each.kind in ("edit", "react"))):
+            other.erase()
+        target.reactions.clear()
+        target.is_pinned = False
+
     def _fold(self, entry: Entry, target: Entry, about: Iterable[Entry]) -> None:
         if entry.kind == "edit":
             target.text, target.mentions, target.is_edited = entry.text, entry.mentions, True
@@ -216,10 +240,7 @@ class Log:
                 if other.kind == "edit":
                     other.erase()
         elif entry.kind == "delete":
-            for other in (target, *(each for each in about if each.kind in ("edit", "react"))):
-                other.erase()
-            target.reactions.clear()
-            target.is_pinned = False
+            self._delete(target, about)
         elif entry.kind == "pin":
             target.is_pinned = not entry.remove
         else:

@@ -362,6 +362,41 @@ class ProtocolMachine(RuleBasedStateMachine):
         command = DeleteChannel(channel=channel)
         self.run(self.scene.step(self.scene.pick_moderator(channel, device), command))
 
+    @rule(
+        device=devices,
+        channel=st.sampled_from(["#one", "#one", "#den", "#general"]),
+        name=st.sampled_from(PEOPLE),
+        acts=st.lists(
+            st.sampled_from([MuteUser, Unmute, Kick, Ban, Unban, Join, Send]),
+            min_size=2,
+            max_size=5,
+        ),
+        until=ends,
+    )
+    def discipline(
+        self,
+        device: int,
+        channel: str,
+        name: str,
+        acts: list[type[BaseCommand]],
+        until: int | None,
+    ) -> None:
+        """Act on a member again and again, while they try to write and to join."""
+        name = self.scene.pick_member_name(channel, name)
+        for act in acts:
+            number = self.scene.pick_moderator(channel, device)
+            given = {"channel": channel, "name": name, "until": until, "text": "still here"}
+            if act in (Join, Send):
+                found = self.scene.session_of(name)
+                number = number if found is None else found
+            fields = {key: value for key, value in given.items() if key in act.model_fields}
+            self.run(self.scene.step(number, act.model_validate(fields)))
+
+    @rule()
+    def expire(self) -> None:
+        """Let all texts expire."""
+        self.run(self.scene.expire())
+
     @rule(device=devices, channel=rooms)
     def decline(self, device: int, channel: str) -> None:
         self.run(self.scene.step(self.scene.pick(device), Decline(channel=channel)))

@@ -30,7 +30,7 @@ from chat.protocol.commands import (
 )
 from chat.protocol.frames import Heads, Ok, Page, ServerFrame
 from chat.protocol.items import Event
-from chat.store.accounts import ChangeAccount
+from chat.store.accounts import ChangeAccount, ForceExpiry
 from chat.text import fold
 from tests.model.accounts import Proof
 from tests.model.chat import GENERAL, Chat, Outgoing, key_of
@@ -41,6 +41,7 @@ from tests.serving import PATIENCE
 
 __all__ = ["Scene"]
 
+DAY_MS = 86_400_000
 CLOSES = {
     ErrorCode.BANNED: CloseCode.BANNED,
     ErrorCode.DISABLED: CloseCode.DISABLED,
@@ -59,6 +60,7 @@ class Scene:
         self.chat = Chat(LIMITS, WINDOW)
         self.devices: list[Device] = []
         self._commands = 0
+        self._expiries = 0
 
     @property
     def online(self) -> list[int]:
@@ -270,6 +272,19 @@ class Scene:
         await self.world.administer(ChangeAccount(None, name, role="admin"))
         await self.check(self.chat.outgoing)
 
+    async def expire(self) -> None:
+        """Let all texts expire, as the operator, a few days later than the last time."""
+        self.chat.outgoing = {number: [] for number in self.online}
+        self.chat.accounts.record("expiry_forced", None)
+        for log in self.chat.logs.values():
+            self.chat.expire(log)
+        self._expiries += 1
+        self.world.clock_offset = 3 * DAY_MS * self._expiries
+        await self.world.administer(ForceExpiry(None, DAY_MS // 1_000))
+        await self._until_no_jobs()
+        self.world.clock_offset = 0
+        await self.check(self.chat.outgoing)
+
     async def claim(self, name: str, invitation: int, *, is_repeated: bool) -> None:
         """Claim a name with an invitation; if `is_repeated`, the first answer is lost."""
         token = f"{CHOSEN}{len(self.devices)}".ljust(40, "-")
@@ -397,10 +412,26 @@ class Scene:
         await self.disconnect(number)
 
     async def quiet(self) -> None:
-        """Wait until presence and typing are sent, and nothing is pending."""
-        await asyncio.sleep(3 * TUNING.pulse)
-        for number in self.online:
-            await self.step(number, Ping())
+        """Wait until presence and typing are sent, by a timer, and nothing is pending."""
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        while True:
+            await asyncio.sleep(3 * TUNING.pulse)
+            for number in self.online:
+                await self.step(number, Ping())
+            is_late = asyncio.get_running_loop().time() > deadline
+            if is_late or all(map(self._shows_presence, self.online)):
+                return
+
+    def _shows_presence(self, number: int) -> bool:
+        """Whether all views of a device show who is present and who is typing."""
+        user = self.user(number)
+        return all(
+            view.typing == tuple(name for name in log.typing if name != user)
+            and {name: presence for name, _role, presence in view.members().members}
+            == {name: self.chat.presence_of(name) for name in log.roles}
+            for view in self.attached(number)
+            for log in [self.log_of(view)]
+        )
 
     async def read_after(self, number: int, view: Channel) -> None:
         """Read newer history in a view."""
@@ -458,8 +489,10 @@ class Scene:
             line = known.line(entry.seq)
             if line is not None:
                 expected = message_of(log.name, entry.item())
+                if entry.seq <= log.expired:  # seen live, `rev` is the event that erased it
+                    line = replace(line, rev=expected.rev)
                 assert replace(line, ts=0) == expected
-            elif entry.kind in LINES:
+            elif entry.kind in LINES and entry.kind != "expire":  # which is not shown
                 assert known.coverage.around(entry.seq) is None
 
 

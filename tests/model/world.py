@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -83,6 +85,8 @@ class World:
         self.tokens: dict[str, str] = {}
         self.invitations: list[tuple[int, str]] = []
         """The server's number and the code of each invitation."""
+        self.clock_offset = 0
+        """Milliseconds by which the server's clock is ahead."""
         self.link = ""
         """The last created link code."""
         self._ids: dict[tuple[Any, ...], Any] = {}
@@ -107,8 +111,13 @@ class World:
     async def start(self) -> None:
         """Start without heartbeats: tests call `Session.heartbeat`."""
         loop = asyncio.get_running_loop()
-        self.app = App(self.settings, loop, TUNING, HeldStore.opened)
+        self.app = App(
+            self.settings, loop, TUNING, partial(HeldStore.opened, clock_ms=self._clock_ms)
+        )
         await self.app.start()
+
+    def _clock_ms(self) -> int:
+        return time.time_ns() // 1_000_000 + self.clock_offset
 
     async def stop(self) -> None:
         """Stop."""

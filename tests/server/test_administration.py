@@ -36,6 +36,7 @@ from chat.protocol.frames import (
     LinkCode,
     Ok,
     Page,
+    PresenceFrame,
 )
 from tests.serving import PATIENCE, ChatServer, ConnectionOver, Peer
 
@@ -371,6 +372,17 @@ async def test_no_secret_is_written_anywhere(
             assert not any(form.encode() in text for text in written), each
     assert "device_added" in audit
     assert "robot" in audit
+
+
+async def test_a_changed_role_on_the_server_shows_in_general_at_once(server: ChatServer) -> None:
+    async with Peer.signed_in(server.url, "bob") as bob:
+        await bob.join("#general")
+        async with admin(server):
+            changed = await bob.next(PresenceFrame, lambda frame: bool(frame.roles))
+            assert (changed.channel, changed.roles) == ("#general", {"alice": "owner"})
+        await administer(server, "user", "role", "bob", "admin")
+        await administer(server, "user", "role", "alice", "member")
+        await bob.next(PresenceFrame, lambda frame: frame.roles == {"alice": "member"})
 
 
 @pytest.mark.feature("server.passwords")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -227,6 +229,30 @@ async def test_old_messages_expire_in_the_running_server(
         assert "line 0" not in await texts(alice)
         assert "line 39" in await texts(alice)
     assert server.administer("check").returncode == 0
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="needs SIGHUP")
+async def test_a_retention_that_is_set_in_the_running_server_erases_old_messages(
+    start_server: Callable[..., ChatServer],
+) -> None:
+    server = start_server("--limits.rate", "1000", "--limits.burst", "1000")
+    async with Peer.signed_in(server.url, "alice") as alice:
+        for number in range(40):
+            await alice.say(f"line {number}")
+    server.stop()
+    age(server, days=2, up_to=4)
+    server.start()
+    file = server.data.parent / "home" / "chat" / "server.toml"
+    file.parent.mkdir(parents=True)
+    async with Peer.signed_in(server.url, "alice", alice.token) as alice:
+        await alice.follow("#general")
+        assert "line 0" in await texts(alice)
+        file.write_text('retention = "1d"\n')
+        os.kill(server.pid, signal.SIGHUP)
+        expired = await alice.next_event(kind="expire")
+        assert expired.up_to == 4
+        assert "line 0" not in await texts(alice)
+        assert "line 39" in await texts(alice)
 
 
 async def test_a_wrong_clock_erases_nothing_until_the_operator_says_so(

@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack, closing, suppress
@@ -90,6 +91,7 @@ def test_metrics_are_not_served_to_the_public(start_server: Callable[..., ChatSe
     assert "--metrics-listen" in body
 
 
+@pytest.mark.feature("server.metrics")
 async def test_messages_connections_and_resumes_are_counted(
     start_server: Callable[..., ChatServer],
 ) -> None:
@@ -240,6 +242,11 @@ async def calls_of_a_scrape(address: str) -> int:
     writer.close()
     assert b"chat_connections" in answer
     return calls
+
+
+def test_the_library_is_not_imported_unless_asked_for() -> None:
+    code = "import sys, chat.server.app\nassert 'prometheus_client' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_without_the_library_the_answer_says_what_to_install(

@@ -39,6 +39,7 @@ def write(server: ChatServer, toml: str) -> None:
     file.write_text(toml, "utf-8")
 
 
+@pytest.mark.feature("server.reload")
 async def test_new_limits_apply_to_a_connected_client_and_are_sent_to_it(
     server: ChatServer, reload: Callable[..., str]
 ) -> None:

@@ -22,7 +22,7 @@ from chat.client.model.state import Link
 from chat.client.network.backoff import Backoff
 from chat.errors import CloseCode
 from chat.protocol.commands import History, Send
-from chat.protocol.frames import Bye, Ok, Page
+from chat.protocol.frames import Bye, Ok, Page, PresenceFrame
 from tests.client.screen import Screen
 from tests.processes import Process
 from tests.serving import ChatServer, ConnectionOver, Peer, eventually
@@ -32,7 +32,7 @@ WINDOW = 3.5
 CLIENTS = 50
 STALLED = 2
 MANY = 500
-DRAIN = 3.0
+DRAIN = 6.0
 SENDERS = 20
 MESSAGES = 30
 AHEAD = 2
@@ -162,11 +162,11 @@ async def test_stop_under_load_notifies_all_clients_and_loses_nothing(
 
 
 @asynccontextmanager
-async def crowd(server: ChatServer) -> AsyncIterator[list[Peer]]:
-    """Sign in `MANY` users; the first `CLIENTS` of them are in `#room`."""
+async def crowd(server: ChatServer, count: int) -> AsyncIterator[list[Peer]]:
+    """Sign in so many users; the first `CLIENTS` of them are in `#room`."""
     async with AsyncExitStack() as stack:
         peers: list[Peer] = []
-        for start in range(0, MANY, 50):
+        for start in range(0, count, 50):
             numbers = range(start, start + 50)
             signing_in = [Peer.signed_in(server.url, f"user{n}") for n in numbers]
             peers += await asyncio.gather(*map(stack.enter_async_context, signing_in))
@@ -180,6 +180,7 @@ async def ended(peer: Peer) -> tuple[Bye, int | None]:
     return await peer.next(Bye), await peer.close_code()
 
 
+@pytest.mark.feature("server.drain")
 @pytest.mark.timeout(300)  # five hundred clients, on a busy machine
 @pytest.mark.promise(
     2,
@@ -191,7 +192,7 @@ async def test_drain_sends_many_clients_away_in_batches_and_answers_all_that_it_
 ) -> None:
     server = start_server(*FAST, "--drain", str(DRAIN), "--reconnect-window", str(WINDOW))
     async with (
-        crowd(server) as peers,
+        crowd(server, MANY) as peers,
         Peer.signed_in(server.url, "stalled", sock=server.small_socket()) as stalled,
     ):
         await stalled.join("#room")
@@ -212,16 +213,36 @@ async def test_drain_sends_many_clients_away_in_batches_and_answers_all_that_it_
         await asyncio.gather(*sending)
         stalled.socket.transport.abort()
     assert {code for _, code in ends} == {CloseCode.GOING_AWAY}
-    windows = sorted({round(bye.reconnect, 2) for bye, _ in ends})
-    assert len(windows) == MANY // 100 + 1, "one for each batch"
-    assert windows[0] == WINDOW
-    assert windows[-1] > WINDOW + DRAIN / 2
+    batches = Counter(round(bye.reconnect - WINDOW, 3) for bye, _ in ends)
+    assert sorted(batches) == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0], "the seconds until the last batch"
+    assert max(batches.values()) <= 100
+    presences = [
+        each for peer in peers for each in peer.received if isinstance(each, PresenceFrame)
+    ]
+    assert "offline" not in {each for frame in presences for each in frame.users.values()}
     server.start()
     async with Peer.signed_in(server.url, "user0", peers[0].token) as reader:
         in_log = await stored(reader)
     for number, sender in enumerate(senders):
         acknowledged = {ok.cid for ok in sender.received if isinstance(ok, Ok) and ok.cid}
         assert acknowledged == {each for each in in_log if each.startswith(f"{number}-")}
+
+
+@pytest.mark.timeout(300)
+async def test_second_signal_during_a_drain_ends_the_server_at_once_with_a_clean_store(
+    start_server: Callable[..., ChatServer],
+) -> None:
+    server = start_server(*FAST, "--drain", "600")
+    async with crowd(server, 150) as peers:
+        await peers[0].call(message(0, 0))
+        os.kill(server.pid, signal.SIGTERM)
+        byes = [asyncio.create_task(peer.next(Bye)) for peer in peers]
+        await asyncio.wait(byes, return_when=asyncio.FIRST_COMPLETED)
+        os.kill(server.pid, signal.SIGTERM)
+        assert await asyncio.to_thread(server.wait) == 128 + signal.SIGTERM
+        told = await asyncio.gather(*byes, return_exceptions=True)
+    assert sum(isinstance(each, Bye) for each in told) < 150, "the drain was not over"
+    assert server.administer("check").returncode == 0
 
 
 async def test_clients_spread_their_reconnects_over_the_window(

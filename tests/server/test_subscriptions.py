@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from chat.protocol.commands import History, Join, Leave, Mark, ResumeFrom, Send
-from chat.protocol.frames import ErrorFrame, Heads, Joined, Page, Read
+from chat.protocol.commands import History, Join, Kick, Leave, Mark, ResumeFrom, Send
+from chat.protocol.frames import ErrorFrame, Heads, Joined, Page, Read, Removed
 from chat.protocol.items import Event
 from chat.server.app import App
 from chat.server.config import ServerSettings
@@ -68,6 +68,29 @@ async def test_a_resume_continues_after_the_position_and_goes_live(
     fault="a long absence",
     result="read page by page to the head, then live, without a gap",
 )
+async def test_a_member_removed_while_away_is_told_by_whom_and_why(
+    shared: ChatServer, fresh: Fresh
+) -> None:
+    room, name, owner = fresh("#room"), fresh("bob"), fresh("alice")
+    async with Peer.signed_in(shared.url, owner) as alice:
+        await alice.join(room)
+        async with Peer.signed_in(shared.url, name) as bob:
+            joined = await bob.join(room)
+            token = bob.token
+        position = ResumeFrom(epoch=joined.epoch, after=joined.head, mid=joined.items[-1].mid)
+        await alice.call(Kick(channel=room, name=name, reason="spam"))
+        async with Peer.connect(shared.url) as bob:
+            await bob.hello(name, token, {room: position})
+            removed = await bob.next(Removed)
+            assert (removed.channel, removed.act, removed.by) == (room, "kick", owner)
+            assert removed.reason == "spam"
+            await bob.join(room)
+            await bob.call(Leave(channel=room))
+        async with Peer.connect(shared.url) as bob:
+            await bob.hello(name, token, {room: position})
+            assert (await bob.next(ErrorFrame)).code == "not_a_member", "bob left by himself"
+
+
 async def test_long_absence_is_caught_up_page_by_page(
     start_server: Callable[..., ChatServer],
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -378,7 +378,7 @@ def check_channel(
             assert (membership.unread, membership.mentions) == unread(
                 folded, person, membership.read, ignored
             )
-            threads = [astuple(each) for each in membership.threads]
+            threads = [tuple(each) for each in membership.threads]
             assert threads == listed_threads(folded, person, log, ignored)
         else:
             is_private = log.settings.private

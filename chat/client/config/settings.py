@@ -225,8 +225,8 @@ class ClientSettings:
     ca: Path | None = option(
         None,
         _authority,
-        "File with the certificate of a private certificate authority (PEM), which is trusted "
-        "besides those of the system",
+        "Certificate of a private certificate authority (PEM file), to trust in addition to "
+        "those of the system",
     )
     data: Path = option(
         lambda: user_data_path("chat", appauthor=False),

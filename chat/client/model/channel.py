@@ -282,6 +282,9 @@ class Channel:
         for name, presence in frame.users.items():
             if known := self._members.get(fold(name)):
                 self._members[fold(name)] = known._replace(presence=presence)
+        for name, role in frame.roles.items():
+            if known := self._members.get(fold(name)):
+                self._members[fold(name)] = known._replace(role=role)
         return True
 
     def apply_typing(self, frame: TypingFrame) -> bool:

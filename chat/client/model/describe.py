@@ -136,7 +136,7 @@ def setting_words(changed: Iterable[tuple[str, Any]]) -> list[str]:
             words.append(
                 f"set the retention to {duration_text(value)}: older messages are deleted"
                 if value
-                else "set the retention to the server's"
+                else "reset the retention to the server's default"
             )
         elif isinstance(value, str | bool) and value in _SETTINGS.get(name, {}):
             words.append(_SETTINGS[name][value])

@@ -280,7 +280,9 @@ def _how_to_start(url: str) -> str:
 def _how_to_trust(error: ssl.SSLCertVerificationError, ca: Path | None) -> str:
     """Return what to do about a certificate that OpenSSL refuses."""
     if error.verify_code in _NOT_NOW:
-        return "Is the clock of this computer right? If it is, the operator must renew it"
+        return (
+            "Is the clock of this computer right? If it is, the operator must renew the certificate"
+        )
     if error.verify_code in _OTHER_NAME:
         return "Use a host name of the certificate in --url"
     if ca is not None:

@@ -258,7 +258,7 @@ def sentence(text: str) -> str:
     """Return the text of an error as a sentence; servers begin theirs in lower case."""
     if text[:1].islower() and not _NAMED.match(text):
         text = text[:1].upper() + text[1:]
-    return f"{text}." if text[-1:].isalnum() else text
+    return f"{text}." if text[-1:].isalnum() or text.endswith("”") else text
 
 
 def severity_of(word: str) -> Severity:

@@ -149,7 +149,7 @@ def _user_add(settings: UserAddSettings) -> int:
 def _user_role(settings: UserRoleSettings) -> int:
     changed = execute(settings.store_url, ChangeAccount(None, settings.name, role=settings.role))
     tell(f"{changed.user.name} now has the role {changed.role}")
-    _warn_if_stopped(settings, "role")
+    _warn_if_stopped(settings, settings.name, "role")
     return 0
 
 
@@ -170,6 +170,7 @@ def _user_enable(settings: UserEnableSettings) -> int:
         tell(f"{changed.user.name} is already enabled")
         return 0
     tell(f"{changed.user.name} is enabled")
+    _warn_if_stopped(settings, settings.name, "account")
     return 0
 
 
@@ -254,7 +255,7 @@ def _is_confirmed(settings: UserEraseSettings) -> bool:
 
 def _link(settings: LinkSettings) -> int:
     link = execute(settings.store_url, CreateLink(None, settings.name))
-    _warn_if_stopped(settings, "code")
+    _warn_if_stopped(settings, settings.name, "code")
     _print_link(settings, settings.name, link)
     return 0
 
@@ -262,15 +263,15 @@ def _link(settings: LinkSettings) -> int:
 def _token(settings: TokenSettings) -> int:
     token = secrets.token_urlsafe(32)
     execute(settings.store_url, AddDevice(None, settings.name, hash_token(token), settings.label))
-    _warn_if_stopped(settings, "token")
+    _warn_if_stopped(settings, settings.name, "token")
     tell(f"New token for {settings.name}. Keep it secret:")
     sys.stdout.write(token + "\n")
     return 0
 
 
-def _warn_if_stopped(settings: LinkSettings | TokenSettings | UserRoleSettings, proof: str) -> None:
+def _warn_if_stopped(settings: DataSettings, name: str, proof: str) -> None:
     """Say that the account cannot sign in, and which commands let it."""
-    account = look(settings.store_url, lambda reader: reader.accounts.account(None, settings.name))
+    account = look(settings.store_url, lambda reader: reader.accounts.account(None, name))
     name, stopped = account.user.name, _stopped(settings, account)
     if stopped:
         remedies = [f"`chat-server unban {name}`"] if account.banned else []
@@ -403,6 +404,8 @@ def _unban(settings: UnbanSettings) -> int:
     _execute_ban(settings, LiftBan(None, name, network))
     shown = settings.target if network is None else network_text(network)
     tell(f"Lifted the ban on {shown}")
+    if name is not None:
+        _warn_if_stopped(settings, name, "account")
     return 0
 
 

@@ -18,6 +18,7 @@ from chat.protocol.frames import (
     ChannelInvitation,
     Invited,
     Preferences,
+    PresenceFrame,
     Read,
     Removed,
     ServerFrame,
@@ -192,6 +193,15 @@ class LiveChannel:
         data = text_frame(encode(frame))
         for outlet in tuple(self.followers.values()):
             outlet.send_ephemeral(data)
+
+    def send_roles(self, roles: Mapping[str, str]) -> None:
+        """Send all followers roles that changed without an event, by name."""
+        self.presence_version += 1
+        self.send_ephemeral(
+            PresenceFrame.known(
+                channel=self.name, version=self.presence_version, users={}, roles=roles
+            )
+        )
 
     def close(self) -> None:
         """Call all waiting actions: the channel has no members."""

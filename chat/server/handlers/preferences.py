@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from chat.protocol.commands import Prefer
@@ -27,7 +26,7 @@ def prefer(session: Session, command: Prefer) -> Write[Preferred]:
         state = preferred.channel
         if preferred.changed:
             frame = Preferences(
-                channel=state.name, hidden=preferred.hidden, **asdict(preferred.preference)
+                channel=state.name, hidden=preferred.hidden, **preferred.preference._asdict()
             )
             channels.preferences_changed(user.name, frame)
             if preferred.hidden:

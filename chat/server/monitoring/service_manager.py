@@ -17,6 +17,9 @@ BEAT_EVERY = 10.0
 """Seconds between two reports of a long start, and at most between two of the watchdog."""
 START_EXTENSION = 60.0
 """Seconds that a report asks for while the server starts; the next report comes before."""
+PATIENCE = 1.0
+"""Seconds that a change of state waits for a service manager that does not read. Linux queues only
+ten reports, and a start whose end is not reported would be ended after its timeout."""
 STOP_EXTENSION = 30.0
 """Seconds that a stop may take after the drain."""
 
@@ -62,29 +65,35 @@ class ServiceManager:
     def ready(self, status: str) -> None:
         """Report that clients can connect, also after `reloading`."""
         self._is_starting = False
-        self._send("READY=1", f"STATUS={status}")
+        self._send("READY=1", f"STATUS={status}", patience=PATIENCE)
 
     def reloading(self) -> None:
         """Report that the settings are read again; `ready` must follow."""
         now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1_000
-        self._send("RELOADING=1", f"MONOTONIC_USEC={now}")
+        self._send("RELOADING=1", f"MONOTONIC_USEC={now}", patience=PATIENCE)
 
     def stopping(self, drain: float) -> None:
         """Report that the server drains, which takes up to `drain` seconds, and then stops."""
         self._is_starting = False
-        self._send("STOPPING=1", _extend(drain + STOP_EXTENSION), "STATUS=Sending clients away")
+        self._send(
+            "STOPPING=1",
+            _extend(drain + STOP_EXTENSION),
+            "STATUS=Sending clients away",
+            patience=PATIENCE,
+        )
 
     def stopped(self) -> None:
         """Report nothing more."""
         if self._timer is not None:
             self._timer.cancel()
 
-    def _send(self, *assignments: str) -> None:
+    def _send(self, *assignments: str, patience: float = 0.0) -> None:
+        """Send a report; drop it if the socket's queue stays full for `patience` seconds."""
         if not self._address:
             return
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sending:
-                sending.setblocking(False)
+                sending.settimeout(patience)
                 sending.sendto("\n".join(assignments).encode(), self._address)
         except OSError as exc:  # the server works without a service manager
             log.debug("cannot report to the service manager: %s", exc)

@@ -176,8 +176,8 @@ def _listen(address: _Address, port: int) -> socket.socket:
 def _explain(exc: OSError, address: str, port: int, flag: str) -> str:
     if exc.errno == errno.EADDRINUSE:
         return (
-            f"cannot listen on {address} port {port}: another program uses it, maybe another "
-            f"chat-server; stop it, or choose another port with {flag}"
+            f"cannot listen on {address} port {port}: it is already in use (is another "
+            f"chat-server running?); stop that program, or choose another port with {flag}"
         )
     if exc.errno in (errno.EACCES, errno.EPERM):
         return (

@@ -12,6 +12,7 @@ import logging
 import re
 import socket
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -48,17 +49,25 @@ _VALIDITY = re.compile(
 class Certificate:
     """The server's certificate and key; the TLS settings of the next handshake.
 
+    Args:
+        file: the certificate.
+        key: its key.
+        now: returns the time, in UTC.
+
     Raises:
         StartupError: the certificate or its key cannot be used.
     """
 
-    def __init__(self, file: Path, key: Path) -> None:
-        self._file, self._key = file, key
+    def __init__(
+        self, file: Path, key: Path, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._file, self._key, self._now = file, key, now
         self._seen = self._handled = self._stamps()
         self._tried = self._contents()
         """The contents that were loaded last, or that could not be used."""
         self.context = tls_settings(file, key)
         """Replaced by `reload` and `look`; connections keep the one of their handshake."""
+        self._end = _end_of(file)
         self._warn_of_end()
 
     def reload(self) -> None:
@@ -70,14 +79,17 @@ class Certificate:
             log.error("%s; keeping the old certificate", exc)
             return
         log.info("reloaded the certificate %s; new connections get it", self._file)
+        self._end = _end_of(self._file)
         self._warn_of_end()
 
     def look(self) -> None:
-        """Reload the files if their contents have changed since the last reload.
+        """Reload the files if their contents have changed; warn every day before the end.
 
         Call it about every second. A change is ignored until two calls find the same files, because
         the certificate and its key are replaced one after the other.
         """
+        if self._now().date() != self._warned_on:
+            self._warn_of_end()
         stamps = self._stamps()
         is_settled, self._seen = stamps == self._seen, stamps
         if stamps == self._handled or not is_settled:
@@ -101,8 +113,10 @@ class Certificate:
         return digest.digest()
 
     def _warn_of_end(self) -> None:
-        """Log a warning if the certificate has expired or is about to."""
-        if (found := expiry(self._file)) is not None:
+        """Log a warning if the certificate in use has expired or is about to."""
+        now = self._now()
+        self._warned_on = now.date()
+        if (found := _expiry(self._file, self._end, now)) is not None:
             log.warning("%s", found.warning)
 
 
@@ -115,12 +129,14 @@ class Expiry(NamedTuple):
 
 def expiry(certificate: Path) -> Expiry | None:
     """Return the end of a certificate in a file, if it is at most `WARN_DAYS` days away."""
-    end = _end_of(certificate)
-    left = None if end is None else end - datetime.now(UTC)
-    if end is None or left is None or left > timedelta(days=WARN_DAYS):
+    return _expiry(certificate, _end_of(certificate), datetime.now(UTC))
+
+
+def _expiry(certificate: Path, end: datetime | None, now: datetime) -> Expiry | None:
+    if end is None or end - now > timedelta(days=WARN_DAYS):
         return None
     day = f"{end:%Y-%m-%d}"
-    if left < timedelta():
+    if end < now:
         return Expiry(f"the certificate {certificate} expired on {day}: clients refuse it", True)
     return Expiry(
         f"the certificate {certificate} expires on {day}: renew it; the server loads the new one",

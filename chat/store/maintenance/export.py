@@ -180,7 +180,7 @@ def export_account(url: str, name: str) -> Iterator[dict[str, Any]]:
 def _export(connection: Connection, name: str) -> Iterator[dict[str, Any]]:
     account = connection.execute(_ACCOUNT, {"fold": fold(name)}).mappings().first()
     if account is None:
-        raise CommandError(ErrorCode.NO_SUCH_USER, f"there is no user {name}", field="name")
+        raise CommandError(ErrorCode.NO_SUCH_USER, f"there is no user “{name}”", field="name")
     of_user = {"user": account["id"]}
     yield _object("account", {key: value for key, value in account.items() if key != "id"})
     for kind, query in _OF_ACCOUNT.items():
@@ -191,7 +191,9 @@ def _export(connection: Connection, name: str) -> Iterator[dict[str, Any]]:
             if row["author"] is None or actor_in(row["text"]) == account["id"]:
                 yield _event(connection, row)
     for row in connection.execute(_AUDIT, of_user).mappings():
-        yield _object("audit", {**row, "details": json.loads(row["details"]) or None})
+        details = json.loads(row["details"])
+        details.pop("login", None)  # it belongs to the operator
+        yield _object("audit", {**row, "details": details or None})
 
 
 def _event(connection: Connection, row: Any) -> dict[str, Any]:

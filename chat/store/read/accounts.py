@@ -318,7 +318,7 @@ def find_account(connection: Connection, name: str, now: int) -> Account:
     """
     row = _ACCOUNT.first(connection, fold=fold(name), now=now)
     if row is None:
-        raise CommandError(ErrorCode.NO_SUCH_USER, f"there is no user {name}", field="name")
+        raise CommandError(ErrorCode.NO_SUCH_USER, f"there is no user “{name}”", field="name")
     return replace(_account(row), password_hash=None)
 
 

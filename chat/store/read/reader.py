@@ -6,7 +6,6 @@ All methods of a `Reader` read from the same snapshot, so their results are cons
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
 from sqlalchemy import (
@@ -32,7 +31,7 @@ from chat.store import schema
 from chat.store.accounts import ADMIN
 from chat.store.backend import Database
 from chat.store.channels import ChannelBan
-from chat.store.details import decode_settings
+from chat.store.details import Details, decode, decode_settings, ids_in
 from chat.store.operations import (
     ChannelHead,
     ChannelState,
@@ -60,6 +59,7 @@ from chat.store.read.timeline import (
     PinnedLines,
     ThreadLines,
     items_of,
+    names_of,
     root_of,
     size_of,
     with_own,
@@ -80,6 +80,7 @@ from chat.store.schema import (
     channels,
     events,
     followed_threads,
+    has_kind,
     ignores,
     is_change,
     is_line,
@@ -166,7 +167,7 @@ _is_of_channel = followed_threads.c.channel_id == bindparam("channel")
 _THREADS = Prepared(_unread_threads), Prepared(newest_threads())
 _THREADS_OF_CHANNEL = (
     Prepared(_unread_threads.where(_is_of_channel).limit(THREADS_MAX)),
-    Prepared(newest_threads(_is_of_channel)),
+    Prepared(newest_threads(members.c.channel_id == bindparam("channel"))),
 )
 _CHANNEL = Prepared(
     select(*_STATE, channels.c.member_count, members.c.role)
@@ -178,6 +179,20 @@ _CHANNEL = Prepared(
     )
     .where(channels.c.fold == bindparam("fold"))
 )
+_LAST_LEAVE = Prepared(
+    select(events.c.text)
+    .where(
+        events.c.channel_id == bindparam("channel"),
+        events.c.seq > bindparam("after"),
+        events.c.author_id == bindparam("user"),
+        is_line,
+        has_kind("leave"),
+    )
+    .order_by(events.c.seq.desc())
+    .limit(1)
+)
+_SEARCHED_FOR_LEAVE = 100_000
+"""Newest events of a channel among which the end of a membership is searched."""
 _PINS = Prepared(
     select(schema.pins.c.target)
     .where(schema.pins.c.channel_id == bindparam("channel"))
@@ -441,7 +456,7 @@ class Reader:
             page = self._after(state, after, limit)
         else:
             page = self._lines(state, before, after, around, thread, limit, pins=pins)
-        return replace(page, items=self._seen_by(user, page))
+        return page._replace(items=self._seen_by(user, page))
 
     def _lines(
         self,
@@ -500,6 +515,27 @@ class Reader:
             items=self._seen_by(user, page),
             complete=page.complete if is_within else True,
         )
+
+    def removal(self, user: User, channel: str, position: ResumeFrom) -> Details | None:
+        """Return how somebody else ended the user's membership after a position in the log.
+
+        None: the user is a member, left, or never was a member.
+
+        Raises:
+            CommandError: the session must end.
+        """
+        self._standings.check(self._connection, user)
+        row = _CHANNEL.first(self._connection, fold=channel_key(channel), user=user.id)
+        if row is None or row.role is not None:
+            return None
+        state = _state(*row[:7])
+        if position.epoch != state.epoch:
+            return None
+        after = max(position.after, state.head - _SEARCHED_FOR_LEAVE)
+        stored = _LAST_LEAVE.scalar(self._connection, channel=state.id, after=after, user=user.id)
+        if not stored:
+            return None
+        return decode(stored, names_of(self._connection, ids_in(stored)))
 
     def members(self, user: User, channel: str, *, cursor: str | None, limit: int) -> MemberPage:
         """Return a page of members by name.

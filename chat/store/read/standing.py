@@ -95,7 +95,7 @@ class Standings:
             return
         row = _STANDING.first(connection, user=user.id, device=user.device)
         if row is None:
-            raise CommandError(ErrorCode.NO_SUCH_USER, f"there is no user {user.name}")
+            raise CommandError(ErrorCode.NO_SUCH_USER, f"there is no user “{user.name}”")
         self._check_account(user, row)
         self.check_address(connection, user.address)
         self.trust(user)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, cast
 
 from sqlalchemy import (
@@ -51,6 +50,7 @@ __all__ = [
     "PinnedLines",
     "ThreadLines",
     "items_of",
+    "names_of",
     "root_of",
     "size_of",
     "with_own",
@@ -255,6 +255,11 @@ def _names_in_details(connection: Connection, rows: Sequence[Any]) -> Mapping[in
     for row in rows:
         if row.text is not None and kind_of(row.flags) in DETAILED_KINDS:
             ids |= ids_in(row.text)
+    return names_of(connection, ids)
+
+
+def names_of(connection: Connection, ids: Collection[int]) -> Mapping[int, str]:
+    """Return the names of users by id."""
     return dict(_NAMES.rows(connection, sorted(ids)))
 
 
@@ -353,8 +358,7 @@ class Lines(Protocol):
         """Return the first `count` lines from `anchor` on."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelLines:
+class ChannelLines(NamedTuple):
     """All lines of a channel."""
 
     connection: Connection
@@ -372,8 +376,7 @@ class ChannelLines:
         return statement.all(self.connection, channel=self.channel_id, anchor=anchor, count=count)
 
 
-@dataclass(frozen=True, slots=True)
-class ThreadLines:
+class ThreadLines(NamedTuple):
     """A thread: the message `root`, then all its replies."""
 
     connection: Connection
@@ -398,8 +401,7 @@ class ThreadLines:
         return statement.all(self.connection, **where)
 
 
-@dataclass(frozen=True, slots=True)
-class PinnedLines:
+class PinnedLines(NamedTuple):
     """The pinned messages of a channel."""
 
     connection: Connection

@@ -163,18 +163,46 @@ has_unread = exists(_replies.correlate(*_outer))
 """Whether a row of `THREADS` has unread replies."""
 
 
-def newest_threads(*where: ColumnElement[bool]) -> Select[Any]:
-    """Return a query for the newest threads that `user` follows in each channel, without counts."""
-    newest_first = func.row_number().over(
-        partition_by=_thread.channel_id, order_by=_thread.thread.desc()
+_newer = followed_threads.alias("newer")
+_oldest_listed = (
+    select(_newer.c.thread)
+    .where(
+        _newer.c.user_id == members.c.user_id,
+        _newer.c.channel_id == members.c.channel_id,
+        _newer.c.following == true(),
     )
-    ranked = (
-        select(_thread.channel_id, _thread.thread, _thread.read_seq, newest_first.label("rank"))
-        .where(_thread.user_id == bindparam("user"), _thread.following == true(), *where)
+    .order_by(_newer.c.thread.desc())
+    .limit(1)
+    .offset(NEWEST_MAX - 1)
+    .correlate(members)
+    .scalar_subquery()
+)
+
+
+def newest_threads(*where: ColumnElement[bool]) -> Select[Any]:
+    """Return a query for the newest threads that `user` follows in each channel, without counts.
+
+    `where` are conditions on the user's rows of `members`.
+    """
+    listed = (
+        select(
+            members.c.user_id,
+            members.c.channel_id,
+            func.coalesce(_oldest_listed, 0).label("oldest"),
+        )
+        .where(members.c.user_id == bindparam("user"), *where)
+        .limit(-1)  # so SQLite begins with it, instead of reading all followed threads
         .subquery()
     )
     return (
-        select(ranked.c.channel_id, ranked.c.thread, ranked.c.read_seq)
-        .where(ranked.c.rank <= NEWEST_MAX)
-        .order_by(ranked.c.thread.desc())
+        select(_thread.channel_id, _thread.thread, _thread.read_seq)
+        .join_from(
+            listed,
+            followed_threads,
+            (_thread.user_id == listed.c.user_id)
+            & (_thread.channel_id == listed.c.channel_id)
+            & (_thread.thread >= listed.c.oldest),
+        )
+        .where(_thread.following == true())
+        .order_by(_thread.thread.desc())
     )

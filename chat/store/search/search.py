@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heapreplace
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, select
 
@@ -138,8 +138,7 @@ class Wanted:
         return self.before is not None or self.after is not None
 
 
-@dataclass(frozen=True, slots=True)
-class FoundMessage:
+class FoundMessage(NamedTuple):
     """A message in its current state; `marks` are ranges in the snippet."""
 
     channel: str
@@ -151,24 +150,21 @@ class FoundMessage:
     marks: Marks
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """A page of hits; if more may follow, `positions` holds how far channels were searched."""
 
     hits: tuple[FoundMessage, ...]
     positions: Mapping[str, int] | None
 
 
-@dataclass(frozen=True, slots=True)
-class SearchedChannel:
+class SearchedChannel(NamedTuple):
     """A channel to search, and the time of its last event."""
 
     channel: ChannelState
     last: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Hit:
+class _Hit(NamedTuple):
     row: Any
     marks: Marks
 

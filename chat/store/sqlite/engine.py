@@ -181,6 +181,8 @@ def _engine(path: Path, pragmas: tuple[str, ...], begin: str, mode: str, **optio
             connection.execute(f"PRAGMA {pragma}").close()
 
     def began(connection: Connection) -> None:
+        if driver_of(connection).in_transaction:  # its COMMIT has failed
+            run_driver(connection, "ROLLBACK").close()
         run_driver(connection, begin).close()
 
     event.listen(engine, "connect", connected)

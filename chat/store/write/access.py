@@ -58,7 +58,7 @@ def find_user(transaction: Transaction, name: str) -> User:
     """
     user = transaction.lookups.people([name]).get(fold(name))
     if user is None or transaction.scalar(_IS_ERASED, user=user.id):
-        raise CommandError(ErrorCode.NO_SUCH_USER, f"there is no user {name}", field="name")
+        raise CommandError(ErrorCode.NO_SUCH_USER, f"there is no user “{name}”", field="name")
     return user
 
 

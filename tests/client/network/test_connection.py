@@ -103,7 +103,7 @@ def test_each_connection_error_has_its_message(error: Exception, url: str, says:
 @pytest.mark.parametrize(
     ("code", "says"),
     [
-        (10, "the operator must renew it"),
+        (10, "the operator must renew the certificate"),
         (18, "chat-client --ca ca.pem"),
         (19, "chat-client --ca ca.pem"),
         (20, "chat-client --ca ca.pem"),

@@ -576,6 +576,8 @@ def test_members_presence_and_typing_are_published(open_client: Open, fake: Fake
     fake.tell(TypingFrame(channel="#general", version=1, users=("alice", "bob")))
     screen.wait(lambda: screen.typing["#general"] == ("bob",))
     screen.wait(lambda: ("bob", "member", "away") in screen.members["#general"].members)
+    fake.tell(PresenceFrame(channel="#general", version=3, users={}, roles={"bob": "owner"}))
+    screen.wait(lambda: ("bob", "owner", "away") in screen.members["#general"].members)
     fake.append("bob", "#general", "leave")
     screen.wait(lambda: screen.members["#general"].total == 1)
 

@@ -142,6 +142,7 @@ class TestAnswering:
         desktop.conversation.drafts.begin_reply(said(3, "alice", "tea?"))
         await desktop.pilot.pause()
         assert "Replying to alice: tea?" in desktop.screen()
+        assert str(desktop.composer.placeholder) == "Reply to alice"
         await desktop.type("ly", "enter")
         await desktop.until(lambda: desktop.core.asked("send"))
         assert desktop.core.asked("send") == [("#general", "gladly", False, 3)]

@@ -25,7 +25,7 @@ async def test_a_large_paste_asks_first_and_says_how_large(desktop: Desktop, tex
     size = "50 lines (250 characters)" if "\n" in text else "5,000 characters"
     await desktop.until(lambda: f"Paste {size} into your message?" in desktop.screen())
     await desktop.answer("n")
-    await desktop.until(lambda: "Nothing was inserted" in desktop.notices)
+    await desktop.until(lambda: "Nothing was inserted." in desktop.notices)
     assert desktop.composer.text == ""
     desktop.composer.post_message(events.Paste(text))
     await desktop.answer("y")

@@ -242,6 +242,18 @@ def test_codes_and_tokens_for_a_stopped_account_come_with_a_warning(run: Run, co
     assert "`chat-server unban mallory` and `chat-server user enable mallory`" in both
 
 
+def test_an_account_that_can_still_not_sign_in_comes_with_a_warning(run: Run) -> None:
+    run("user", "add", "mallory")
+    run("user", "disable", "mallory")
+    run("ban", "mallory")
+    warning = "Warning: mallory is banned until it is lifted: the account works only after "
+    assert warning + "`chat-server unban mallory`" in run("user", "enable", "Mallory").stderr
+    run("user", "disable", "mallory")
+    warning = "Warning: mallory is disabled: the account works only after "
+    assert warning + "`chat-server user enable mallory`" in run("unban", "mallory").stderr
+    assert "Warning" not in run("user", "enable", "mallory").stderr
+
+
 def test_a_ban_of_loopback_needs_force(run: Run) -> None:
     refused = run("ban", "127.0.0.1")
     assert refused.returncode == 1
@@ -309,7 +321,7 @@ def test_the_audit_log_is_filtered(run: Run, tmp_path: Path) -> None:
     assert "must be one of" in run("audit", "--act", "unknown").stderr
 
 
-NOBODY = "there is no user nobody"
+NOBODY = "there is no user “nobody”"
 REFUSED = {
     "user show": ("nobody", NOBODY),
     "user add": ("no@name", "letters"),
@@ -329,7 +341,10 @@ REFUSED = {
 }
 """For each command that can be refused: arguments with a wrong subject, and the reason."""
 NEVER_REFUSED = {"user list", "invite create", "invite list", "bans", "audit"}
-OF_FILES = {"backup", "restore", "check", "reindex", "expire", "migrate-store", "new-epochs"}
+OF_FILES = {
+    *("backup", "restore", "check", "check-config", "reindex", "expire"),
+    *("migrate-store", "new-epochs"),
+}
 """Commands on files; they fail with exit code 2, see `test_commands`."""
 
 

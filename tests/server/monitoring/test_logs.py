@@ -76,6 +76,7 @@ def test_text_from_outside_controls_no_terminal_and_begins_no_line(
         assert all(line.startswith("    ") for line in others)
 
 
+@pytest.mark.feature("server.log")
 @pytest.mark.parametrize("form", FORMATS)
 async def test_nothing_that_users_write_is_logged(
     start_server: Callable[..., ChatServer], form: LogFormat
@@ -124,6 +125,7 @@ async def test_nothing_that_users_write_is_logged(
         assert json_lines(server)
 
 
+@pytest.mark.feature("server.log")
 async def test_the_end_of_a_connection_is_one_line(start_server: Callable[..., ChatServer]) -> None:
     server = start_server("--log-format", "json")
     async with Peer.signed_in(server.url, "alice") as alice:

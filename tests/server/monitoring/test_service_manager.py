@@ -6,10 +6,12 @@ import asyncio
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
+from queue import SimpleQueue
 from uuid import uuid4
 
 import pytest
@@ -28,11 +30,23 @@ class Receiver:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind("\0" + address[1:] if address.startswith("@") else address)
         self.socket.settimeout(PATIENCE)
+        self._read: SimpleQueue[bytes] | None = None
+
+    def keep_reading(self) -> None:
+        """Read all reports from now on: the system keeps ten, and a slow start sends more."""
+        queue = self._read = SimpleQueue()
+
+        def read() -> None:
+            with suppress(OSError):  # closed
+                while True:
+                    queue.put(self.socket.recv(4_096))
+
+        threading.Thread(target=read, daemon=True).start()
 
     def next(self) -> dict[str, str]:
         """Wait for a report; return its assignments."""
-        lines = self.socket.recv(4_096).decode().split("\n")
-        return dict(line.split("=", 1) for line in lines)
+        report = self.socket.recv(4_096) if self._read is None else self._read.get(timeout=PATIENCE)
+        return dict(line.split("=", 1) for line in report.decode().split("\n"))
 
     def next_with(self, name: str) -> dict[str, str]:
         """Wait for a report with this assignment."""
@@ -71,6 +85,7 @@ def test_a_running_event_loop_reports_to_the_watchdog(
     start_server: Callable[..., ChatServer], receiver: Receiver
 ) -> None:
     watched = {"NOTIFY_SOCKET": receiver.address, "WATCHDOG_USEC": "400000"}
+    receiver.keep_reading()
     server = start_server(env=watched)
     receiver.next_with("READY")
     for _ in range(3):

@@ -14,7 +14,7 @@ from chat.server.transport.listening import bind, reachable_hosts
 
 def test_second_bind_of_a_port_fails() -> None:
     (first,) = bind(["127.0.0.1"], 0)
-    with first, pytest.raises(StartupError, match="another program uses it"):
+    with first, pytest.raises(StartupError, match="it is already in use"):
         bind(["127.0.0.1"], first.getsockname()[1])
 
 

@@ -9,6 +9,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,7 @@ def link(tmp_path: Path) -> Path:
     return link
 
 
+@pytest.mark.feature("server.certificate")
 async def test_a_replaced_link_reloads_the_certificate_and_keeps_connections(
     start_server: Callable[..., ChatServer], tmp_path: Path, link: Path
 ) -> None:
@@ -158,6 +160,24 @@ def test_files_that_still_change_are_not_reloaded(
     certificate.look()
     assert certificate.context is not first
     assert not [each for each in caplog.records if each.levelno >= logging.WARNING]
+
+
+def test_an_end_that_comes_near_is_logged_once_a_day(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    certify(tmp_path, days=20)
+    now = datetime.now(UTC)
+    certificate = Certificate(tmp_path / "cert.pem", tmp_path / "key.pem", lambda: now)
+    logged = []
+    for _ in range(22):
+        now += timedelta(days=1)
+        for _ in range(3):
+            certificate.look()
+        logged.append([record.getMessage() for record in caplog.records])
+        caplog.clear()
+    assert logged[:5] == [[]] * 5
+    assert all("expires on" in line for (line,) in logged[6:19])
+    assert all("expired on" in line for (line,) in logged[20:])
 
 
 async def test_plain_http_is_logged_once_per_address(

@@ -20,6 +20,7 @@ from chat.store.channels import (
 )
 from chat.store.maintenance.export import export_account
 from chat.store.operations import SendMessage, User
+from chat.store.store import execute
 from tests.store.opened import OpenStore, delete, edit, message, react, topic
 
 
@@ -77,6 +78,14 @@ def test_addresses_of_others_are_absent(store: OpenStore, alice: User, bob: User
         ("role", None),
         ("link_created", "192.0.2.7"),
     ]
+
+
+def test_login_names_of_operators_are_absent(store: OpenStore, alice: User) -> None:
+    execute(store.url, ChangeAccount(None, alice.name, disabled=True))
+    (disabled,) = [each for each in exported(store, "alice") if each.get("act") == "disabled"]
+    assert "details" not in disabled
+    audit = store.read(lambda reader: reader.accounts.audit(None, before=None, limit=1))
+    assert audit.entries[0].details["login"]
 
 
 def test_unknown_account_is_refused(store: OpenStore) -> None:

@@ -115,3 +115,22 @@ def test_errors_do_not_contain_the_parameters_of_statements(tmp_path: Path) -> N
     engine.dispose()
     assert "no such table: missing" in str(failed.value)
     assert secret not in str(failed.value)
+
+
+def test_a_failed_commit_does_not_stop_the_next_transaction(tmp_path: Path) -> None:
+    def fail(_connection: object) -> None:
+        raise OperationalError("COMMIT", None, Exception("database or disk is full"))
+
+    engine = writer_engine(tmp_path / "chat.db")
+    with closing(engine.connect()) as connection:
+        with connection.begin():
+            connection.exec_driver_sql("CREATE TABLE words (word)")
+        event.listen(engine, "commit", fail)
+        with pytest.raises(OperationalError, match="full"), connection.begin():
+            connection.exec_driver_sql("INSERT INTO words VALUES ('lost')")
+        event.remove(engine, "commit", fail)
+        with connection.begin():
+            connection.exec_driver_sql("INSERT INTO words VALUES ('kept')")
+            words = connection.exec_driver_sql("SELECT word FROM words").scalars().all()
+    engine.dispose()
+    assert words == ["kept"]

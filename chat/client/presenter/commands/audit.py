@@ -106,7 +106,7 @@ _OWN_ACTS = {
 """A shorter sentence for acts of users on their own accounts."""
 
 
-_SAID = ("role", "label", "invitation", "network")
+_SAID = ("role", "label", "invitation", "network", "login")
 """Details that the sentence has already."""
 
 
@@ -128,13 +128,14 @@ _DETAILS = {"before": "previously"}
 
 def entry_text(entry: AuditEntry) -> str:
     """Return what an audit entry says, as a short sentence."""
-    by, user = entry.by or "the operator", entry.user or "?"
+    details, user = entry.details, entry.user or "?"
+    operator = f"the operator ({details['login']})" if "login" in details else "the operator"
+    by = entry.by or operator
     sentence = _SENTENCES.get(entry.act)
     if entry.by is not None and entry.by == entry.user:
         sentence = _OWN_ACTS.get(entry.act, sentence)
     if sentence is None:
         return f"{by}: {entry.act.replace('_', ' ')}"
-    details = entry.details
     return sentence.format(
         by=by,
         user=user,
@@ -146,7 +147,7 @@ def entry_text(entry: AuditEntry) -> str:
 
 
 def _details(entry: AuditEntry) -> str:
-    said = _SAID if entry.act in _SENTENCES else ()
+    said = _SAID if entry.act in _SENTENCES else ("login",)
     left = {key: value for key, value in entry.details.items() if key not in said}
     return ", ".join(_detail(key, value) for key, value in left.items())
 

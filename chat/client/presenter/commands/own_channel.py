@@ -142,7 +142,8 @@ def _channel(conversation: Conversation, asked: Invocation) -> None:
     info = _own(conversation, asked)
     setting, value = asked.get("setting").lower(), asked.get("value").lower()
     if setting in _SETTINGS and value in _SETTINGS[setting][1]:
-        _change(conversation, info, {setting: value}, f"{setting} is now {value}.")
+        done = f"{_SETTINGS[setting][0]} in {info.name}: {value}."
+        _change(conversation, info, {setting: value}, done)
     elif setting == "private":
         _make_private(conversation, info)
     elif setting == "retention" and value:
@@ -219,7 +220,7 @@ def _change(
     from chat.protocol.commands import ChangeChannel
 
     command = ChangeChannel.model_validate({"channel": info.name, **fields})
-    request(conversation, command, f"{info.name}: {done}")
+    request(conversation, command, done)
 
 
 def _make_private(conversation: Conversation, info: ChannelInfo) -> None:
@@ -228,7 +229,7 @@ def _make_private(conversation: Conversation, info: ChannelInfo) -> None:
     conversation.view.confirm(
         f"Make {info.name} private? Only invited people will see it. This cannot be undone.",
         info.name,
-        lambda: _change(conversation, info, {"private": True}, "the channel is private now."),
+        lambda: _change(conversation, info, {"private": True}, f"{info.name} is private now."),
     )
 
 
@@ -242,7 +243,8 @@ def _set_retention(conversation: Conversation, info: ChannelInfo, value: str) ->
         if seconds < RETENTION_MIN:
             raise Refused("The retention must be 1 day or longer.")
     if not seconds:
-        _change(conversation, info, {"retention": 0}, "the retention is the server's.")
+        done = f"{info.name} keeps messages as long as the server."
+        _change(conversation, info, {"retention": 0}, done)
         return
     length = duration_text(seconds)
     conversation.view.confirm(
@@ -250,7 +252,7 @@ def _set_retention(conversation: Conversation, info: ChannelInfo, value: str) ->
         "in 24 hours.",
         info.name,
         lambda: _change(
-            conversation, info, {"retention": seconds}, f"messages are kept for {length}."
+            conversation, info, {"retention": seconds}, f"{info.name} keeps messages for {length}."
         ),
     )
 

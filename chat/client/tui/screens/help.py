@@ -187,7 +187,12 @@ class HelpScreen(ModalScreen[None]):
             cells = [(row.usage, row.help, "") for row in commands]
             if any("NUMBER" in row.usage for row in commands):
                 cells.insert(
-                    0, ("NUMBER", "the number after “No.” in the bar below a selected message", "")
+                    0,
+                    (
+                        "NUMBER",
+                        "the number after “No.” in the bottom bar, for a selected message",
+                        "",
+                    ),
                 )
             parts += [_heading("Commands"), *_table(cells, _USAGE, room), Content("")]
         if not parts:

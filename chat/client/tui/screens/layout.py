@@ -10,6 +10,7 @@ from textual.containers import Container, Horizontal
 
 from chat.client.model.state import ChannelInfo, MembersChanged
 from chat.client.presenter.acts import message_acts
+from chat.client.presenter.composer.draft import Aim
 from chat.client.presenter.state import ConversationState, title_of
 from chat.client.presenter.view import Pane
 from chat.client.presenter.workspace import Workspace
@@ -201,6 +202,9 @@ class Layout:
         self.thread.hush(silence)
         opening = channel_title(drafts.channel, state.user) if drafts.is_joining else ""
         placeholder = _ONLY_COMMANDS if silence else _placeholder(state.info, opening, server)
+        draft = drafts.here
+        if draft.aim is Aim.REPLY and draft.message is not None:
+            placeholder = f"Reply to {draft.message.author}"
         self.channel.composer.placeholder = line(placeholder)
         self.thread.composer.placeholder = line(_ONLY_COMMANDS if silence else self._reply_hint)
         self._thread_header.is_followed = _follows(state)

@@ -49,8 +49,8 @@ class Durations(Widget):
         return str(self._durations[self.chosen])
 
     def move(self, step: int) -> None:
-        """Choose the next duration, or the previous one."""
-        self.chosen = min(max(self.chosen + step, 0), len(self._durations) - 1)
+        """Choose the next duration, or the previous one; the first follows the last."""
+        self.chosen = (self.chosen + step) % len(self._durations)
 
     def render(self) -> Content:
         """Draw the row, with the chosen duration in reverse.

@@ -407,7 +407,7 @@ def confirm_paste(screen: Screen[Any], text: str, then: Callable[[], object]) ->
     size = f"{lines:,} lines ({size})" if lines > 1 else size
 
     def refused() -> None:
-        screen.app.notify("Nothing was inserted")
+        screen.app.notify("Nothing was inserted.")
 
     ask(screen, f"Paste {size} into your message?", text, then, refused)
 

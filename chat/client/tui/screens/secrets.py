@@ -113,4 +113,4 @@ class ShowSecret(ModalScreen[None]):
     def action_copy(self) -> None:
         """Copy the code."""
         self.app.copy_to_clipboard(self._code)
-        self.notify("Copied")
+        self.notify("Copied.")

@@ -150,7 +150,7 @@ class Painter:
         strip = Strip([*before, *ink, *behind], width)
         if width > self.renderer.width:
             strip = strip.crop(0, self.renderer.width)
-        ground = self.base + palette["cursor"] if cursor else self.base
+        ground = self.base + palette["cursor"] if cursor and _is_owned(row) else self.base
         # Offsets left of the text are negative: a selection from there starts at the text.
         left = sum(len(segment.text) for segment in before)
         return _linked(strip.apply_style(ground).apply_offsets(-left, offset))
@@ -158,16 +158,20 @@ class Painter:
     def _gutter(self, row: Row, *, cursor: bool, timed: bool) -> Iterable[Segment]:
         palette, width = self.palette, self.renderer.gutter
         ink = palette["time"]
-        owned = row.number >= row.block.lead or bool(row.line.gutter)
-        if cursor and owned:
+        if cursor and _is_owned(row):
             bar = Segment(self.bar, palette["cursor-bar"])
             ink += palette["cursor-gutter"]
-        elif row.block.accent and owned:
+        elif row.block.accent and _is_owned(row):
             bar = Segment("┃", palette["accent"])
         else:
             bar = Segment(" ")
         time = row.line.gutter or (row.block.time if timed and row.lacks_time else "")
         return bar, Segment(f"{time:>{width - 2}} " if width > 2 else " ", ink)
+
+
+def _is_owned(row: Row) -> bool:
+    """Whether a row belongs to its message; rules and blank lines above it do not."""
+    return row.number >= row.block.lead or bool(row.line.gutter)
 
 
 def _linked(strip: Strip) -> Strip:

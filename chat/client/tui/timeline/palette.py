@@ -80,7 +80,7 @@ class Names(Enum):
 
 _TERMINAL = {
     Names.ANSI_DARK: (
-        "green", "bright_magenta", "cyan", "magenta", "bright_green", "bright_cyan", "yellow",
+        "green", "bright_magenta", "cyan", "bright_white", "bright_green", "bright_cyan", "yellow",
         "bright_yellow",
     ),
     Names.ANSI_LIGHT: ("red", "blue", "magenta", "bright_blue"),

@@ -336,7 +336,7 @@ class Renderer:
                 Piece(reason, self.palette["failed"]),
                 Piece("   ", hint),
                 Piece("r\xa0retry", hint + Style.from_meta({"action": "retry"})),
-                Piece("\xa0· ", hint),
+                Piece("  ", hint),
                 Piece("x\xa0discard", hint + Style.from_meta({"action": "discard"})),
             ],
             self.column,

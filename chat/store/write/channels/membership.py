@@ -236,7 +236,7 @@ def open_direct(transaction: Transaction, user: User, name: str, *, is_hidden: b
     for missing in names:
         if fold(missing) not in people:
             raise CommandError(
-                ErrorCode.NO_SUCH_USER, f"there is no user {missing}", field="channel"
+                ErrorCode.NO_SUCH_USER, f"there is no user “{missing}”", field="channel"
             )
     _check_has_room(transaction, user)
     if pause := transaction.pause_before_opening(user):

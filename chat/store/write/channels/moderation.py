@@ -172,7 +172,7 @@ def change_settings(transaction: Transaction, operation: ChangeSettings) -> Appe
     if before.private and not after.private:
         raise CommandError(
             ErrorCode.FORBIDDEN,
-            "a private channel cannot be made public: its members wrote for themselves",
+            "a private channel cannot be made public: its messages are for its members only",
             field="private",
         )
     if after.retention and after.retention < RETENTION_MIN:

@@ -102,7 +102,7 @@ def _open_for(transaction: Transaction, operation: Append) -> Channel:
 
 def _not_a_reply() -> CommandError:
     return CommandError(
-        ErrorCode.INVALID, "thread_only: only a reply can have it", field="thread_only"
+        ErrorCode.INVALID, "thread_only: allowed only in a reply", field="thread_only"
     )
 
 

@@ -245,7 +245,7 @@ def test_members_are_refused_commands_of_admins_at_once(bench: Bench, command: s
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("there is no user bob", "There is no user bob."),
+        ("there is no user “bob”", "There is no user “bob”."),
         ("bob is not banned", "bob is not banned."),
         ("address: “x” is not an address", "Address: “x” is not an address."),
         ("“x” is not a name.", "“x” is not a name."),
@@ -388,10 +388,10 @@ async def test_a_ban_of_an_unknown_name_asks_nothing(bench: Bench) -> None:
     working = asyncio.create_task(bench.finish())
     while "account" not in bench.core.futures:
         await asyncio.sleep(0)
-    error = CommandError(ErrorCode.NO_SUCH_USER, "there is no user malory")
+    error = CommandError(ErrorCode.NO_SUCH_USER, "there is no user “malory”")
     bench.core.futures["account"].set_exception(error)
     await working
-    assert bench.view.said[-1][0] == "There is no user malory."
+    assert bench.view.said[-1][0] == "There is no user “malory”."
     assert not [done for done in bench.view.done if done[0] == "confirm"]
     assert not bench.core.asked("ban")
 
@@ -472,6 +472,10 @@ async def test_the_audit_log_is_read_in_pages(bench: Bench) -> None:
         ),
         ({"act": "link_created", "by": "a", "user": "a"}, "a created a link code"),
         ({"act": "link_created", "user": "a"}, "the operator created a link code for a"),
+        (
+            {"act": "erased", "user": "deleted-2", "details": {"login": "olivia"}},
+            "the operator (olivia) erased deleted-2",
+        ),
         ({"act": "new_kind", "by": "a"}, "a: new kind"),
     ],
 )

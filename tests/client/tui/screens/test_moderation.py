@@ -24,6 +24,17 @@ async def test_the_question_changes_reason_and_duration(open_desktop: Open) -> N
         )
 
 
+async def test_the_first_duration_follows_the_last_one(open_desktop: Open) -> None:
+    async with open_desktop(TEA) as desktop:
+        await begin(desktop)
+        desktop.conversation.run_command("/ban mallory")
+        await desktop.until(lambda: "no end" in desktop.screen(), "the dialog opens")
+        durations = desktop.app.screen.query_one(Durations)
+        for key, value in (("down", "10m"), ("up", ""), ("up", "30d")):
+            await desktop.press(key)
+            assert durations.value == value
+
+
 async def test_an_enter_pressed_while_typing_bans_nobody(open_desktop: Open) -> None:
     async with open_desktop(TEA) as desktop:
         await begin(desktop)

@@ -142,7 +142,7 @@ def test_a_paste_split_by_reads_arrives_whole(text: str, cuts: list[int]) -> Non
     assert "".join(pastes(*chunks)) == text.replace("\x1b", "")
 
 
-def test_the_end_of_input_ends_the_app() -> None:
+def test_the_end_of_input_is_no_event() -> None:
     parser = InputParser()
     assert [message for message in parser.feed("a") if isinstance(message, events.Key)]
     assert list(parser.feed("")) == []
