@@ -16,7 +16,7 @@ from collections import namedtuple
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import (
     ColumnElement,
@@ -30,12 +30,20 @@ from sqlalchemy import (
     TextClause,
     Update,
     bindparam,
-    insert,
 )
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 
-__all__ = ["Among", "Bulk", "BulkInsert", "BulkUpdate", "Prepared", "run_driver", "run_many"]
+__all__ = [
+    "Among",
+    "Bulk",
+    "BulkInsert",
+    "BulkUpdate",
+    "Prepared",
+    "bulk_kinds",
+    "run_driver",
+    "run_many",
+]
 
 
 STEP = 256
@@ -73,31 +81,28 @@ class Bulk:
         return self._sizes[size]
 
 
-class BulkInsert:
-    """An `INSERT` of rows into `table`; each has all columns, or `columns`, in the table's order.
+BulkKind = Callable[[str, Sequence[str], Sequence[str], str], "BulkStatement"]
+"""Makes a bulk statement from the SQL before the rows, the placeholders and the SQL types of the
+parameters of a row, and the SQL after the rows."""
 
-    `end` is the SQL after the rows, such as `ON CONFLICT DO NOTHING`.
-    """
 
-    def __init__(self, table: Table, columns: Sequence[str] | None = None, end: str = "") -> None:
-        self._columns = columns or [column.name for column in table.columns]
-        self._insert, self._end = insert(table).inline(), end
-        self._compiled: dict[str, Bulk] = {}
+class BulkStatement(Protocol):
+    """A statement that runs for many rows at once."""
 
     def run(self, connection: Connection, rows: Sequence[Sequence[object]]) -> None:
-        """Insert the rows."""
-        dialect = connection.dialect
-        if dialect.name not in self._compiled:
-            statement = str(
-                self._insert.inline().compile(dialect=dialect, column_keys=self._columns)
-            )
-            begin, _, row = statement.rpartition(" VALUES ")
-            self._compiled[dialect.name] = Bulk(f"{begin} VALUES", row, self._end)
-        self._compiled[dialect.name].run(connection, rows)
+        """Run the statement for all rows."""
+
+
+def _in_values(begin: str, places: Sequence[str], _types: Sequence[str], end: str) -> BulkStatement:
+    return Bulk(f"{begin} VALUES", f"({', '.join(places)})", end)
+
+
+bulk_kinds: dict[str, BulkKind] = {}
+"""How dialects pass many rows, by name; by default as a list of `VALUES`."""
 
 
 class BulkUpdate:
-    """A `Bulk` that is compiled for each SQL dialect.
+    """A statement for many rows, compiled for each SQL dialect.
 
     Args:
         begin: the SQL before the rows.
@@ -107,16 +112,33 @@ class BulkUpdate:
 
     def __init__(self, begin: str, types: Sequence[TypeEngine[Any]], end: str) -> None:
         self._begin, self._types, self._end = begin, types, end
-        self._compiled: dict[str, Bulk] = {}
+        self._compiled: dict[str, BulkStatement] = {}
 
     def run(self, connection: Connection, rows: Sequence[Sequence[object]]) -> None:
         """Run the statement for all rows."""
         dialect = connection.dialect
         if dialect.name not in self._compiled:
             values = [bindparam(None, type_=each) for each in self._types]
-            row = f"({', '.join(str(each.compile(dialect=dialect)) for each in values)})"
-            self._compiled[dialect.name] = Bulk(self._begin, row, self._end)
+            self._compiled[dialect.name] = bulk_kinds.get(dialect.name, _in_values)(
+                self._begin,
+                [str(each.compile(dialect=dialect)) for each in values],
+                [each.compile(dialect=dialect) for each in self._types],
+                self._end,
+            )
         self._compiled[dialect.name].run(connection, rows)
+
+
+class BulkInsert(BulkUpdate):
+    """An `INSERT` of rows into `table`; each has all columns, or `columns`, in the table's order.
+
+    `end` is the SQL after the rows, such as `ON CONFLICT DO NOTHING`.
+    """
+
+    def __init__(self, table: Table, columns: Sequence[str] | None = None, end: str = "") -> None:
+        names = columns or [column.name for column in table.columns]
+        quoted = ", ".join(f'"{name}"' for name in names)
+        types = [table.columns[name].type for name in names]
+        super().__init__(f'INSERT INTO "{table.name}" ({quoted})', types, end)
 
 
 Statement = Select[Any] | CompoundSelect[Any] | Insert | Update | Delete | TextClause

@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 
 from sqlalchemy import Connection, bindparam, func, select, text
 
+from chat.store.postgresql.bulk import Unnested
 from chat.store.schema import events, folds, is_line, is_unerased
-from chat.store.sql import Bulk, Prepared, run_many
+from chat.store.sql import Prepared, run_many
 from chat.store.words import PREFIXES, Word, window_trait, words_of
 
 __all__ = ["IndexChanges", "Lookup", "rebuild", "terms_of_message", "wrongly_indexed"]
@@ -24,10 +25,12 @@ BATCH = 1_000
 """Messages that are read at once."""
 _SUM = (1 << 63) - 1
 _edit = events.alias("edit")
-_ADD = Bulk(
-    "INSERT INTO search (channel_id, seq, words) VALUES",
-    "(%s, %s, string_to_array(%s, ' '))",
+_ADD = Unnested(
+    "INSERT INTO search (channel_id, seq, words)",
+    ("bigint", "bigint", "text"),
     "ON CONFLICT (channel_id, seq) DO UPDATE SET words = excluded.words",
+    "channel_id, seq, string_to_array(words, ' ')",
+    "(channel_id, seq, words)",
 )
 _REMOVE = "DELETE FROM search WHERE channel_id = %s AND seq = %s"
 # Materialized: the planner would scan the channel backwards, which is slow for a rare word.

@@ -78,7 +78,7 @@ _SENT = Among(
     events.c.cid,
 )
 _SAVE_CHANNELS = BulkUpdate(
-    "WITH changed (id, head, topic, member_count) AS (VALUES",
+    "WITH changed (id, head, topic, member_count) AS (",
     (channels.c.id.type, channels.c.head.type, channels.c.topic.type, channels.c.member_count.type),
     ") UPDATE channels SET head = changed.head, topic = changed.topic,"
     " member_count = changed.member_count FROM changed WHERE channels.id = changed.id",
