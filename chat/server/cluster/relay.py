@@ -285,11 +285,12 @@ class Relay:
             return
         try:
             fields = self.seal.open(subject, content)
-            self._take(subject, fields)
         except ForeignVersion:
             self._metrics.hints.add("foreign")
-        except (BadSeal, ValueError, LookupError, TypeError, AttributeError):
+        except BadSeal:
             self._metrics.hints.add("forged")
+        else:
+            self._take(subject, fields)
 
     def _take(self, subject: str, fields: dict[str, Any]) -> None:
         if followed := self._by_subject.get(subject):
