@@ -17,8 +17,9 @@ from chat.client.tui.keymap import together
 from chat.protocol.reference import CLOSES, ERRORS
 from chat.protocol.values import Limits
 from chat.rights import ARCHIVED, BY_SETTING, RIGHTS, Right, Standing
-from chat.server.config import COMMANDS as SERVER_COMMANDS
-from chat.server.config import ServerSettings, is_reloaded, meaning_of
+from chat.server.config.commands import COMMANDS as SERVER_COMMANDS
+from chat.server.config.settings import ServerSettings, is_reloaded
+from chat.server.config.sources import meaning_of
 from chat.server.monitoring.metrics import Metrics
 
 __all__ = [

@@ -19,8 +19,8 @@ from chat.client.model.slash import commands, parser
 from chat.client.scripting.cli import COMMANDS as SCRIPT_COMMANDS
 from chat.client.tui.app import key_rows
 from chat.protocol.values import Limits
-from chat.server.config import COMMANDS as SERVER_COMMANDS
-from chat.server.config import ServerSettings
+from chat.server.config.commands import COMMANDS as SERVER_COMMANDS
+from chat.server.config.settings import ServerSettings
 from tests import tables
 from tests.features import features_table, wishes_table
 from tests.modules import modules_table

@@ -12,8 +12,8 @@ from chat.client.config.settings import ClientSettings
 from chat.client.model.slash import commands, parser
 from chat.client.scripting.cli import COMMANDS as SCRIPT_COMMANDS
 from chat.client.tui.app import key_rows
-from chat.server.config import COMMANDS as SERVER_COMMANDS
-from chat.server.config import ServerSettings
+from chat.server.config.commands import COMMANDS as SERVER_COMMANDS
+from chat.server.config.settings import ServerSettings
 from tests.features import FEATURES, WISHES, Feature, marked_ids
 
 KEYS = {key for row in key_rows() for key in row.keys}

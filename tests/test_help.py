@@ -12,8 +12,8 @@ from chat.client import cli as client
 from chat.client.scripting.cli import COMMANDS as SCRIPT_COMMANDS
 from chat.client.scripting.settings import HIDDEN_FLAGS
 from chat.server import cli as server
-from chat.server.config import COMMANDS as SERVER_COMMANDS
-from chat.server.config import load
+from chat.server.config.commands import COMMANDS as SERVER_COMMANDS
+from chat.server.config.sources import load
 
 GROUPS = sorted({name.split()[0] for name in SERVER_COMMANDS if " " in name})
 PAGES: tuple[tuple[Callable[[list[str]], int], str], ...] = (

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from chat.client.config import settings as client_settings
-from chat.server import config as server_config
+from chat.server.config import sources as server_sources
+from chat.server.config.settings import ServerSettings
 from tests.serving import PATIENCE, ChatServer, Peer
 from tests.test_repository import ROOT
 
@@ -159,8 +160,8 @@ def test_the_servers_settings_in_the_manual_are_accepted(
     block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    write(server_config.config_file(), block)
-    settings = server_config.load(server_config.ServerSettings, "chat-server", [])
+    write(server_sources.config_file(), block)
+    settings = server_sources.load(ServerSettings, "chat-server", [])
     assert settings.model_fields_set
 
 

@@ -25,7 +25,7 @@ from chat.server.administration import Administration
 from chat.server.channels.builtin import RawCounter, RawEcho
 from chat.server.channels.live import LiveChannels
 from chat.server.channels.presence import PresenceBroadcaster
-from chat.server.config import ServerSettings, reloaded
+from chat.server.config.settings import ServerSettings, reloaded
 from chat.server.context import ServerContext, Tuning
 from chat.server.failed_sign_ins import FailedSignIns
 from chat.server.handlers.table import TABLE

@@ -23,7 +23,7 @@ from chat.program import abandon_output, run_program, tell
 from chat.text import printable_line
 
 if TYPE_CHECKING:
-    from chat.server.config import ServerSettings
+    from chat.server.config.settings import ServerSettings
 
 __all__ = ["main"]
 
@@ -49,7 +49,7 @@ def _importing() -> Iterator[None]:
 
 def _main(arguments: list[str]) -> int:
     with _importing():
-        from chat.server.config import COMMANDS
+        from chat.server.config.commands import COMMANDS
     # First words of the commands that have two.
     groups = {name.partition(" ")[0] for name in COMMANDS if " " in name}
     try:
@@ -71,7 +71,8 @@ def _main(arguments: list[str]) -> int:
 
 def _grouped(group: str, rest: list[str]) -> int:
     """Run a command of two words, such as `user list`."""
-    from chat.server.config import COMMANDS, command_lines, example_lines
+    from chat.server.config.commands import COMMANDS
+    from chat.server.config.sources import command_lines, example_lines
 
     known = [name for name in COMMANDS if name.startswith(f"{group} ")]
     if rest in (["-h"], ["--help"]):
@@ -109,7 +110,8 @@ def _schema(rest: list[str]) -> int:
 
 
 def _serve(arguments: list[str]) -> int:
-    from chat.server.config import ServerSettings, load
+    from chat.server.config.settings import ServerSettings
+    from chat.server.config.sources import load
     from chat.server.monitoring.logs import set_up
 
     def read_settings() -> ServerSettings:

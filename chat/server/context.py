@@ -10,7 +10,7 @@ from chat.server.administration import Administration
 from chat.server.channels.live import RECENT, LiveChannels
 from chat.server.channels.presence import CROWD, PULSE, PresenceBroadcaster
 from chat.server.channels.typing import EXPIRY
-from chat.server.config import ServerSettings
+from chat.server.config.settings import ServerSettings
 from chat.server.failed_sign_ins import FailedSignIns
 from chat.server.monitoring.metrics import Metrics
 from chat.server.passwords import Passwords

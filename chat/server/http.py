@@ -16,7 +16,7 @@ from websockets.server import ServerProtocol
 from chat import __version__
 from chat.protocol import FEATURES, FEATURES_HEADER
 from chat.server.channels.builtin import Counter
-from chat.server.config import ServerSettings
+from chat.server.config.settings import ServerSettings
 from chat.server.monitoring.health import Health
 from chat.server.transport.connection import Connection
 from chat.server.transport.origins import Origins

@@ -35,7 +35,7 @@ from chat.protocol.frames import (
 )
 from chat.protocol.items import Event, Item
 from chat.server.app import App
-from chat.server.config import LimitSettings, ServerSettings
+from chat.server.config.settings import LimitSettings, ServerSettings
 from chat.server.context import Tuning
 from chat.server.session import Session
 from chat.store.operations import Operation, PendingCall

@@ -24,7 +24,8 @@ from chat.protocol.commands import Hello, ResumeFrom, Send
 from chat.protocol.frames import ErrorFrame, Ok
 from chat.server.app import App
 from chat.server.cli import main
-from chat.server.config import ServerSettings, load
+from chat.server.config.settings import ServerSettings
+from chat.server.config.sources import load
 from chat.server.transport.listening import HostPort
 from tests.serving import PATIENCE, ChatServer, ConnectionOver, InstalledServer, Peer, eventually
 

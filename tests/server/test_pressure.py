@@ -22,7 +22,7 @@ from chat.protocol.frames import ErrorFrame, Joined, Ok, Page
 from chat.protocol.items import Event
 from chat.protocol.values import Wire
 from chat.server.app import App
-from chat.server.config import LimitSettings, ServerSettings
+from chat.server.config.settings import LimitSettings, ServerSettings
 from chat.server.context import Tuning
 from chat.server.transport.connection import PARSED_MAX
 from tests.held_store import HeldStore

@@ -12,7 +12,7 @@ from chat.protocol.commands import History, Join, Kick, Leave, Mark, ResumeFrom,
 from chat.protocol.frames import ErrorFrame, Heads, Joined, Page, Read, Removed
 from chat.protocol.items import Event
 from chat.server.app import App
-from chat.server.config import ServerSettings
+from chat.server.config.settings import ServerSettings
 from tests.held_store import HeldStore
 from tests.serving import PATIENCE, ChatServer, Peer
 

@@ -20,10 +20,9 @@ from typing import Any, TypeVar
 from chat.durations import duration_text
 from chat.errors import CommandError, ErrorCode, StartupError, StoreUnavailable
 from chat.program import tell
-from chat.server.config import (
+from chat.server.config.commands import (
     AuditSettings,
     BanSettings,
-    DataSettings,
     InviteCreateSettings,
     InviteRevokeSettings,
     LinkSettings,
@@ -41,6 +40,7 @@ from chat.server.config import (
     UserRoleSettings,
     UserShowSettings,
 )
+from chat.server.config.settings import DataSettings
 from chat.server.transport.limits import LOOPBACK, network_text
 from chat.store import files
 from chat.store.accounts import (

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 
 from chat.errors import StartupError
 from chat.program import tell
-from chat.server.config import CheckConfigSettings, config_file, toml_lines
+from chat.server.config.commands import CheckConfigSettings
+from chat.server.config.settings import toml_lines
+from chat.server.config.sources import config_file
 from chat.server.transport.tls import expiry, tls_settings
 from chat.text import counted
 

@@ -15,7 +15,7 @@ from chat.errors import CommandError, StartupError, StoreUnavailable
 from chat.program import tell
 from chat.server.admin import accounts
 from chat.server.admin.check_config import check_config
-from chat.server.config import (
+from chat.server.config.commands import (
     COMMANDS,
     BackupSettings,
     CheckSettings,
@@ -24,9 +24,8 @@ from chat.server.config import (
     NewEpochsSettings,
     ReindexSettings,
     RestoreSettings,
-    config_file,
-    load,
 )
+from chat.server.config.sources import config_file, load
 from chat.store.accounts import RecordAct
 from chat.store.backend import NoDatabase
 from chat.store.store import expire, look

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chat.server.config import COMMANDS
+from chat.server.config.commands import COMMANDS
 from tests.serving import ChatServer, Peer
 
 

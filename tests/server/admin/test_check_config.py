@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from chat.server.cli import main
-from chat.server.config import ServerSettings, config_file, load
+from chat.server.config.settings import ServerSettings
+from chat.server.config.sources import config_file, load
 from tests.certificates import certificate_flags, certify, expire
 
 SETTINGS = """

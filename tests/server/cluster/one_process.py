@@ -26,7 +26,7 @@ from chat.protocol.values import Limits
 from chat.server.app import App
 from chat.server.cluster.peers import PeerTiming
 from chat.server.cluster.relay import Timing
-from chat.server.config import ServerSettings
+from chat.server.config.settings import ServerSettings
 from chat.store.operations import Batch, Commit, Notice
 from chat.store.read.reader import Reader
 from chat.store.store import Store

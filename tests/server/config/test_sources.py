@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from chat.errors import StartupError
-from chat.server.config import BackupSettings, ServerSettings, config_file, load
+from chat.server.config.commands import BackupSettings
+from chat.server.config.settings import ServerSettings
+from chat.server.config.sources import config_file, load
 
 FOREIGN_WORDS = re.compile(r"pydantic|Input should|type=|list\[|Settings\b|ValidationError", re.I)
 
