@@ -57,6 +57,8 @@ NEWEST_MAX = 20
 WINDOW = 10_000
 """Newest events of a channel among which unread messages are counted."""
 
+_ALL = 2**31 - 1
+"""A limit that no query reaches; PostgreSQL takes no negative one."""
 _LIMIT = bindparam("unread_limit", type_=members.c.read_seq.type)
 # Not of the enclosing query's user, so that SQLite reads the list once. The first condition is
 # cheaper than the second, and most users ignore nobody.
@@ -191,7 +193,7 @@ def newest_threads(*where: ColumnElement[bool]) -> Select[Any]:
             func.coalesce(_oldest_listed, 0).label("oldest"),
         )
         .where(members.c.user_id == bindparam("user"), *where)
-        .limit(-1)  # so SQLite begins with it, instead of reading all followed threads
+        .limit(_ALL)  # so SQLite begins with it, instead of reading all followed threads
         .subquery()
     )
     return (
