@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
+import tempfile
+import textwrap
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +18,7 @@ from chat.server.cli import main
 from chat.server.config.settings import ServerSettings
 from chat.server.config.sources import config_file, load
 from tests.certificates import certificate_flags, certify, expire
+from tests.serving import PATIENCE
 
 SETTINGS = """
 server_name = 'Tea "room"'
@@ -168,10 +172,30 @@ def test_a_data_folder_that_cannot_be_created_is_a_problem(check: Check, tmp_pat
     assert "is not a folder" in printed.errors
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
-def test_a_data_folder_without_permission_is_a_problem(check: Check, tmp_path: Path) -> None:
-    locked = tmp_path / "data"
-    locked.mkdir(mode=0o500)
-    printed = check()
-    assert printed.code == 2
-    assert f"{locked} is not writable" in printed.errors
+CHECK = """
+    import os, sys
+    import chat.server.admin.commands  # another user may not read Python's modules
+    from chat.server.cli import main
+    if os.getuid() == 0:  # root may write everywhere
+        os.setgid(65534)
+        os.setuid(65534)
+    sys.exit(main(["check-config", "--data", sys.argv[1]]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no modes")
+def test_a_data_folder_without_permission_is_a_problem() -> None:
+    with tempfile.TemporaryDirectory() as name:  # others have no access to pytest's own folders
+        folder = Path(name)
+        folder.chmod(0o555)
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(CHECK), name],
+            env=os.environ | {"XDG_CONFIG_HOME": name},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        folder.chmod(0o700)
+    assert done.returncode == 2, done.stderr
+    assert f"the data folder {folder} cannot be used: no permission to write" in done.stderr
