@@ -120,7 +120,7 @@ def test_ci_runs_the_readmes_commands_and_not_its_own(name: str) -> None:
     assert f"$(readme_command {name})" in script
     assert readme_command(name) not in script
     # The tests that need a database server are not among those of the README's command.
-    assert "pytest" not in script.replace("pytest -q -m postgresql", "")
+    assert "pytest" not in script.replace("pytest -q -m 'postgresql or cluster'", "")
 
 
 def test_ci_can_be_started() -> None:
