@@ -323,7 +323,7 @@ FEATURES: tuple[Feature, ...] = (
     ),
     Feature(
         "server.drain",
-        "A stop answers everything first, and sends many clients away in batches",
+        "A stop answers everything first, and disconnects many clients in batches",
         "`drain`, `reconnect_window`",
     ),
     Feature(

@@ -509,7 +509,7 @@ class App:
         self.context.presence.stop()
         here = [each for each in self.connections if each.endpoint is not None]
         count = math.ceil(len(here) / self._tuning.drain_batch)
-        log.info("stopping: sending %s away", counted(len(here), "client"))
+        log.info("stopping: disconnecting %s", counted(len(here), "client"))
         began, pause = self.loop.time(), self.settings.drain / max(1, count)
         for number in range(1, count):
             if all(each.endpoint is None for each in here):

@@ -203,7 +203,7 @@ async def test_drain_sends_many_clients_away_in_batches_and_answers_all_that_it_
         sending = [asyncio.create_task(send_on(each, n, sent)) for n, each in enumerate(senders)]
         began = time.monotonic()
         os.kill(server.pid, signal.SIGTERM)
-        await asyncio.to_thread(server.wait_for_line, f"stopping: sending {MANY + 1} clients away")
+        await asyncio.to_thread(server.wait_for_line, f"stopping: disconnecting {MANY + 1} clients")
         assert await asyncio.to_thread(server.get, "/readyz") == (503, "the server is stopping\n")
         with pytest.raises(InvalidStatus, match="503"):
             await connect(server.url, proxy=None)

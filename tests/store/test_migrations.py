@@ -293,7 +293,7 @@ def test_migration_on_a_full_disk_changes_nothing(
     before = path.read_bytes()
     usage = shutil.disk_usage(tmp_path)._replace(free=path.stat().st_size)
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage)
-    with pytest.raises(StartupError, match=r"free disk space.*make room and start again"):
+    with pytest.raises(StartupError, match=r"free disk space.*free disk space, then start again"):
         open_database(f"sqlite:///{path}", lambda: 0)
     assert path.read_bytes() == before
 

@@ -247,7 +247,7 @@ class ClientSettings:
     invite: str = option(
         "",
         _invitation,
-        "An invitation code for a new name (as a variable only)",
+        "An invitation code for a new name (as an environment variable only)",
         is_secret=True,
     )
     device: str = option(

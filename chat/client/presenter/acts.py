@@ -127,7 +127,7 @@ def message_acts(state: ConversationState, message: Message) -> list[Act]:
     if message.delivery is not Delivery.SENT or seq is None:
         discard = Act("discard", "Discard", "/discard")
         if message.delivery is Delivery.FAILED:
-            return [Act("retry", "Send again", "/retry"), discard]
+            return [Act("retry", "Resend", "/retry"), discard]
         return [discard]
     if message.deleted or message.kind != "message":
         return []

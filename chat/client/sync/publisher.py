@@ -77,7 +77,7 @@ class UpdateQueue:
         try:
             self._wake()
         except Exception:  # the screens may be closed already; the core must go on
-            _log.exception("waking the screens failed")
+            _log.exception("cannot notify the screens of a change")
 
     def put_all(self, publish: Callable[[], None]) -> None:
         """Accept updates again; `publish` puts the whole state, without a limit."""

@@ -77,7 +77,7 @@ def _restore(settings: RestoreSettings) -> int:
     if restored.former is not None:
         tell(f"The old database is kept as {restored.former}")
     if restored.undone:
-        tell("The backup is older than these acts; do them again:")
+        tell("The backup is older than these actions; repeat them:")
         for line in restored.undone:
             tell(f"  {printable_line(line)}")
     accounts.record_act(settings, RecordAct(None, "restored", settings.file.name))

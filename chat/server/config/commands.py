@@ -229,7 +229,7 @@ class AuditSettings(DataSettings):
     limit: int = Field(50, ge=1, le=1_000_000, description="Number of entries")
     account: str | None = Field(None, description="Only entries by or about this account")
     act: str | None = Field(None, description="Only entries of this act, such as banned")
-    since: Duration | None = Field(None, description="Only entries as recent, such as 7d")
+    since: Duration | None = Field(None, description="Maximum age of the entries, such as 7d")
 
     @field_validator("act")
     @classmethod

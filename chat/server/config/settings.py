@@ -262,7 +262,7 @@ class ServerSettings(DataSettings):
     drain: Reloaded[Seconds] = Field(
         5.0,
         ge=0,
-        description="Seconds over which a stop sends many clients away, in batches; up to 100 "
+        description="Seconds over which a stop disconnects many clients, in batches; up to 100 "
         "clients are one batch, without a wait",
     )
     write_timeout: Reloaded[Seconds] = Field(

@@ -78,7 +78,7 @@ class ServiceManager:
         self._send(
             "STOPPING=1",
             _extend(drain + STOP_EXTENSION),
-            "STATUS=Sending clients away",
+            "STATUS=Disconnecting clients",
             patience=PATIENCE,
         )
 

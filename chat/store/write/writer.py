@@ -293,7 +293,7 @@ class Writer:
         seconds = time.monotonic() - self._moved_at
         if not self.waiting or seconds < self._stalled_after:
             return None
-        return f"no commit has ended for {seconds:.0f} s; the disk may not answer"
+        return f"no commit has finished for {seconds:.0f} s; the disk may not be responding"
 
     def rebuild_index(self, error: DBAPIError, since: float) -> None:
         """Request a rebuild of the full-text index; a read begun at `since` found it damaged."""

@@ -461,7 +461,7 @@ def test_a_restore_names_the_acts_that_it_undoes(stopped: ChatServer, tmp_path: 
     administer(stopped, "ban", "192.0.2.7")
     done = administer(stopped, "restore", copy)
     assert done.returncode == 0
-    told = done.stderr.partition("do them again:\n")[2].splitlines()
+    told = done.stderr.partition("repeat them:\n")[2].splitlines()
     assert told == [
         "  192.0.2.7/32: banned",
         "  alice: device 1 revoked",

@@ -52,7 +52,7 @@ def test_a_commit_that_does_not_end_is_a_fault(backend: Backend, tmp_path: Path)
         store.send(alice)
         outcome = store.submit([message(alice)])
         eventually(lambda: store.store.healthy() is not None, "the fault is reported")
-        assert "no commit has ended for" in (store.store.healthy() or "")
+        assert "no commit has finished for" in (store.store.healthy() or "")
         store.gate.set()
         assert seqs(outcome()) == [3]
         eventually(lambda: store.store.healthy() is None, "the recovery is reported")

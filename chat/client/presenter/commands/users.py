@@ -191,7 +191,7 @@ def _ignore(conversation: Conversation, asked: Invocation) -> None:
         request(conversation, Unignore(name=name), f"You no longer ignore {name}.")
         return
     check_is_other(conversation, name, "ignore")
-    done = f"You ignore {name} now; they are not told. Use /unignore {name} to stop."
+    done = f"You ignore {name} now; they are not notified. Use /unignore {name} to stop."
     request(conversation, Ignore(name=name), done)
 
 

@@ -335,7 +335,7 @@ class Renderer:
             [
                 Piece(reason, self.palette["failed"]),
                 Piece("   ", hint),
-                Piece("r\xa0retry", hint + Style.from_meta({"action": "retry"})),
+                Piece("r\xa0resend", hint + Style.from_meta({"action": "retry"})),
                 Piece("  ", hint),
                 Piece("x\xa0discard", hint + Style.from_meta({"action": "discard"})),
             ],

@@ -129,8 +129,8 @@ class ThreadHeader(Widget):
         name = Content.assemble(("Thread", "bold $text-primary"), (" in ", "$text-muted"), title)
         width = self.content_size.width
         follow = self._follow()
-        is_long = name.cell_length + follow.cell_length + len(" Esc to close") > width
-        close = Content.styled("Esc" if is_long else "Esc to close", "$text-muted")
+        is_long = name.cell_length + follow.cell_length + len(" Esc close") > width
+        close = Content.styled("Esc" if is_long else "Esc close", "$text-muted")
         right = Content.assemble(follow, close)
         return _between(self, elide(name, width - right.cell_length - 1), right)
 

@@ -86,7 +86,7 @@ def _check_room(connection: sa.Connection) -> None:
     if free < needed:
         raise StartupError(
             f"{path} has to be migrated, which needs {needed >> 20:,} MiB of free disk space;"
-            f" {free >> 20:,} MiB are free. Nothing was changed: make room and start again"
+            f" {free >> 20:,} MiB are free. Nothing was changed: free disk space, then start again"
         )
 
 

@@ -141,7 +141,7 @@ def _find(transaction: Transaction, user: User, name: str) -> Channel:
     if is_direct(channel.name):
         raise CommandError(
             ErrorCode.FORBIDDEN,
-            "nobody can be invited to a direct channel: send a message to all of you instead",
+            "nobody can be invited to a direct channel: open a new one that includes everyone",
             field="channel",
         )
     check_right(transaction, channel, user, "invite")

@@ -152,7 +152,9 @@ def set_role(transaction: Transaction, operation: SetChannelRole) -> Appended:
             )
         if not can_own(transaction, target):
             raise CommandError(
-                ErrorCode.FORBIDDEN, f"{target.name} cannot own a channel", field="name"
+                ErrorCode.FORBIDDEN,
+                f"{target.name} is a bot, disabled or banned, and cannot own a channel",
+                field="name",
             )
         transaction.set_role(channel, user, MODERATOR)
     transaction.set_role(channel, target, role)

@@ -256,7 +256,9 @@ async def test_nothing_yet(open_desktop: Open) -> None:
         desktop.composer.cursor_blink = False
         desktop.core.tell(ConnectionChanged(Link.ONLINE, user="me", server="test"))
         desktop.core.tell(ChannelsChanged(()))
-        await desktop.until(lambda: "/join #general" in desktop.screen(), "it says how to start")
+        await desktop.until(
+            lambda: "browse all channels" in desktop.screen(), "it says how to start"
+        )
         assert_looks(desktop.app, "nothing-yet-80x24-dark")
 
 

@@ -78,7 +78,7 @@ def test_states_of_a_message() -> None:
     assert look(say(1, "x", deleted=True, reactions=(("👍", ("bob",)),))) == ["message deleted"]
     assert look(say(None, "x", delivery=Delivery.PENDING)) == ["x …"]
     failed = say(None, "x", delivery=Delivery.FAILED, reason="you are muted")
-    assert look(failed) == ["x", "✗ not sent: you are muted   r\xa0retry  x\xa0discard"]
+    assert look(failed) == ["x", "✗ not sent: you are muted   r\xa0resend  x\xa0discard"]
     assert look(say(1, "```\nx\n```", edited=True)) == [" x", " (edited)"]
 
 

@@ -246,7 +246,7 @@ def test_a_removed_line_updates_its_neighbors() -> None:
     mine = say(None, "mine", "bob", cid="c", ts=say(2).ts, delivery=Delivery.FAILED)
     other = say(None, "other", "bob", cid="d", ts=say(2).ts, delivery=Delivery.PENDING)
     made = sheet(changed(say(1), mine, other))
-    assert screen(made)[-4:-1] == ["bob", "mine", "✗ not sent   r\xa0retry  x\xa0discard"]
+    assert screen(made)[-4:-1] == ["bob", "mine", "✗ not sent   r\xa0resend  x\xa0discard"]
     bring(made, changed(removed=("c",)))
     assert screen(made)[-2:] == ["bob", "other …"]
 

@@ -160,7 +160,7 @@ async def test_a_failed_message_is_retried_or_discarded_in_place(desktop: Deskto
     await desktop.click_on("x\xa0discard")
     await desktop.answer("y")
     await desktop.until(lambda: desktop.core.asked("discard"))
-    await desktop.click_on("r\xa0retry")
+    await desktop.click_on("r\xa0resend")
     await desktop.until(lambda: desktop.core.asked("retry"))
     await desktop.click_on("too fast")
     await desktop.until(lambda: words(desktop).endswith("  copy  discard  Ctrl+↑ select  Esc back"))

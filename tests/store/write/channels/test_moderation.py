@@ -366,7 +366,7 @@ class TestRoles:
     def test_bots_and_stopped_users_cannot_own(self, room: Room, stop: Operation[Any]) -> None:
         room.store.do(stop)
         refused = room.refusal(SetChannelRole(room.owner, room.name, "member", "owner"))
-        assert refused.message == "member cannot own a channel"
+        assert refused.message == "member is a bot, disabled or banned, and cannot own a channel"
         room.store.do(SetChannelRole(room.owner, room.name, "member", "moderator"))
 
     def test_muted_moderator_who_becomes_the_owner_is_not_muted(self, room: Room) -> None:
