@@ -81,8 +81,8 @@ def _warn_if_readable(address: str) -> None:
         is_here = host == "localhost"
     if parts.scheme == "nats" and not is_here:
         log.warning(
-            "the connection to the broker at %s is not encrypted: whoever can read the network "
-            "reads messages. Use tls://, or a network of your servers alone",
+            "the connection to the broker at %s is not encrypted: anyone on the network "
+            "can read messages. Use tls://, or a network that only your servers use",
             address,
         )
 

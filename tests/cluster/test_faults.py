@@ -74,8 +74,8 @@ async def test_server_that_was_stopped_sends_its_clients_away(cluster: Cluster) 
         os.kill(stopped.pid, signal.SIGSTOP)
         await asyncio.sleep(6.0)
         os.kill(stopped.pid, signal.SIGCONT)
-        await asyncio.to_thread(stopped.wait_for_line, "sending all clients to the other servers")
-        await asyncio.to_thread(stopped.wait_for_line, "the server delivers again")
+        await asyncio.to_thread(stopped.wait_for_line, "disconnecting all clients")
+        await asyncio.to_thread(stopped.wait_for_line, "the server delivers messages again")
         await writing
 
 
@@ -101,7 +101,7 @@ async def test_server_cut_from_the_database_by_silence_sends_its_clients_away(
                     async with Peer.connect(cut.url):
                         pass
                 network.flow()
-                await asyncio.to_thread(cut.wait_for_line, "the server delivers again")
+                await asyncio.to_thread(cut.wait_for_line, "the server delivers messages again")
                 async with Peer.signed_in(cut.url, "bob", bob.token) as bob:
                     assert (await bob.join(ROOM)).items[-1].text == "missed"
                     await alice.say("live", ROOM)

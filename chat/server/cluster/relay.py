@@ -558,7 +558,7 @@ class Relay:
             self._generation = generation
             self.is_cut_off = False
             self._confirmed = began
-            log.info("the server delivers again")
+            log.info("the server delivers messages again")
             return
         self._confirmed = began
         for notice in notices:
@@ -620,7 +620,7 @@ class Relay:
         return self.is_cut_off
 
     def _cut_off(self, reason: str) -> None:
-        log.error("%s: sending all clients to the other servers", reason)
+        log.error("%s: disconnecting all clients; they reconnect to other servers", reason)
         self.is_cut_off = True
         self._send_away(reason)
         self._flush()
