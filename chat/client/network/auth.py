@@ -193,6 +193,7 @@ class Identity:
         name, servers = self._settings.name, self._paths.servers
         is_new = servers.key_at(self._endpoint.url) != self.key
         servers.remember(self.key, *self._endpoint)
+        self._refusals.pop(self._endpoint, None)  # its key is now the first to try
         tokens = self._paths.tokens
         try:
             if tokens.get(self.key, name) != self._token:

@@ -121,6 +121,11 @@ def test_a_moved_server_gets_the_account_with_same_server(
         confirmed = open_client(after.url, same_server=True)
     confirmed.open()
     confirmed.wait_texts("said before", "unsent")
+    seen = len(hellos(after))
+    after.cut()
+    confirmed.wait(lambda: len(hellos(after)) > seen)
+    confirmed.wait_online()
+    assert [hello.token for hello in hellos(after)[seen:]] == [token]
     confirmed.stop()
     seen = len(hellos(after))
     visit(open_client, after.url)
