@@ -176,6 +176,16 @@ FEATURES: tuple[Feature, ...] = (
         "`emoji_names`",
     ),
     Feature("around.large", "100,000 loaded messages scroll and resize like ten", "automatic"),
+    Feature(
+        "around.addresses",
+        "Several addresses of one server: the client continues at the next one",
+        "`chat-client --url`",
+    ),
+    Feature(
+        "around.completion",
+        "Your shell completes commands, flags and values",
+        "`--print-completion`",
+    ),
     Feature("around.plain", "Plain mode for screen readers", "`chat-client --plain`"),
     Feature(
         "around.first",
@@ -184,7 +194,7 @@ FEATURES: tuple[Feature, ...] = (
     ),
     Feature(
         "around.pipes",
-        "Scripting: exit code 0 means that the message is on the server's disk",
+        "Scripting: exit code 0 means that the server has stored the message",
         "`chat-client send`, `chat-client tail`, `chat-client export`",
     ),
     Feature(
@@ -325,6 +335,16 @@ FEATURES: tuple[Feature, ...] = (
         "server.drain",
         "A stop answers everything first, and disconnects many clients in batches",
         "`drain`, `reconnect_window`",
+    ),
+    Feature(
+        "server.postgresql",
+        "A database on PostgreSQL; an existing one moves there with all accounts and messages",
+        "`store`, `chat-server migrate-store`, `chat-server new-epochs`",
+    ),
+    Feature(
+        "server.cluster",
+        "Several servers on one database behave as one, with NATS between them",
+        "`broker`, `broker_credentials`, `broker_ca`",
     ),
     Feature(
         "server.metrics",

@@ -33,6 +33,7 @@ def script(program: str, shell: str, capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out
 
 
+@pytest.mark.feature("around.completion")
 @pytest.mark.parametrize(
     ("line", "offered"),
     [

@@ -18,7 +18,7 @@ from tests.features import FEATURES, WISHES, Feature, marked_ids
 
 KEYS = {key for row in key_rows() for key in row.keys}
 SETTINGS = {*options(ClientSettings), *ServerSettings.model_fields}
-ELSEWHERE = {"NO_COLOR", "s/old/new/"}
+ELSEWHERE = {"--print-completion", "NO_COLOR", "s/old/new/"}
 """Names that are neither a key, a command, a flag nor a setting."""
 
 

@@ -26,7 +26,7 @@ class ExitCode(IntEnum):
 
 
 MEANINGS = {
-    ExitCode.DONE: "done; from `send`: the server has every message on its disk",
+    ExitCode.DONE: "done; from `send`: the server has stored every message",
     ExitCode.FAULT: "internal error, protocol violation by the server, or "
     "standard output that cannot be written",
     ExitCode.USAGE: "invalid flags or settings",

@@ -41,7 +41,7 @@ ERRORS: dict[ErrorCode, str] = {
     ErrorCode.CID_REUSED: "this `cid` was used for another command; use a new one",
     ErrorCode.LIMIT_REACHED: "too many channels, reactions, pins or members",
     ErrorCode.RATE_LIMITED: "too many commands; wait `retry_after` seconds",
-    ErrorCode.UNAVAILABLE: "the disk or the database cannot be used now; nothing was stored",
+    ErrorCode.UNAVAILABLE: "the database cannot be used now; repeat the command with its `cid`",
     ErrorCode.INTERNAL: "internal server error; see the server's log; nothing was stored",
 }
 """The meaning of each error code to the client that gets it."""

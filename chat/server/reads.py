@@ -25,7 +25,7 @@ Query = Callable[[Reader], T]
 BATCH_MAX = 16
 """Reads in one snapshot. In a larger batch, a short read waits too long for the others."""
 INTERNAL_ERROR = "internal server error; see the server's log"
-UNREADABLE = "the server cannot read its disk; try again later"
+UNREADABLE = "the server cannot read its database; try again later"
 
 
 class Reads:

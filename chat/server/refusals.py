@@ -10,7 +10,8 @@ from chat.store.operations import Failure
 
 __all__ = ["as_refusal", "close_code", "close_reason", "error_frame"]
 
-UNAVAILABLE = "the server cannot write to its disk; nothing was stored, try again later"
+UNAVAILABLE = "the server cannot write to its database; try again later"
+"""A commit that broke off may be stored: the client repeats the command with its `cid`."""
 
 
 _ENDS = {

@@ -51,6 +51,7 @@ async def conversation(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+@pytest.mark.feature("server.cluster")
 async def test_three_servers_carry_one_conversation(cluster: Cluster) -> None:
     async with conversation(cluster) as (writers, _):
         await asyncio.gather(*(writer.write(40) for writer in writers))

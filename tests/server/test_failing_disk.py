@@ -135,6 +135,7 @@ async def refused(peer: Peer, *commands: Command) -> None:
         assert error.code == ErrorCode.UNAVAILABLE
         assert error.retryable
         assert error.retry_after
+        assert error.message == "the server cannot write to its database; try again later"
     assert not peer.kept(Ok)
 
 

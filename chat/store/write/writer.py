@@ -134,9 +134,9 @@ _SETTLED = 30
 """Multiple of `PROBE_EVERY` without a failed write after which the recovery is logged."""
 CLOSED = "the store is closed"
 NO_WRITES = (
-    "%s is not accepting writes: %s. Stored messages are safe and can be read; new ones are "
-    "refused, and clients retry them. Free disk space, or stop the program that locks the file; "
-    "the server then recovers by itself."
+    "%s is not accepting writes: %s. Stored messages are safe; new ones are refused, and clients "
+    "retry them. Free disk space, stop the program that locks the file, or start PostgreSQL; the "
+    "server then recovers by itself."
 )
 
 _RULES: dict[type[Operation[Any]], Callable[[Transaction, Any], Any]] = {

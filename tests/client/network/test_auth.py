@@ -14,7 +14,7 @@ from chat.client.model.sign_in import Credential, SignInWay
 from chat.client.model.state import Link
 from chat.client.network.auth import Identity, is_private
 from chat.client.network.connector import Refused
-from chat.errors import ChatError, CloseCode, ErrorCode
+from chat.errors import ChatError, CloseCode, CommandError, ErrorCode
 from chat.protocol.commands import Command, Hello, Send
 from chat.protocol.frames import ErrorFrame
 from chat.protocol.values import Wire
@@ -500,3 +500,21 @@ def test_which_addresses_may_get_a_credential(tmp_path: Path, url: str, expected
         return
     with pytest.raises(Refused, match="not encrypted"):
         Identity(settings).hello_for(url, "id", frozenset({"accounts"}))
+
+
+def test_sign_in_that_broke_off_at_another_address_changes_nothing(tmp_path: Path) -> None:
+    first, second, third = urls = [f"ws://127.0.0.1:{port}" for port in (1, 2, 3)]
+    identity = Identity(ClientSettings(name="alice", url=",".join(urls), data=tmp_path))
+    token = identity.hello_for(first, "id", frozenset()).token
+    identity.signed_in()
+
+    def sign_in(url: str) -> None:
+        while identity.hello_for(url, "id", frozenset()).token != token:
+            refused = CommandError(ErrorCode.BAD_TOKEN, "wrong token")
+            assert identity.hello_refused(refused) is None
+        identity.signed_in()
+
+    sign_in(third)
+    identity.hello_for(second, "id", frozenset())  # the connection ends before the answer
+    sign_in(third)
+    sign_in(second)

@@ -36,6 +36,7 @@ def _online(screen: Screen, server: FakeServer) -> None:
     screen.wait(lambda: server.connections == 1 and screen.connection.link is Link.ONLINE)
 
 
+@pytest.mark.feature("around.addresses")
 def test_client_stays_with_the_first_address_that_works(
     both: tuple[FakeServer, FakeServer], open_client: Open
 ) -> None:

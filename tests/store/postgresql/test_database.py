@@ -110,6 +110,7 @@ def test_new_epochs_make_clients_load_everything_again(
     assert store.do(JoinChannel(alice, "#general")).epoch == store.membership(alice).channel.epoch
 
 
+@pytest.mark.feature("server.postgresql")
 def test_copy_of_a_sqlite_database_continues_where_it_was(
     backend: PostgresqlBackend, tmp_path: Path
 ) -> None:
