@@ -201,7 +201,6 @@ class Identity:
         except (OSError, StartupError) as exc:
             raise TryLater(f"cannot save your token: {exc}") from exc
         self._has_file = False  # the operator's token is stored now; its file is no longer needed
-        self._refusals.pop(self._endpoint, None)  # its key is the first to try from now on
         self._credential = None
         elsewhere = servers.known_elsewhere(*self._endpoint)
         if not (is_new and elsewhere):
