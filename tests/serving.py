@@ -38,7 +38,7 @@ from chat.protocol.frames import Joined, Ok, Page, ServerFrame, Welcome
 from chat.protocol.items import Event
 from chat.protocol.values import Wire
 from chat.server.cli import main
-from tests.processes import Process, installed
+from tests.processes import Process, installed, run
 
 __all__ = ["ChatServer", "ConnectionOver", "InstalledServer", "Peer", "eventually", "free_port"]
 
@@ -48,6 +48,8 @@ PATIENCE = 60.0
 START_PATIENCE = 120.0
 """Maximum seconds of a start on a busy machine: it is mostly imports."""
 
+_ADMINISTERS = threading.Lock()
+"""Held while an operator's command runs in this process."""
 _ADDRESS = re.compile(r"\b(wss?)://(\[[^\]]+\]|[^\s:/]+):(\d+)")
 _Frame = TypeVar("_Frame", bound=Wire)
 _chance = random.SystemRandom()
@@ -143,16 +145,29 @@ class ChatServer:
         return [installed("chat-server"), *arguments]
 
     def administer(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run an operator's command on the server's data, in this process."""
+        """Run an operator's command on the server's data, in this process.
+
+        It changes the environment and the output of this process, so one runs at a time; see
+        `administer_apart`.
+        """
         output, errors = io.StringIO(), io.StringIO()
-        with (
-            patch.dict(os.environ, self.environment(), clear=True),
-            redirect_stdout(output),
-            redirect_stderr(errors),
-        ):
-            code = main([*arguments, "--data", str(self.data)])
+        assert _ADMINISTERS.acquire(blocking=False), "another command runs: use administer_apart"
+        try:
+            with (
+                patch.dict(os.environ, self.environment(), clear=True),
+                redirect_stdout(output),
+                redirect_stderr(errors),
+            ):
+                code = main([*arguments, "--data", str(self.data)])
+        finally:
+            _ADMINISTERS.release()
         printed = output.getvalue(), errors.getvalue()
         return subprocess.CompletedProcess(arguments, code, *printed)
+
+    def administer_apart(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run an operator's command in a process of its own; several can run at once."""
+        command = ("chat-server", *arguments, "--data", str(self.data))
+        return run(command, stdin="", env=self.environment(), timeout=PATIENCE)
 
     def environment(self) -> dict[str, str]:
         """Return an environment without the settings of this machine's user."""

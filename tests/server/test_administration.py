@@ -209,8 +209,8 @@ class TestAtOnce:
     ) -> None:
         async with admin(server) as alice, admin(server, "bob"):
             demoting = asyncio.gather(
-                asyncio.to_thread(server.administer, "user", "role", "alice", "member"),
-                asyncio.to_thread(server.administer, "user", "disable", "alice"),
+                asyncio.to_thread(server.administer_apart, "user", "role", "alice", "member"),
+                asyncio.to_thread(server.administer_apart, "user", "disable", "alice"),
             )
             command_id = await alice.post(AccountCommand(name="bob", role="member"))
             await demoting

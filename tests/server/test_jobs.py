@@ -134,7 +134,7 @@ async def test_an_erasure_during_backups_leaves_both_complete(
 
     async def back_up() -> None:
         for copy in copies:
-            made = await asyncio.to_thread(server.administer, "backup", str(copy))
+            made = await asyncio.to_thread(server.administer_apart, "backup", str(copy))
             assert made.returncode == 0, made.stderr
 
     await asyncio.gather(back_up(), erase(server))

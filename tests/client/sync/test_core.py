@@ -510,6 +510,7 @@ def test_a_left_channel_is_listed_while_it_has_a_draft(open_client: Open, fake: 
     screen.core.ask(Join(channel="#cats")).result(PATIENCE)
     screen.core.save_draft("#cats/7", "half a reply")
     screen.wait(lambda: screen.channels["#cats"].has_draft)
+    fake.members["#cats"].clear()
     fake.tell(Heads(heads={"#general": 0}))
     screen.wait(lambda: not screen.channels["#cats"].is_member)
     screen.stop()
