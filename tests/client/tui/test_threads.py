@@ -53,7 +53,7 @@ async def write(desktop: Desktop, text: str, *keys: str) -> None:
 async def test_a_thread_opens_beside_its_channel(open_thread: Desktop) -> None:
     shown = open_thread.screen()
     assert "Thread in #general" in shown
-    assert "Esc to close" in shown
+    assert "Esc close" in shown
     assert shown.count("tea?") == 2
     assert composer(open_thread).has_focus
     # A reply to the root has no quote in its thread; a reply to another message has one.
