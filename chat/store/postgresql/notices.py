@@ -64,5 +64,5 @@ def _notice(number: int, ts: int, body: str) -> Notice:
             fields[name] = [tuple(each) for each in fields[name]]
     for name in ("invited", "uninvited"):
         if name in fields:
-            fields[name] = [(user, OpenInvitation(**each)) for user, each in fields[name]]
+            fields[name] = [(user, OpenInvitation(*each)) for user, each in fields[name]]
     return Notice(number, ts, **fields)
