@@ -56,7 +56,8 @@ def _script(
             nodes[group] = nodes[""].add_parser(group, help=group).add_subparsers()
         nodes[group].add_parser(word, parents=[parser], add_help=False, help=parser.description)
     for parser in (program, *commands.values()):
-        for action in parser._actions:  # noqa: SLF001 - argparse has no public list of arguments
+        # argparse has no public list of the arguments that were added.
+        for action in parser._actions:  # noqa: SLF001
             metavar = str(action.metavar)
             if metavar in ("FILE", "FOLDER"):
                 files = shtab.FILE if metavar == "FILE" else shtab.DIRECTORY

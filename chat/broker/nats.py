@@ -232,6 +232,7 @@ class NatsBroker:
         if self._receiver is not None:
             try:
                 self._receiver.message(message.subject, message.data)
+            # An error in one message must not end the subscription: this server would get no more.
             except Exception:
                 log.exception("cannot handle a message of the broker")
 

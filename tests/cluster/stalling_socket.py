@@ -15,7 +15,7 @@ NAME = ".s.PGSQL.5432"
 class StallingSocket:
     """Forwards connections in `folder` to those in `target`; both are folders of sockets.
 
-    While `is_stalled`, no data passes in either direction, and nobody is told.
+    While `is_stalled`, no data passes in either direction, and no connection is closed.
     """
 
     def __init__(self, folder: Path, target: Path) -> None:

@@ -89,7 +89,7 @@ class PresentSession(Protocol):
 
 
 class Elsewhere(Protocol):
-    """The other servers on the database; they are told of the sessions here."""
+    """Sends the presence of the sessions here to the other servers on the database."""
 
     def set(self, name: str, session: object, status: Status) -> None:
         """Handle the new status of a session here."""

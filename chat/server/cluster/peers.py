@@ -6,7 +6,7 @@ A leave is delayed, so that nobody sees the reconnect of a client; so a planned 
 nothing.
 
 The subject of a channel tells which users have sessions there (`here`), and who is typing. What is
-lost is told again: after a reconnect of the broker, and from time to time.
+lost is sent again: after a reconnect of the broker, and from time to time.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class PeerTiming:
     linger: float = 10.0
     """From the end of a user's last session until the user counts as offline."""
     round: float = 30.0
-    """In which each channel is told again who has sessions here."""
+    """Seconds in which the members with sessions here are sent again, channel by channel."""
 
 
 @dataclass(slots=True)
@@ -102,7 +102,7 @@ class Peers:
         self._task = self._loop.create_task(self._run())
 
     def stop(self) -> None:
-        """Publish nothing more. Nobody is told: the clients reconnect elsewhere in a moment."""
+        """Publish nothing more, nor that the sessions end: clients reconnect elsewhere soon."""
         if self._task is not None:
             self._task.cancel()
         if self._timer is not None:

@@ -30,6 +30,7 @@ class Unnested:
         self, begin: str, types: Sequence[str], end: str, row: str = "*", given: str = ""
     ) -> None:
         arrays = ", ".join(f"%s::{each}[]" for each in types)
+        # All parts are constants of the store; the values of the rows are parameters.
         self._sql = f"{begin} SELECT {row} FROM unnest({arrays}) AS given{given} {end}"  # noqa: S608
 
     def run(self, connection: Connection, rows: Sequence[Sequence[object]]) -> None:
