@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -84,9 +85,12 @@ async def test_server_cut_from_the_database_by_silence_sends_its_clients_away(
     cluster: Cluster, tmp_path: Path
 ) -> None:
     folder = cluster.postgresql.folder
-    async with StallingSocket(tmp_path / "socket", folder) as network:
+    async with AsyncExitStack() as stack:
+        # The path of a socket has at most 107 bytes, and pytest's own folders have long names.
+        short = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "socket"
+        network = await stack.enter_async_context(StallingSocket(short, folder))
         cut = ChatServer(
-            tmp_path / "cut", *cluster.flags(cluster.url.replace(str(folder), f"{tmp_path}/socket"))
+            tmp_path / "cut", *cluster.flags(cluster.url.replace(str(folder), str(short)))
         )
         try:
             await asyncio.to_thread(cut.start)
