@@ -357,17 +357,22 @@ class App:
         A failing disk delays no start.
         """
         context = self.context
-        banned, has_jobs = await context.reads.welcome(
-            lambda reader: (reader.accounts.banned_networks(), reader.accounts.has_jobs())
+        banned, has_jobs, recorded = await context.reads.welcome(
+            lambda reader: (
+                reader.accounts.banned_networks(),
+                reader.accounts.has_jobs(),
+                reader.accounts.settings(),
+            )
         )
         context.administration.start(banned)
         if has_jobs and self._jobs is not None:
             self._jobs.start()
-        changed = RecordSettings(None, self.settings.recorded())
-        # The operator's commands read them, so they are stored before clients can connect.
-        with suppress(CommandError, StoreUnavailable, TimeoutError):
-            async with asyncio.timeout(RECORD_TIMEOUT):
-                await commit(context.store, changed)
+        settings = self.settings.recorded()
+        if settings != recorded:
+            # The operator's commands read them, so they are stored before clients can connect.
+            with suppress(CommandError, StoreUnavailable, TimeoutError):
+                async with asyncio.timeout(RECORD_TIMEOUT):
+                    await commit(context.store, RecordSettings(None, settings))
         if self._retention is not None:
             self._retention.start()
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import ClassVar, Literal, NamedTuple, TypeVar
 
-from chat.store.operations import AuditEntry, Membership, Operation, User
+from chat.store.operations import AuditEntry, Membership, Operation, User, operation
 
 __all__ = [
     "ACTS",
@@ -296,7 +296,7 @@ class SignedIn(NamedTuple):
     is_new_device: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@operation
 class SignIn(Operation[SignedIn]):
     """Sign in to `name`, or claim it if it is free.
 
@@ -329,7 +329,7 @@ class SignIn(Operation[SignedIn]):
     one."""
 
 
-@dataclass(frozen=True, slots=True)
+@operation
 class RevokeDevice(AccountOperation[None]):
     """Revoke a device of `user`, and void the account's link code. Raises no_such_device."""
 
@@ -338,7 +338,7 @@ class RevokeDevice(AccountOperation[None]):
     device: int
 
 
-@dataclass(frozen=True, slots=True)
+@operation
 class AddDevice(AccountOperation[None]):
     """Add a device with the token `token_hash` to the account `name` (the operator's `token`)."""
 
@@ -360,7 +360,7 @@ class LinkCode:
     has_replaced: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@operation
 class CreateLink(AccountOperation[LinkCode]):
     """Create the account's link code; the previous one becomes void."""
 
@@ -368,7 +368,7 @@ class CreateLink(AccountOperation[LinkCode]):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@operation
 class SetPassword(AccountOperation[None]):
     """Replace the password hash `expected` (None: no password) by `new` (None: remove it).
 
@@ -384,7 +384,7 @@ class SetPassword(AccountOperation[None]):
     new: str | None = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@operation
 class AddAccount(AccountOperation[Account]):
     """Add an account without a device; it signs in with a link code or a token."""
 
@@ -394,7 +394,7 @@ class AddAccount(AccountOperation[Account]):
     reserved: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@operation
 class ChangeAccount(AccountOperation[Account]):
     """Change an account's role, or disable or enable it; None leaves it unchanged.
 
@@ -416,7 +416,7 @@ class Created:
     code: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@operation
 class CreateInvitation(AccountOperation[Created]):
     """Create an invitation for `uses` new names, valid for `seconds`; admins only.
 
@@ -431,7 +431,7 @@ class CreateInvitation(AccountOperation[Created]):
     channels: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@operation
 class RevokeInvitation(AccountOperation[None]):
     """Revoke an invitation; accounts that used it remain. Admins only."""
 
@@ -439,7 +439,7 @@ class RevokeInvitation(AccountOperation[None]):
     invitation: int
 
 
-@dataclass(frozen=True, slots=True)
+@operation
 class AddBan(AccountOperation[Ban | None]):
     """Ban an account (`name`) or a network; returns the ban in force that it replaces.
 
@@ -458,7 +458,7 @@ class AddBan(AccountOperation[Ban | None]):
     protected: tuple[Network, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@operation
 class LiftBan(AccountOperation[None]):
     """Lift the ban of exactly this account or network. Admins only. Raises no_such_ban."""
 
@@ -467,7 +467,7 @@ class LiftBan(AccountOperation[None]):
     network: Network | None
 
 
-@dataclass(frozen=True, slots=True)
+@operation
 class EraseAccount(AccountOperation[int]):
     """Erase all that an account wrote and is; returns the id of the job that does it.
 
@@ -485,7 +485,7 @@ class EraseAccount(AccountOperation[int]):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@operation
 class ForceExpiry(AccountOperation[int]):
     """Erase all texts that are older than the retention, also more than a tenth of a channel.
 
@@ -497,7 +497,7 @@ class ForceExpiry(AccountOperation[int]):
     retention: int
 
 
-@dataclass(frozen=True, slots=True)
+@operation
 class RecordAct(AccountOperation[None]):
     """Add an entry about a file that the operator's command line has written or read."""
 
@@ -508,7 +508,7 @@ class RecordAct(AccountOperation[None]):
     """The account that was exported."""
 
 
-@dataclass(frozen=True, slots=True)
+@operation
 class RecordSettings(AccountOperation[None]):
     """Add a `settings` entry for those of `settings` that changed since the last start."""
 

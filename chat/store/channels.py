@@ -8,7 +8,6 @@ server sends them to the sessions concerned.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from chat.rights import ChannelSettings
@@ -22,6 +21,7 @@ from chat.store.operations import (
     Operation,
     ThreadState,
     User,
+    operation,
 )
 
 __all__ = [
@@ -61,7 +61,7 @@ class ChannelBan(NamedTuple):
     by: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@operation
 class CreateChannel(ChannelOperation[ChannelState]):
     """Create `channel` with the user as its owner; refused if the name is taken or reserved."""
 
@@ -84,7 +84,7 @@ class Moderate(ChannelOperation[Appended]):
     name: str
 
 
-@dataclass(slots=True)
+@operation
 class Kick(Moderate):
     """End the membership of `name`; appends their `leave` event with `act: kick`."""
 
@@ -94,7 +94,7 @@ class Kick(Moderate):
     reason: str = ""
 
 
-@dataclass(slots=True)
+@operation
 class BanFromChannel(Moderate):
     """Ban `name`: a `leave` event with `act: ban` for a member, a `ban` event for others.
 
@@ -108,7 +108,7 @@ class BanFromChannel(Moderate):
     reason: str = ""
 
 
-@dataclass(slots=True)
+@operation
 class LiftChannelBan(Moderate):
     """Lift a ban: a `ban` event with `remove`."""
 
@@ -117,7 +117,7 @@ class LiftChannelBan(Moderate):
     name: str
 
 
-@dataclass(slots=True)
+@operation
 class MuteMember(Moderate):
     """Mute a member, or change the mute."""
 
@@ -128,7 +128,7 @@ class MuteMember(Moderate):
     reason: str = ""
 
 
-@dataclass(slots=True)
+@operation
 class UnmuteMember(Moderate):
     """Lift a mute: a `mute` event with `remove`."""
 
@@ -137,7 +137,7 @@ class UnmuteMember(Moderate):
     name: str
 
 
-@dataclass(slots=True)
+@operation
 class SetChannelRole(Moderate):
     """Set the role of a member; `owner` passes the ownership on, the former owner moderates."""
 
@@ -147,7 +147,7 @@ class SetChannelRole(Moderate):
     role: str
 
 
-@dataclass(slots=True)
+@operation
 class ChangeSettings(ChannelOperation[Appended]):
     """Change settings of the channel; None leaves one unchanged. `private` cannot be removed."""
 
@@ -168,7 +168,7 @@ class ChangeSettings(ChannelOperation[Appended]):
         return settings._replace(**asked)
 
 
-@dataclass(frozen=True, slots=True)
+@operation
 class DeleteChannel(ChannelOperation[None]):
     """Delete the channel: its last event is `deleted`, and its log is erased in steps.
 
@@ -186,7 +186,7 @@ class Invited(NamedTuple):
     invitation: OpenInvitation | None
 
 
-@dataclass(frozen=True, slots=True)
+@operation
 class InviteToChannel(ChannelOperation[Invited]):
     """Invite `name` to the channel. The inviter cannot tell whether it reaches them."""
 
@@ -195,7 +195,7 @@ class InviteToChannel(ChannelOperation[Invited]):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@operation
 class WithdrawInvitation(ChannelOperation[None]):
     """Withdraw an invitation of `name`: one's own, or as a moderator any.
 
@@ -207,7 +207,7 @@ class WithdrawInvitation(ChannelOperation[None]):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@operation
 class DeclineInvitation(ChannelOperation[None]):
     """Decline an invitation of the user. Idempotent."""
 
@@ -222,7 +222,7 @@ class IgnoredUsers(NamedTuple):
     changed: bool
 
 
-@dataclass(frozen=True, slots=True)
+@operation
 class IgnoreUser(Operation[IgnoredUsers]):
     """Ignore the user called `name`, or with `remove` no longer."""
 
@@ -240,7 +240,7 @@ class MarkedThread(NamedTuple):
     moved: bool
 
 
-@dataclass(frozen=True, slots=True)
+@operation
 class MarkThread(ChannelOperation[MarkedThread]):
     """Move the user's read marker in the thread with the root `thread` forward to `seq`."""
 
@@ -252,7 +252,7 @@ class MarkThread(ChannelOperation[MarkedThread]):
     seq: int
 
 
-@dataclass(frozen=True, slots=True)
+@operation
 class FollowThread(ChannelOperation[MarkedThread]):
     """Follow the thread of the message `thread`, or with `remove` no longer."""
 
@@ -277,7 +277,7 @@ class Expired(NamedTuple):
     """Seconds by which the clock has jumped since the first step; the sweep stops if it has."""
 
 
-@dataclass(frozen=True, slots=True)
+@operation
 class Expire(Operation[Expired]):
     """Erase the texts of old messages of the next channel: one small step, one `expire` event.
 

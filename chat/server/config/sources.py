@@ -27,12 +27,11 @@ from chat.completion import add_completion
 from chat.durations import duration_text
 from chat.errors import StartupError
 from chat.program import tell
-from chat.server.config.commands import COMMANDS
 from chat.server.config.settings import KNOWN, DataSettings, ServerSettings, settings_of
 from chat.server.config.values import flag_of
 from chat.text import quoted_value
 
-__all__ = ["command_lines", "config_file", "example_lines", "load", "meaning_of"]
+__all__ = ["command_lines", "commands", "config_file", "example_lines", "load", "meaning_of"]
 
 S = TypeVar("S", bound="DataSettings")
 
@@ -48,6 +47,13 @@ _TABLES = {name.partition(".")[0] for name in KNOWN if "." in name}
 def config_file() -> Path:
     """Return the path of the settings file."""
     return user_config_path("chat", appauthor=False) / "server.toml"
+
+
+def commands() -> Mapping[str, type[DataSettings]]:
+    """Return the settings of each command; the server's start does without this import."""
+    from chat.server.config.commands import COMMANDS
+
+    return COMMANDS
 
 
 def load(kind: type[S], program: str, argv: list[str]) -> S:
@@ -263,6 +269,15 @@ _BY_TYPE = {float: "SECONDS", int: "NUMBER", int | None: "NUMBER"}
 
 
 class _Parser(argparse.ArgumentParser):
+    def __init__(self, *, kind: type[DataSettings] | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self._kind = kind
+
+    def format_help(self) -> str:
+        if self._kind is not None:  # now, because the server's names all commands
+            self.epilog = _epilog(self._kind)
+        return super().format_help()
+
     def error(self, message: str) -> NoReturn:
         raise StartupError(f"{message}; see {self.prog} --help")
 
@@ -275,8 +290,8 @@ def _flags(kind: type[DataSettings], program: str, argv: list[str]) -> dict[str,
     if first.startswith("-"):
         known, what = [flag_of(name) for name in settings_of(kind)], "a flag"
     else:
-        groups = {name.partition(" ")[0] for name in COMMANDS}
-        known = [*COMMANDS, *groups, "schema"] if kind is ServerSettings else []
+        groups = {name.partition(" ")[0] for name in commands()}
+        known = [*commands(), *groups, "schema"] if kind is ServerSettings else []
         what = "expected here"
     found = _nearest(first, known)
     if command := next((name for name in known if unknown == name.split()), None):
@@ -290,10 +305,10 @@ def _flags(kind: type[DataSettings], program: str, argv: list[str]) -> dict[str,
 def _parser(kind: type[DataSettings], program: str) -> argparse.ArgumentParser:
     is_program = kind is ServerSettings
     parser = _Parser(
+        kind=kind,
         prog=program,
         usage="%(prog)s [options]\n       %(prog)s COMMAND [options]" if is_program else None,
         description=kind.__doc__,
-        epilog=_epilog(kind),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         add_help=False,
     )
@@ -334,7 +349,7 @@ def _parser(kind: type[DataSettings], program: str) -> argparse.ArgumentParser:
 
 
 def _command_parsers() -> dict[str, argparse.ArgumentParser]:
-    found = {name: _parser(kind, f"chat-server {name}") for name, kind in COMMANDS.items()}
+    found = {name: _parser(kind, f"chat-server {name}") for name, kind in commands().items()}
     schema = _Parser(description="Print the JSON Schema of the protocol", add_help=False)
     return {**found, "schema": schema}
 
@@ -358,9 +373,8 @@ def _epilog(kind: type[DataSettings]) -> str:
     examples = example_lines(kind.examples)
     if kind is not ServerSettings:
         return f"{examples}\n--data can also be set as CHAT_DATA or in\n{file}."
-    commands = command_lines(COMMANDS)
     return (
-        f"commands (each has its own --help):\n{commands}"
+        f"commands (each has its own --help):\n{command_lines(commands())}"
         f"  {'schema':13}  Print the JSON Schema of the protocol\n\n{examples}\n"
         "Each flag can also be set as an environment variable (such as CHAT_PORT or\n"
         f"CHAT_LIMITS__TEXT) or in {file}."
@@ -372,9 +386,9 @@ def example_lines(examples: Iterable[str]) -> str:
     return "".join(("examples:\n", *(f"  {each}\n" for each in examples)))
 
 
-def command_lines(commands: Iterable[str]) -> str:
-    """Return a line for each of the commands, with its description."""
+def command_lines(names: Iterable[str]) -> str:
+    """Return a line for each of these commands, with its description."""
     return "".join(
-        f"  {name:13}  {(COMMANDS[name].__doc__ or '').splitlines()[0].rstrip('.')}\n"
-        for name in commands
+        f"  {name:13}  {(commands()[name].__doc__ or '').splitlines()[0].rstrip('.')}\n"
+        for name in names
     )

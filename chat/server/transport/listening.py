@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import logging
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, NamedTuple, Self
@@ -26,8 +25,7 @@ BACKLOG = 4_096
 FILES_MAX = 1_048_576
 """Open files that are requested if the system sets no limit."""
 PORT_MAX = 65_535
-_IFF_UP = 1
-"""The flag of an active interface (netdevice(7))."""
+
 _OPTIONAL_HOSTS = {"::", "::1"}
 _NO_SUCH_ADDRESS = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT}
 
@@ -196,46 +194,11 @@ def reachable_hosts(listening: socket.socket) -> list[str]:
     address = listening.getsockname()
     if not ip_address(address[0].partition("%")[0]).is_unspecified:
         return [_host_of(address)]
-    found = map(ip_address, dict.fromkeys(_interface_addresses(listening.family)))
+    # Imported here: `ctypes` takes 2 ms, and only these two addresses need it.
+    from chat.server.transport.interfaces import addresses
+
+    found = map(ip_address, dict.fromkeys(addresses(listening.family)))
     usable = [each for each in found if not (each.is_loopback or each.is_link_local)]
     if not usable:
         usable = [ip_address("::1" if listening.family is socket.AF_INET6 else "127.0.0.1")]
     return [f"[{each}]" if each.version == 6 else str(each) for each in usable]
-
-
-class _Interface(ctypes.Structure):
-    """The first fields of `struct ifaddrs` (getifaddrs(3))."""
-
-
-_Interface._fields_ = [
-    ("next", ctypes.POINTER(_Interface)),
-    ("name", ctypes.c_char_p),
-    ("flags", ctypes.c_uint),
-    ("address", ctypes.c_void_p),
-]
-
-
-def _interface_addresses(family: int) -> Iterator[str]:
-    if sys.platform == "win32":
-        return
-    libc = ctypes.CDLL(None)
-    first = ctypes.POINTER(_Interface)()
-    if libc.getifaddrs(ctypes.byref(first)) != 0:
-        return
-    try:
-        pointer: Any = first
-        while pointer:
-            interface = pointer.contents
-            address = interface.address
-            if address and interface.flags & _IFF_UP and _family_at(address) == family:
-                start, size = (8, 16) if family == socket.AF_INET6 else (4, 4)
-                yield socket.inet_ntop(family, ctypes.string_at(address + start, size))
-            pointer = interface.next
-    finally:
-        libc.freeifaddrs(first)
-
-
-def _family_at(pointer: int) -> int:
-    """Read the family of a `struct sockaddr`; on BSD and macOS, a length byte comes before it."""
-    head = ctypes.string_at(pointer, 2)
-    return int.from_bytes(head, sys.byteorder) if sys.platform == "linux" else head[1]

@@ -49,7 +49,8 @@ def load_all(window: Window) -> float:
     began = time.perf_counter()
     window.press(_CTRL_UP)
     while not window.showed(f"beginning of {CHANNEL}", within=0.02):
-        window.press(_HOME)
+        # The row can be painted in two reads, one before and one after the key.
+        window.press(_HOME, keep=2_000)
     taken = time.perf_counter() - began
     window.press(_CTRL_END)
     window.pause(1)

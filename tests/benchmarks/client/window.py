@@ -60,9 +60,9 @@ class Window:
         )
         return text.encode() in self._terminal.output
 
-    def press(self, keys: str) -> None:
-        """Press keys; only later output counts as painted."""
-        self._terminal.output.clear()
+    def press(self, keys: str, *, keep: int = 0) -> None:
+        """Press keys; only later output, and the last `keep` bytes before, count as painted."""
+        del self._terminal.output[: -keep or None]
         self.began = time.perf_counter()
         self._terminal.send(keys.encode())
 
