@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
 def _importing() -> Iterator[None]:
     """Collect no garbage while modules are imported, and exclude their objects for good.
 
-    Collections during the imports take an eighth of the start, and the first one after them as much.
+    Collections during the imports take an eighth of the start, and the first one after it too.
     """
     gc.disable()
     try:
