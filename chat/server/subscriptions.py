@@ -242,19 +242,21 @@ class Subscriptions:
 
     # Typing
 
-    def typing(self, live: LiveChannel) -> None:
-        """Show the user as typing in a channel, if they have the right; it is read if unknown."""
-        if fold(live.name) in self._may_type:
-            self._context.presence.start_typing(live, self.name)
-        elif not self._context.presence.is_crowded(live):
-            self._session.run(self._check_typing(live))
+    def start_typing(self, live: LiveChannel) -> bool:
+        """Show the user as typing in a channel; return false if the right must be read first."""
+        presence = self._context.presence
+        if fold(live.name) not in self._may_type:
+            return presence.is_crowded(live)  # where nobody is shown
+        presence.start_typing(live, self.name)
+        return True
 
     def stop_typing(self, live: LiveChannel) -> None:
         """Show the user as typing no longer."""
         self._changes += 1
         self._context.presence.stop_typing(live, self.name)
 
-    async def _check_typing(self, live: LiveChannel) -> None:
+    async def check_typing(self, live: LiveChannel) -> None:
+        """Show the user as typing in a channel, if they have the right."""
         changes = self._changes
         try:
             membership = await self._context.reads.log(
@@ -264,7 +266,7 @@ class Subscriptions:
             return
         if changes == self._changes and "typing" in rights(membership):
             self._may_type.add(fold(live.name))
-            self.typing(live)
+            self.start_typing(live)
 
     # Following
 

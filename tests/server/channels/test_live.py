@@ -368,10 +368,9 @@ async def test_frames_before_the_welcome_are_applied_after_it_in_order() -> None
 async def test_changed_rights_hide_who_is_typing(kind: str) -> None:
     channels = LiveChannels()
     session = await attached(channels, 0)
-    session.subscriptions.typing(channels.enter(session.subscriptions, "#room", 0))
-    await settled()
-    live = channels.channel("#room")
-    assert live is not None
+    live = channels.enter(session.subscriptions, "#room", 0)
+    assert not session.subscriptions.start_typing(live)
+    await session.subscriptions.check_typing(live)
     assert live.typing.names(5) == ("alice",)
     more = {} if kind == "settings" else {"user": "alice"}
     channels.deliver([event(1, kind, author="bob", **more)])
