@@ -292,7 +292,7 @@ async def test_peer_that_never_reads_is_closed_even_with_few_buffered_bytes(
         with socket.socket() as stalled:
             stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
             stalled.connect(("127.0.0.1", server.port))
-            _sign_in_by_hand(stalled, "stalled")
+            await asyncio.to_thread(_sign_in_by_hand, stalled, "stalled")
             await alice.next(Event, lambda event: event.author == "stalled")
             pinging = threading.Thread(target=_ping, args=(stalled, at_a_time), daemon=True)
             pinging.start()
@@ -310,6 +310,7 @@ async def test_peer_that_never_reads_is_closed_even_with_few_buffered_bytes(
 
 
 def _sign_in_by_hand(peer: socket.socket, name: str) -> None:
+    """Join `#general`; return when the peer follows it: later messages are queued for it."""
     peer.sendall(
         b"GET / HTTP/1.1\r\nHost: chat\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
@@ -320,6 +321,11 @@ def _sign_in_by_hand(peer: socket.socket, name: str) -> None:
     ):
         data = command.encode()
         peer.sendall(bytes([0x81, 0x80 | len(data)]) + bytes(4) + data)
+    received = b""
+    while b'"type":"joined"' not in received:
+        data = peer.recv(1_024)
+        assert data, "the connection was closed"
+        received += data
 
 
 def _ping(peer: socket.socket, at_a_time: int) -> None:
