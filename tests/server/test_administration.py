@@ -423,6 +423,7 @@ async def test_a_flood_of_wrong_passwords_does_not_delay_others(
         assert {each.code for each in answers} <= {"bad_password", "rate_limited"}
     alone += [await sign_in(f"198.51.100.{number}") for number in range(3, 6)]
     p99 = sorted(seconds)[int(len(seconds) * 0.99)]
-    # In units of a sign-in without a flood, not of seconds: the machine may be busy.
-    assert took < 8 * max(alone), (took, alone)
+    # In units of a sign-in without a flood, not of seconds: the machine may be busy, now more than
+    # before. Behind the whole flood, it would be hundreds.
+    assert took < 16 * max(alone), (took, alone)
     assert p99 < 4 * max(alone), (p99, alone)

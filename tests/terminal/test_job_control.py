@@ -53,8 +53,16 @@ def stop(shell: Terminal, how: signal.Signals) -> None:
 
 
 def foreground(shell: Terminal) -> None:
+    """Continue the job; return when it has the terminal: earlier keys would be the shell's."""
     shell.type("fg")
     shell.keys("Enter")
+
+    def has_terminal() -> bool:
+        status = Path(f"/proc/{shell.pid}/stat").read_text().rsplit(") ", 1)[1].split()
+        group, foreground_group = status[2], status[5]
+        return foreground_group != group
+
+    eventually(has_terminal, "the job has the terminal")
 
 
 def is_painted(shell: Terminal) -> None:
