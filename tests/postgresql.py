@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -45,9 +46,22 @@ def _as_user() -> tuple[str, ...]:
 
 
 class PostgresqlServer:
-    """A running server, which ends with this process at the latest; `settings` as `name=value`."""
+    """A running server, which ends with this process at the latest.
 
-    def __init__(self, *settings: str) -> None:
+    Args:
+        settings: as `name=value`.
+        primary: the server that a standby follows.
+        creation: further arguments of `initdb`.
+        environment: further variables of the server's environment.
+    """
+
+    def __init__(
+        self,
+        *settings: str,
+        primary: PostgresqlServer | None = None,
+        creation: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self._settings = (*_SETTINGS, *settings)
         parent = _MEMORY if os.access(_MEMORY, os.W_OK) else None
         self.folder = Path(tempfile.mkdtemp(prefix="chat-pg-", dir=parent))
@@ -55,7 +69,13 @@ class PostgresqlServer:
         self._as_user = _as_user()
         if "runuser" in self._as_user:
             shutil.chown(self.folder, "postgres")
-        self._run(_program("initdb"), "-D", self._data, "-U", "postgres", "-A", "trust", "-N")
+        self._environment = dict(environment or {})
+        if primary is None:
+            trusting = ("-U", "postgres", "-A", "trust", "-N", *creation)
+            self._run(_program("initdb"), "-D", self._data, *trusting)
+        else:
+            copying = ("-h", primary.folder, "-U", "postgres", "-R", "-X", "stream", "-c", "fast")
+            self._run(_program("pg_basebackup"), "-D", self._data, *copying)
         self._numbers = itertools.count()
         self.start()
 
@@ -69,6 +89,7 @@ class PostgresqlServer:
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
+                env=os.environ | self._environment,
             )
 
         def is_ready() -> bool:
@@ -89,6 +110,27 @@ class PostgresqlServer:
     def crash(self) -> None:
         """Stop the server without a checkpoint: the next start recovers from its log."""
         self.stop(signal.SIGQUIT)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the server's process runs."""
+        return self.process.poll() is None
+
+    def cut_from_primary(self) -> None:
+        """Receive nothing more of the primary: a promotion now loses what it commits from now."""
+        self.execute("ALTER SYSTEM SET primary_conninfo = ''")
+        self.execute("SELECT pg_reload_conf()")
+        eventually(
+            lambda: not self.execute("SELECT 1 FROM pg_stat_wal_receiver"), "the standby is cut"
+        )
+
+    def promote(self) -> None:
+        """Make a standby the primary."""
+        assert self.execute("SELECT pg_promote()") == [(True,)]
+
+    def run(self, program: str, *arguments: str | Path) -> None:
+        """Run a program of PostgreSQL with this server."""
+        self._run(_program(program), "-h", self.folder, "-U", "postgres", *arguments)
 
     def url(self, database: str) -> str:
         """Return the URL of a database."""

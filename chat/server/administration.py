@@ -70,6 +70,7 @@ class Administration:
         A sign-in whose commit is older than such an entry may register after it was applied; it
         must then read its account's standing again.
         """
+        self._applied = 0
         self._loop = loop
         self._channels = channels
         self._reads = reads
@@ -81,6 +82,20 @@ class Administration:
     def start(self, banned_networks: BannedNetworks) -> None:
         """Set the banned networks, which `apply` keeps current."""
         self._banned = banned_networks
+
+    def reload(self) -> None:
+        """Read the banned networks again: the database may have lost entries that were applied."""
+        self._run(self._read_bans())
+
+    async def _read_bans(self) -> None:
+        applied = None
+        while applied != self._applied:
+            applied = self._applied
+            try:
+                found = await self._reads.welcome(lambda reader: reader.accounts.banned_networks())
+            except CommandError:  # the database refuses banned addresses in any case
+                return
+        self._banned = found
 
     def refusal(self, address: str) -> Refusal | None:
         """Return why a connection from `address` is refused; None: it is not banned."""
@@ -99,6 +114,7 @@ class Administration:
 
     def _apply(self, entry: AuditEntry) -> None:
         self._banned.apply(entry)
+        self._applied += 1
         user = entry.user
         if user is None:
             if entry.act == "banned":

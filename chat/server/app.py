@@ -389,6 +389,7 @@ class App:
             self._channels,
             apply=self._apply,
             start_jobs=self._jobs.start,
+            reload=self.context.administration.reload,
             send_away=self._send_away,
             metrics=self._metrics,
             timing=self._timing or Timing(),

@@ -106,9 +106,23 @@ class AuditFeed:
         except DBAPIError:
             self._disconnect()
             return ()
+        if self._version is None:
+            self._return_to_newest()
         entries = self._read()
         self._version = version if self._connection is not None else None
         return entries
+
+    def _return_to_newest(self) -> None:
+        """Continue with the newest entry if the database has lost some that were delivered."""
+        try:
+            with self._connect().begin() as transaction:
+                newest = transaction.connection.scalar(select(func.max(audit.c.seq))) or 0
+        except DBAPIError:
+            self._disconnect()
+            return
+        if newest < self._last:
+            log.error("the database has lost %d entries of the audit log", self._last - newest)
+            self._last = newest
 
     def _read(self) -> Sequence[AuditEntry]:
         try:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from chat.errors import StartupError
-from chat.store.operations import Notice, Operation
+from chat.store.operations import Delivered, Notice, Operation
 from chat.store.words import Word
 
 __all__ = [
@@ -182,6 +182,19 @@ class Database(Protocol):
 
     def generation(self, connection: Connection) -> int:
         """Return the number of exclusive commits; 0 if no other server can share the database."""
+
+    def timeline(self, connection: Connection) -> str:
+        """Return what changes when an older state of the database continues, as after a failover.
+
+        Empty if no other server can share the database.
+        """
+
+    def renew_epochs(self, delivered: Sequence[Delivered]) -> list[int]:
+        """Give the logs that do not contain what was delivered a new epoch.
+
+        A log whose epoch is another one by now is left as it is. Returns the number of lost events
+        of each renewed log, as far as they are known.
+        """
 
     def notices_after(self, connection: Connection, generation: int) -> list[Notice] | None:
         """Return the notices of later generations, in order; None if some are removed already."""

@@ -34,6 +34,7 @@ __all__ = [
     "ChannelState",
     "Commit",
     "DeleteMessage",
+    "Delivered",
     "EditMessage",
     "Failure",
     "JobStep",
@@ -231,6 +232,16 @@ class ChannelHead(NamedTuple):
     name: str
     epoch: str
     head: int
+
+
+class Delivered(NamedTuple):
+    """The last event of a log that a server has delivered."""
+
+    channel_id: int
+    epoch: str
+    seq: int
+    mid: str | None
+    """None if the server has only read the log so far."""
 
 
 @dataclass(frozen=True, slots=True)

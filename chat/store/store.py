@@ -30,7 +30,15 @@ from chat.store.backend import (
     Database,
     backend_of,
 )
-from chat.store.operations import Batch, Commit, Failure, Operation, PendingCall, RunNextJob
+from chat.store.operations import (
+    Batch,
+    Commit,
+    Delivered,
+    Failure,
+    Operation,
+    PendingCall,
+    RunNextJob,
+)
 from chat.store.read.reader import Reader
 from chat.store.schema import metadata
 from chat.store.search.search import index_unavailable
@@ -42,6 +50,7 @@ __all__ = ["Store", "erase_account", "execute", "expire", "look"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+Given = TypeVar("Given")
 Result = TypeVar("Result")
 
 LOOK_EVERY = 2.0
@@ -191,14 +200,21 @@ class Store:
         """Do the same as `read`, in a thread reserved for searches."""
         return self._submit(self._searchers, self._search, query)
 
+    def renew_epochs(self, delivered: Sequence[Delivered]) -> Future[list[int]]:
+        """Give the logs that have lost what was delivered a new epoch, in the thread of `follow`.
+
+        Returns the number of lost events of each renewed log, as far as they are known.
+        """
+        return self._submit(self._followers, self._renew_epochs, delivered)
+
     def _submit(
         self,
         threads: ThreadPoolExecutor,
-        run: Callable[[Callable[[Reader], T]], T],
-        query: Callable[[Reader], T],
+        run: Callable[[Given], T],
+        given: Given,
     ) -> Future[T]:
         try:
-            return threads.submit(run, query)
+            return threads.submit(run, given)
         except RuntimeError:
             failed: Future[T] = Future()
             failed.set_exception(StoreUnavailable(CLOSED))
@@ -279,11 +295,20 @@ class Store:
             if self._database.is_of_index(exc):
                 self._writer.rebuild_index(exc, since)
                 raise index_unavailable() from exc
-            reason = self._database.reason_of(exc)
-            if not self._database.is_unavailability(exc):
-                raise StoreFault(f"a read failed: {reason}") from exc
-            self._reading.failed(reason)
-            raise StoreUnavailable(f"cannot read the database: {reason}") from exc
+            raise self._failure(exc) from exc
+
+    def _renew_epochs(self, delivered: Sequence[Delivered]) -> list[int]:
+        try:
+            return self._database.renew_epochs(delivered)
+        except DBAPIError as exc:
+            raise self._failure(exc) from exc
+
+    def _failure(self, error: DBAPIError) -> StoreUnavailable:
+        reason = self._database.reason_of(error)
+        if not self._database.is_unavailability(error):
+            return StoreFault(f"a read failed: {reason}")
+        self._reading.failed(reason)
+        return StoreUnavailable(f"cannot read the database: {reason}")
 
 
 class _Reading:

@@ -23,7 +23,7 @@ from tests.broker.nats_server import NatsServer
 from tests.postgresql import PostgresqlServer
 from tests.serving import PATIENCE, ChatServer, Peer
 
-__all__ = ["Cluster", "Follower", "Writer"]
+__all__ = ["Cluster", "Follower", "LossyFollower", "Writer"]
 
 
 LOST = (OSError, WebSocketException, AssertionError, TimeoutError)
@@ -31,13 +31,26 @@ LOST = (OSError, WebSocketException, AssertionError, TimeoutError)
 
 
 class Cluster:
-    """Servers on one database and one broker; each may be killed and started again."""
+    """Servers on one database and one broker; each may be killed and started again.
 
-    def __init__(self, folder: Path, database: PostgresqlServer, template: str) -> None:
+    Args:
+        folder: for the servers' data.
+        database: has the servers' database.
+        template: the database that theirs is copied from.
+        standby: the address of the servers' database names it, too.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        database: PostgresqlServer,
+        template: str,
+        standby: PostgresqlServer | None = None,
+    ) -> None:
         self.postgresql = database
         self.name = database.create(template)
         self.nats = NatsServer().start()
-        self.url = database.url(self.name)
+        self.url = database.url(self.name) + (f",{standby.folder}" if standby is not None else "")
         self.servers = [
             ChatServer(folder / f"server{number}", *self.flags(self.url)) for number in range(3)
         ]
@@ -55,7 +68,8 @@ class Cluster:
         for server in self.servers:
             server.kill()
         self.nats.kill()
-        self.postgresql.drop(self.name)
+        if self.postgresql.is_running:
+            self.postgresql.drop(self.name)
 
     @property
     def urls(self) -> list[str]:
@@ -135,7 +149,7 @@ class Follower(_Client):
         if self.first is None:
             self.first, self._epoch = joined.head, joined.epoch
         elif not joined.recovered:
-            self.faults.append(f"not recovered after {self.head}, at {joined.head}")
+            self._not_recovered(joined)
         else:
             for item in joined.items:
                 self._add(item.seq, item.text)
@@ -149,10 +163,36 @@ class Follower(_Client):
             event = await peer.next(Event, lambda event: event.channel == self.channel)
             self._add(event.seq, event.text)
 
+    def _not_recovered(self, joined: Joined) -> None:
+        self.faults.append(f"not recovered after {self.head}, at {joined.head}")
+
     def _add(self, seq: int, text: str | None) -> None:
         if seq != self.head + 1:
             self.faults.append(f"{seq} after {self.head}")
         self.log.append((seq, text))
+
+
+class LossyFollower(Follower):
+    """Follows one channel, whose log may continue in another epoch."""
+
+    def __init__(self, urls: Sequence[str], name: str, channel: str) -> None:
+        super().__init__(urls, name, channel)
+        self.logs: dict[str, list[tuple[int, str | None]]] = {}
+        """What it received, by epoch, in the order of the epochs."""
+
+    def _not_recovered(self, joined: Joined) -> None:
+        self.first, self._epoch, self.log = joined.head, joined.epoch, []
+        self._add_epoch()
+
+    def _add_epoch(self) -> None:
+        if self._epoch in self.logs:
+            self.faults.append(f"the epoch {self._epoch} came twice")
+        self.logs[self._epoch] = self.log
+
+    def _add(self, seq: int, text: str | None) -> None:
+        if not self.logs:
+            self._add_epoch()
+        super()._add(seq, text)
 
 
 class Writer(_Client):

@@ -8,7 +8,9 @@ for an event; so a lost hint costs a read, and without a broker everything still
 
 What is no event of a followed channel comes as a notice, with a number of its own (`generation`).
 A server that cannot confirm the last number for some seconds cannot know who was banned: it
-delivers nothing more, and sends everybody away.
+delivers nothing more, and sends everybody away. It does the same once the database has lost
+commits, as after a failover to a standby. Before it delivers again, it compares what it has
+delivered with the database; a log that has lost some of it gets a new epoch.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from chat.broker.port import Broker, Receiver
-from chat.errors import CloseCode, CommandError, FrameError
+from chat.errors import CloseCode, CommandError, ErrorCode, FrameError, StoreUnavailable
 from chat.protocol.codec import decode_frame, encode
 from chat.protocol.frames import Ignored, Invited, Preferences, Read, Removed
 from chat.protocol.items import EventFields
@@ -31,7 +33,7 @@ from chat.server.channels.live import LiveChannel, LiveChannels, invitation_fram
 from chat.server.cluster.seals import BadSeal, ForeignVersion, Seal, Subjects
 from chat.server.monitoring.metrics import Metrics
 from chat.server.reads import ReadBatcher
-from chat.store.operations import ChannelHead, Commit, Notice, User
+from chat.store.operations import ChannelHead, Commit, Delivered, Notice, User
 from chat.store.read.reader import Reader
 from chat.text import channel_names, is_direct
 
@@ -76,6 +78,12 @@ class SharedStore(Protocol):
     def follow(self, query: Callable[[Reader], T]) -> Future[T]:
         """Do the same in a thread of its own, so that no other read delays it."""
 
+    def renew_epochs(self, delivered: Sequence[Delivered]) -> Future[list[int]]:
+        """Give the logs that have lost what was delivered a new epoch.
+
+        Returns the number of lost events of each.
+        """
+
 
 @dataclass(slots=True, eq=False)
 class _Followed:
@@ -86,6 +94,8 @@ class _Followed:
     subject: str
     epoch: str | None = None
     """As first read; another one later means that the log was restored."""
+    mid: str | None = None
+    """That of the last delivered event."""
     early: dict[int, Sequence[EventFields]] = field(default_factory=dict)
     """Events of hints after a gap, by the first number."""
     repair: asyncio.Task[None] | None = None
@@ -101,6 +111,7 @@ class Relay:
         channels: the live channels of this server.
         apply: delivers a commit of this server, with its answers.
         start_jobs: runs the store's jobs.
+        reload: reads again what notices and entries of the audit log have changed.
         send_away: ends all sessions, so that they reconnect elsewhere; its argument is the reason.
         metrics: counts hints and repairs.
         timing: see `Timing`.
@@ -115,6 +126,7 @@ class Relay:
         *,
         apply: Callable[[Commit], None],
         start_jobs: Callable[[], None],
+        reload: Callable[[], None],
         send_away: Callable[[str], None],
         metrics: Metrics,
         timing: Timing = Timing(),
@@ -125,6 +137,7 @@ class Relay:
         self._channels = channels
         self._apply = apply
         self._start_jobs = start_jobs
+        self._reload = reload
         self._send_away = send_away
         self._timing = timing
         self._metrics = metrics
@@ -137,6 +150,8 @@ class Relay:
         self._looks = ReadBatcher(store.follow)
         self._generation = 0
         """Of the last applied notice."""
+        self._timeline = ""
+        """Of the database; another one means that it may have lost commits."""
         self._confirmed = loop.time()
         """When the last successful look for notices began."""
         self._waiting: deque[Commit] = deque()
@@ -145,6 +160,8 @@ class Relay:
         """Live channels whose ids are not known yet, by name."""
         self._followed: dict[LiveChannel, _Followed] = {}
         self._by_subject: dict[str, _Followed] = {}
+        self._closed: dict[int, _Followed] = {}
+        """Channels that were live at the last comparison of positions, by id."""
         self._users: dict[str, str] = {}
         """The names of users with sessions here, by their subjects."""
         self._user_subjects: dict[str, str] = {}
@@ -166,7 +183,9 @@ class Relay:
             StoreUnavailable: the database cannot be read.
         """
         self.seal = Seal(await asyncio.to_thread(self._store.secret))
-        self._generation = await self._looks.read(lambda reader: reader.generation())
+        self._timeline, self._generation = await self._looks.read(
+            lambda reader: (reader.timeline(), reader.generation())
+        )
         self._confirmed = self._loop.time()
         self._channels.watcher = self
         self._metrics.broker_up.value = int(self._broker.is_up)
@@ -240,6 +259,7 @@ class Relay:
             if commit.notice is not None:
                 self._generation = max(self._generation, commit.generation)
             self._apply(commit)
+            self._note(commit.events)
             for live in {event["channel"] for event in commit.events}:
                 self._deliver_early(live)
 
@@ -350,6 +370,15 @@ class Relay:
             if is_direct(name)
         }
         self._channels.deliver(events, kept)
+        self._note(events)
+
+    def _note(self, events: Sequence[EventFields]) -> None:
+        """Keep the ids of the last events that were delivered."""
+        for name, event in {event["channel"]: event for event in events}.items():
+            live = self._channels.channel(name)
+            followed = self._followed.get(live) if live is not None else None
+            if followed is not None and followed.live.head == event["seq"]:
+                followed.mid = event["mid"]
 
     def _gap(self) -> None:
         """Handle lost messages of the broker."""
@@ -376,6 +405,7 @@ class Relay:
             handler(channel)
         self._new.pop(channel.name, None)
         if followed := self._followed.pop(channel, None):
+            self._closed[followed.channel_id] = followed
             if self._by_subject.get(followed.subject) is followed:
                 del self._by_subject[followed.subject]
                 self._broker.unsubscribe([followed.subject])
@@ -480,8 +510,11 @@ class Relay:
             self._should_poll.clear()
             if self._new:
                 self._bind_soon()
+            closed = tuple(self._closed.values())
             with suppress(CommandError):
-                await self._compare(tuple(self._followed.values()))
+                await self._compare((*closed, *self._followed.values()))
+                if not self.is_cut_off:
+                    self._forget(closed)
             self._deliver_waiting()
 
     async def _compare(self, followed: Iterable[_Followed]) -> None:
@@ -489,11 +522,21 @@ class Relay:
         by_id = {each.channel_id: each for each in followed}
         if not by_id:
             return
+        delivered = {channel_id: each.live.head for channel_id, each in by_id.items()}
         heads = await self._read(lambda reader: reader.heads(by_id))
         for channel_id, head in heads.items():
             each = by_id[channel_id]
+            if head.head < delivered[channel_id] and each.epoch == head.epoch:
+                self._lost("messages")
+                return
             if self._followed.get(each.live) is each:
                 self._check_position(each, head)
+
+    def _forget(self, closed: Iterable[_Followed]) -> None:
+        """Drop the positions of closed channels that the database has."""
+        for each in closed:
+            if self._closed.get(each.channel_id) is each:
+                del self._closed[each.channel_id]
 
     def _check_position(self, followed: _Followed, head: ChannelHead) -> None:
         if followed.epoch is None:
@@ -503,6 +546,7 @@ class Relay:
             followed.epoch = head.epoch
             for session in tuple(followed.live.members):
                 session.connection.end(CloseCode.GOING_AWAY, "the log of a channel was restored")
+            self._closed.pop(followed.channel_id, None)  # its last position is of the old epoch
         elif head.head > followed.live.head:
             self._repair(followed)
 
@@ -545,20 +589,40 @@ class Relay:
             self._should_look.clear()
             began = self._loop.time()
             with suppress(CommandError):
-                self._confirm(began, *await self._notices_after(self._generation))
+                if self.is_cut_off:
+                    await self._renew_epochs()
+                last = self._generation
+                self._confirm(began, last, *await self._look(last))
 
-    def _confirm(self, began: float, generation: int, notices: Sequence[Notice] | None) -> None:
+    def _confirm(
+        self,
+        began: float,
+        last: int,
+        timeline: str,
+        generation: int,
+        notices: Sequence[Notice] | None,
+    ) -> None:
+        """Apply the notices after the generation `last`, or send everybody away."""
         if self._loop.time() - began > self._timing.patience:
             self._should_look.set()  # the answer is too old to rely on
             self._check_confirmed()
             return
-        if notices is None or self.is_cut_off:
-            if not self.is_cut_off:
-                self._cut_off("this server is too far behind the others")
-            self._generation = generation
+        if self.is_cut_off:
+            self._timeline, self._generation = timeline, generation
             self.is_cut_off = False
             self._confirmed = began
+            self._reload()
+            self._start_jobs()
             log.info("the server delivers messages again")
+            return
+        if timeline != self._timeline:
+            self._cut_off("the database was replaced by a standby or a backup")
+            return
+        if generation < last:
+            self._lost("changes")
+            return
+        if notices is None:
+            self._cut_off("this server is too far behind the others")
             return
         self._confirmed = began
         for notice in notices:
@@ -605,6 +669,37 @@ class Relay:
             for session in self._channels.sessions_of(user):
                 session.left(channel, seq, None)
 
+    # Lost commits
+
+    def _lost(self, what: str) -> None:
+        """Send everybody away; `_follow_notices` then compares all positions."""
+        if not self.is_cut_off:
+            self._cut_off(f"the database has lost {what} that this server has delivered")
+
+    async def _renew_epochs(self) -> None:
+        """Give the logs a new epoch that have lost events which this server has delivered."""
+        closed = tuple(self._closed.values())
+        renewing = self._store.renew_epochs(
+            [
+                Delivered(each.channel_id, each.epoch, each.live.head, each.mid)
+                for each in closed
+                if each.epoch is not None
+            ]
+        )
+        try:
+            lost = await asyncio.wrap_future(renewing)
+        except StoreUnavailable:
+            raise CommandError(ErrorCode.UNAVAILABLE, "the database cannot be used") from None
+        self._forget(closed)
+        if lost:
+            self._metrics.lost_logs.value += len(lost)
+            log.error(
+                "the database has lost at least %d events in %d channels: the channels have new "
+                "epochs, and clients load them again",
+                sum(lost),
+                len(lost),
+            )
+
     # Failing closed
 
     async def _watch(self) -> None:
@@ -639,10 +734,10 @@ class Relay:
     async def _events_after(self, channel_id: int, seq: int) -> Sequence[EventFields]:
         return await self._read(lambda reader: reader.events_after(channel_id, seq, PAGE))
 
-    async def _notices_after(self, generation: int) -> tuple[int, Sequence[Notice] | None]:
-        """Return the present generation, and the notices after another one."""
+    async def _look(self, last: int) -> tuple[str, int, Sequence[Notice] | None]:
+        """Return the present timeline and generation, and the notices after another one."""
         return await self._looks.read(
-            lambda reader: (reader.generation(), reader.notices_after(generation))
+            lambda reader: (reader.timeline(), reader.generation(), reader.notices_after(last))
         )
 
     def _is_followed(self, followed: _Followed) -> bool:

@@ -191,6 +191,11 @@ class Metrics:
         self.gap_repairs = Counter(
             "chat_gap_repairs_total", "Reads of a log after a gap in the events of other servers"
         )
+        self.lost_logs = Counter(
+            "chat_lost_logs_total",
+            "Channels whose last events the database has lost, as after a failover: this server "
+            "gave them a new epoch",
+        )
         self.broker_up = Gauge(
             "chat_broker_up",
             "1 if the broker between servers can be reached or none is needed, otherwise 0",

@@ -23,8 +23,8 @@ from sqlalchemy.exc import DBAPIError
 
 from chat.errors import CommandError, StartupError
 from chat.store.backend import CONNECTIONS, Backend, Begun, Database, NoDatabase
-from chat.store.operations import ChannelOperation, Notice, Operation
-from chat.store.postgresql import engine, notices
+from chat.store.operations import ChannelOperation, Delivered, Notice, Operation
+from chat.store.postgresql import engine, failover, notices
 from chat.store.postgresql.index import IndexChanges, Lookup, rebuild, wrongly_indexed
 from chat.store.postgresql.tables import (
     COMMIT_LOCK,
@@ -100,7 +100,8 @@ class _Database:
     def __init__(self, url: str, server_id: str, connections: int) -> None:
         self.name = engine.name_of(url)
         self.server_id = server_id
-        self.writer: Engine = engine.writer_engine(url)
+        self.writer: Engine = engine.writer_engine(url, check=failover.check_timeline)
+        self._repairs: Engine = engine.writer_engine(url)
         self.readers: Engine = engine.readers_engine(url, connections)
         self.checker: Engine = engine.readers_engine(url, 1, has_limits=False)
 
@@ -142,6 +143,14 @@ class _Database:
     def generation(self, connection: Connection) -> int:
         """See `backend.Database`."""
         return notices.generation(connection)
+
+    def timeline(self, connection: Connection) -> str:
+        """See `backend.Database`."""
+        return failover.timeline(connection)
+
+    def renew_epochs(self, delivered: Sequence[Delivered]) -> list[int]:
+        """See `backend.Database`."""
+        return failover.renew_epochs(self._repairs, delivered)
 
     def notices_after(self, connection: Connection, generation: int) -> list[Notice] | None:
         """See `backend.Database`."""
@@ -205,6 +214,7 @@ class _Database:
         del is_healthy
         self.checker.dispose()
         self.readers.dispose()
+        self._repairs.dispose()
         self.writer.dispose()
 
 
@@ -260,11 +270,6 @@ def _check_server(connection: Connection, url: str) -> None:
         raise StartupError(
             f"{engine.name_of(url)} has the encoding {setting('server_encoding')}: create it with"
             " ENCODING 'UTF8'"
-        )
-    if connection.scalar(text("SELECT pg_is_in_recovery()")):
-        raise StartupError(
-            f"{engine.name_of(url)} is a standby, which accepts no writes: give the address of the"
-            " primary"
         )
 
 

@@ -7,6 +7,7 @@ is idle, and the operating system a connection whose peer is silent.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -45,6 +46,7 @@ _NETWORK: dict[str, Any] = {
     "keepalives_interval": 2,
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
+    "target_session_attrs": "primary",  # of several hosts in the address
 }
 _SESSION = (
     "SET synchronous_commit = on;"
@@ -105,11 +107,20 @@ def connect(url: str, *, has_limits: bool = True, **options: Any) -> psycopg.Con
     return connection
 
 
-def writer_engine(url: str, *, has_limits: bool = True) -> Engine:
-    """Return an engine for the transactions of a writer, which sees each commit of others."""
+def writer_engine(
+    url: str,
+    *,
+    has_limits: bool = True,
+    check: Callable[[psycopg.Connection[Any]], None] = lambda _: None,
+) -> Engine:
+    """Return an engine for the transactions of a writer, which sees each commit of others.
+
+    `check` gets each new connection, and raises `psycopg.OperationalError` to refuse it.
+    """
 
     def creator() -> psycopg.Connection[Any]:
         connection = connect(url, has_limits=has_limits)
+        check(connection)
         connection.isolation_level = IsolationLevel.READ_COMMITTED
         return connection
 

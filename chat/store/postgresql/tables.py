@@ -32,6 +32,7 @@ __all__ = [
     "EVENT_IDS",
     "MIGRATION_LOCK",
     "SERVER_ID",
+    "TIMELINE",
     "copy_rows",
     "create",
     "create_tables",
@@ -44,6 +45,8 @@ COMMIT_LOCK = 0x63686174
 """The advisory lock of commits: shared for messages, exclusive for acts."""
 MIGRATION_LOCK = COMMIT_LOCK + 1
 SERVER_ID = "server_id"
+TIMELINE = "timeline"
+"""The key of the timeline that the database was last written on; see `failover`."""
 EVENT_IDS = 1_000
 """Ids of events that a server takes at once from the sequence."""
 
@@ -134,7 +137,9 @@ def copy_rows(source: Connection, target: Connection) -> None:
         columns = ", ".join(f'"{column.name}"' for column in table.columns)
         query = select(table)
         if table is meta:  # the word index is built anew
-            query = query.where(meta.c.key.not_like("search%"), meta.c.key != "probe")
+            query = query.where(
+                meta.c.key.not_like("search%"), meta.c.key.not_in(("probe", TIMELINE))
+            )
         found = source.execution_options(yield_per=COPIED).execute(query)
         driver = target.connection.driver_connection
         assert isinstance(driver, psycopg.Connection)

@@ -662,6 +662,10 @@ class Reader:
         """Return the database's generation; 0 if no other server can share it."""
         return self._database.generation(self._connection)
 
+    def timeline(self) -> str:
+        """Return what changes when an older state of the database continues; see `Database`."""
+        return self._database.timeline(self._connection)
+
     def notices_after(self, generation: int) -> list[Notice] | None:
         """Return the notices of later generations; None if some are removed already."""
         return self._database.notices_after(self._connection, generation)

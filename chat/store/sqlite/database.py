@@ -32,7 +32,7 @@ from chat import text
 from chat.errors import StartupError
 from chat.store import files
 from chat.store.backend import CONNECTIONS, Backend, Begun, Database, NoDatabase
-from chat.store.operations import Notice, Operation
+from chat.store.operations import Delivered, Notice, Operation
 from chat.store.schema import REVISION, channels, meta
 from chat.store.sqlite import engine, fts5, index_check
 from chat.store.sqlite.housekeeping import Housekeeping
@@ -247,6 +247,14 @@ class _Database:
     def generation(self, _connection: Connection) -> int:
         """Return 0: only one server may use the file."""
         return 0
+
+    def timeline(self, _connection: Connection) -> str:
+        """Return nothing: only one server may use the file."""
+        return ""
+
+    def renew_epochs(self, _delivered: Sequence[Delivered]) -> list[int]:
+        """Return nothing: a server does not run while a backup is restored."""
+        return []
 
     def notices_after(self, _connection: Connection, _generation: int) -> list[Notice]:
         """Return nothing: no other server could have made any."""

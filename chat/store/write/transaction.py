@@ -227,6 +227,8 @@ class Transaction:
         self.has_erased = False
         """Whether a text was erased since `begin`, so the write-ahead log needs a purge."""
         self._has_executed = False
+        self._known: Connection | None = None
+        """The connection on which the caches and the range of ids were read."""
         self._version: object = None
         """The version of the database for which the caches are valid."""
         self._next_user = self._next_device = self._next_entry = 0
@@ -289,9 +291,14 @@ class Transaction:
     ) -> None:
         """Start a transaction, and load the data for its operations.
 
-        All caches are cleared if another process has made them invalid meanwhile.
+        All caches are cleared if the connection is a new one, or if another process has made them
+        invalid meanwhile.
         """
         self.connection = connection
+        if connection is not self._known:  # the database may have lost commits meanwhile
+            self.forget()
+            self._next_event = self._events_end = 0
+            self._known = connection
         if self.limits is not self.next_limits:
             self._use(self.next_limits)
         begun = self._database.begin(connection, operations, is_exclusive=is_exclusive)
