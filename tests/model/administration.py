@@ -41,8 +41,10 @@ def _ban(chat: Chat, number: int, command: commands.Ban) -> None:
     user = chat.sessions[number].user
     replaced = chat.accounts.ban(user, command.name, command.reason, force=command.force)
     chat.outgoing[number].append(frames.Ok(id=command.id, replaced=replaced))
-    chat.end(chat.accounts.find(command.name).name, ErrorCode.BANNED)
-    chat.pass_on_all(chat.accounts.find(command.name).name)
+    account = chat.accounts.find(command.name)
+    chat.end(account.name, ErrorCode.BANNED)
+    if replaced is None or replaced.reason != account.ban:  # the same ban again changes nothing
+        chat.pass_on_all(account.name)
 
 
 def _unban(chat: Chat, number: int, command: commands.Unban) -> None:
