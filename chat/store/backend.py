@@ -143,6 +143,8 @@ class Database(Protocol):
     server_id: str
     """Random id, created with the database; never changes. Empty if it was opened `shared`."""
     writer: Engine
+    repairs: Engine
+    """Like `writer`; it also connects while commits are refused after a failover."""
     readers: Engine
     """Each transaction of it is one snapshot, which cannot write."""
 

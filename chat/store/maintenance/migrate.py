@@ -60,7 +60,7 @@ def new_epochs(url: str) -> int:
     """
     with closing(backend_of(url).open_shared(url)) as database:
         try:
-            with database.writer.begin() as connection:
+            with database.repairs.begin() as connection:
                 database.begin(connection, (), is_exclusive=True)
                 ids = connection.scalars(select(channels.c.id)).all()
                 rows = [{"channel": each, "new": secrets.token_hex(8)} for each in ids]

@@ -101,7 +101,7 @@ class _Database:
         self.name = engine.name_of(url)
         self.server_id = server_id
         self.writer: Engine = engine.writer_engine(url, check=failover.check_timeline)
-        self._repairs: Engine = engine.writer_engine(url)
+        self.repairs: Engine = engine.writer_engine(url)
         self.readers: Engine = engine.readers_engine(url, connections)
         self.checker: Engine = engine.readers_engine(url, 1, has_limits=False)
 
@@ -150,7 +150,7 @@ class _Database:
 
     def renew_epochs(self, delivered: Sequence[Delivered]) -> list[int]:
         """See `backend.Database`."""
-        return failover.renew_epochs(self._repairs, delivered)
+        return failover.renew_epochs(self.repairs, delivered)
 
     def notices_after(self, connection: Connection, generation: int) -> list[Notice] | None:
         """See `backend.Database`."""
@@ -214,7 +214,7 @@ class _Database:
         del is_healthy
         self.checker.dispose()
         self.readers.dispose()
-        self._repairs.dispose()
+        self.repairs.dispose()
         self.writer.dispose()
 
 

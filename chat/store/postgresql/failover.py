@@ -1,10 +1,10 @@
 """Failover: notice that a database lost commits, and give the logs that lost events new epochs.
 
 PostgreSQL begins a new timeline whenever a standby becomes the primary, or a backup is restored to
-a moment. The database stores the timeline that it was last written on, so the first connection of
-a writer on a new one notices the change. Commits are then refused for some seconds, while each
-server compares what it has delivered with what is left: no number of a log gets another event
-before the log has another epoch.
+a moment, and a restored dump is another database. The database stores on which timeline it was
+last written, so the first connection of a writer on a new one notices the change. Commits are then
+refused for some seconds, while each server compares what it has delivered with what is left: no
+number of a log gets another event before the log has another epoch.
 """
 
 from __future__ import annotations
@@ -28,11 +28,17 @@ PAUSE_MS = 4_000
 """Milliseconds without commits after a failover. A server that has not compared by then has sent
 its sessions away (`relay.Timing.patience`)."""
 
-_TIMELINE = Prepared(text("SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8)"))
+_TIMELINE = Prepared(
+    text(
+        "SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8) || '/' || oid"
+        " FROM pg_database WHERE datname = current_database()"
+    )
+)
 _STATE = (
-    "SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8),"
+    "SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8) || '/' || oid,"
     " (extract(epoch FROM clock_timestamp()) * 1000)::bigint,"
     " (SELECT value FROM meta WHERE key = %s)"
+    " FROM pg_database WHERE datname = current_database()"
 )
 _ADOPT = "INSERT INTO meta (key, value) VALUES (%s, %s) ON CONFLICT (key) DO NOTHING"
 _CHANGE = "UPDATE meta SET value = %s WHERE key = %s AND value = %s"
@@ -54,7 +60,7 @@ _SET_EPOCHS = (
 
 
 def timeline(connection: Connection) -> str:
-    """Return the timeline of the database."""
+    """Return the timeline of the server, and the id of the database there."""
     return str(_TIMELINE.scalar(connection))
 
 

@@ -201,7 +201,7 @@ class _Database:
     ) -> None:
         self.name = str(path)
         self.server_id = server_id
-        self.writer = writer
+        self.writer = self.repairs = writer
         self.readers = readers
         self.checker = engine.checker_engine(path)
         self._path = path
