@@ -23,7 +23,7 @@ from tests.broker.nats_server import NatsServer
 from tests.postgresql import PostgresqlServer
 from tests.serving import PATIENCE, ChatServer, Peer
 
-__all__ = ["Cluster", "Follower", "LossyFollower", "Writer"]
+__all__ = ["Cluster", "Follower", "LossyFollower", "Writer", "answer_to", "judge", "pause"]
 
 
 LOST = (OSError, WebSocketException, AssertionError, TimeoutError)
@@ -220,7 +220,7 @@ class Writer(_Client):
 
     async def _send(self, peer: Peer, text: str) -> bool:
         """Send a message; return whether it was acknowledged. False: send it again."""
-        answer = await _answer(peer, Send(channel=self.channel, text=text, cid=text))
+        answer = await answer_to(peer, Send(channel=self.channel, text=text, cid=text))
         if isinstance(answer, ErrorFrame):
             if not answer.retryable:
                 self.faults.append(f"{text}: {answer.code} {answer.message}")
@@ -232,7 +232,8 @@ class Writer(_Client):
         return True
 
 
-async def _answer(peer: Peer, command: Send) -> Ok | ErrorFrame:
+async def answer_to(peer: Peer, command: Send) -> Ok | ErrorFrame:
+    """Send a message; return the answer, or the error."""
     command_id = await peer.post(command)
 
     def answers() -> list[Ok | ErrorFrame]:

@@ -21,6 +21,8 @@ __all__ = ["IndexChanges", "Lookup", "rebuild", "terms_of_message", "wrongly_ind
 
 _PREFIX = "·p"
 """Begins an indexed prefix: a trait, which no word of a text equals."""
+WORD_MAX = 500
+"""Characters of a word that are indexed: GIN refuses more than 2,712 bytes."""
 BATCH = 1_000
 """Messages that are read at once."""
 _SUM = (1 << 63) - 1
@@ -96,7 +98,8 @@ def _batches(connection: Connection) -> Iterator[list[tuple[tuple[int, int], str
 
 def terms_of_message(channel_id: int, seq: int, author_id: int, body: str) -> str:
     """Return the words of a message and their indexed prefixes, separated by blanks."""
-    words = dict.fromkeys(words_of(channel_id, seq, author_id, body).split(" "))
+    every = words_of(channel_id, seq, author_id, body).split(" ")
+    words = dict.fromkeys(word[:WORD_MAX] for word in every)
     prefixes = dict.fromkeys(
         f"{_PREFIX}{word[:length]}" for word in words for length in PREFIXES if len(word) >= length
     )
@@ -151,7 +154,9 @@ class Lookup:
         self, words: Sequence[Word], channel_id: int, low: int, high: int, count: int
     ) -> tuple[list[int], int]:
         """See `backend.Lookup`."""
-        terms = [f"{_PREFIX}{word.text}" if word.is_prefix else word.text for word in words]
+        terms = [
+            f"{_PREFIX}{word.text}" if word.is_prefix else word.text[:WORD_MAX] for word in words
+        ]
         found = _SEQS.column(
             self._connection,
             words=" ".join((window_trait(channel_id, high), *terms)),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from itertools import combinations, islice
+from string import ascii_lowercase
 from typing import Any
 
 import pytest
@@ -433,6 +435,14 @@ class TestChanges:
         seq = store.send(alice, "lasting")
         store.store.close()
         assert in_all(open_store(), alice, "lasting") == [seq]
+
+
+def test_message_with_a_very_long_word_is_stored_and_found(store: OpenStore, alice: User) -> None:
+    word = "".join(random.Random(12).choices(ascii_lowercase, k=6_000))
+    seq = store.send(alice, f"{word} signature")
+    store.send(alice, "another signature")
+    assert in_all(store, alice, "signature") == [seq + 1, seq]
+    assert in_all(store, alice, f"{word} signature") == [seq]
 
 
 class TestIndexing:
