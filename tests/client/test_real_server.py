@@ -51,7 +51,7 @@ def test_two_clients_see_the_same_after_edits_deletions_and_reactions(
         screen.wait(
             lambda screen=screen: (
                 screen.texts() == ["1", "", "three"]  # type: ignore[misc]
-                and len(dict(screen.lines()[-1].reactions).get("👍", ())) == 2
+                and [(r.emoji, r.count) for r in screen.lines()[-1].reactions] == [("👍", 2)]
                 and not screen.pending()
             )
         )

@@ -14,7 +14,6 @@ from chat.client.model.state import (
     MembershipEnded,
     Message,
     Moderation,
-    counted_reactions,
 )
 from chat.durations import duration_text
 from chat.text import printable, printable_line
@@ -210,6 +209,8 @@ def _notes(message: Message) -> str:
         notes.append("edited")
     if message.pinned:
         notes.append("pinned")
-    for emoji, names, count in counted_reactions(message):
-        notes.append(f"{printable_line(emoji)} {people(names, count)}")
+    notes += [
+        f"{printable_line(each.emoji)} {people(each.names, each.count)}"
+        for each in message.reactions
+    ]
     return f"  ({'; '.join(notes)})" if notes else ""

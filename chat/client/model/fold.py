@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from chat.client.model.state import Message, Moderation
+from chat.client.model.state import Message, Moderation, Reaction
 from chat.protocol.limits import REACTIONS_MAX
 from chat.text import emoji_form
 
@@ -24,9 +24,6 @@ __all__ = [
     "message_of",
     "without_text",
 ]
-
-Reactions = tuple[tuple[str, tuple[str, ...]], ...]
-"""Emoji with the names of the people who reacted; oldest emoji first."""
 
 SHOWN_KINDS: frozenset[str] = frozenset(
     {"message", "topic", "join", "leave", "role", "settings", "ban", "mute"}
@@ -78,9 +75,6 @@ def message_of(channel: str, entry: Item | Event) -> Message:
             deleted=entry.erased,
             moderation=_moderation_of(entry),
         )
-    reactions = merge_reactions(getattr(entry, "reactions", {}).items())
-    counts: dict[str, int] = getattr(entry, "reaction_counts", {})
-    known = dict(reactions)
     return replace(
         common,
         text=entry.text or "",
@@ -90,8 +84,9 @@ def message_of(channel: str, entry: Item | Event) -> Message:
         mentions=entry.mentions,
         edited=getattr(entry, "edited", False),
         pinned=getattr(entry, "pinned", False),
-        reactions=reactions,
-        reaction_counts=tuple((emoji, count) for emoji, count in counts.items() if emoji in known),
+        reactions=merge_reactions(
+            getattr(entry, "reactions", {}).items(), getattr(entry, "reaction_counts", {})
+        ),
     )
 
 
@@ -115,10 +110,13 @@ def _settings_text(entry: Item | Event) -> str:
     return json.dumps(changed or settings.model_dump(mode="json"), separators=(",", ":"))
 
 
-def merge_reactions(reactions: Iterable[tuple[str, tuple[str, ...]]]) -> Reactions:
+def merge_reactions(
+    reactions: Iterable[tuple[str, tuple[str, ...]]], counts: Mapping[str, int]
+) -> tuple[Reaction, ...]:
     """Merge reactions whose emoji look the same, with the spelling of the first one.
 
-    Older servers and older caches store them separately.
+    Older servers and older caches store them separately. `counts` are the numbers of people for
+    emoji with more people than names.
     """
     found: dict[str, tuple[str, tuple[str, ...]]] = {}
     for emoji, names in reactions:
@@ -127,7 +125,10 @@ def merge_reactions(reactions: Iterable[tuple[str, tuple[str, ...]]]) -> Reactio
             emoji, others = found[form]
             names = tuple(dict.fromkeys((*others, *names)))
         found[form] = emoji, names
-    return tuple(found.values())
+    return tuple(
+        Reaction(emoji, names, max(0, counts.get(emoji, 0) - len(names)))
+        for emoji, names in found.values()
+    )
 
 
 def matching_emoji(emoji: str, present: Collection[str]) -> str:
@@ -173,7 +174,6 @@ def erased(message: Message, rev: int) -> Message:
         reply_to=None,
         mentions=(),
         reactions=(),
-        reaction_counts=(),
         edited=False,
         pinned=False,
         deleted=True,
@@ -193,25 +193,22 @@ def without_text(line: Message, rev: int) -> Message:
 
 
 def _react(message: Message, change: Item | Event | PendingChange, me: str) -> Message:
-    names, counts = dict(message.reactions), dict(message.reaction_counts)
-    emoji, author = matching_emoji(change.emoji or "", names), change.author
-    if emoji not in names and len(names) >= REACTIONS_MAX:
+    found = {reaction.emoji: reaction for reaction in message.reactions}
+    emoji, author = matching_emoji(change.emoji or "", found), change.author
+    if emoji not in found and len(found) >= REACTIONS_MAX:
         return replace(message, rev=change.seq)
-    known = names.get(emoji, ())
-    count = counts.get(emoji, len(known))
+    _, names, unnamed = found.get(emoji, Reaction(emoji, ()))
     if change.remove:
-        count -= author in known or emoji in counts  # an unnamed person removed theirs
-        known = tuple(name for name in known if name != author)
-    elif author not in known:
-        count += 1
-        if len(known) < NAMES_KEPT or author == me:
-            known = (*known, author)
-    names[emoji], counts[emoji] = known, count
+        unnamed = max(0, unnamed - (author not in names))
+        names = tuple(name for name in names if name != author)
+    elif author not in names:
+        if len(names) < NAMES_KEPT or author == me:
+            names = (*names, author)
+        else:
+            unnamed += 1
+    found[emoji] = Reaction(emoji, names, unnamed)
     return replace(
         message,
-        reactions=tuple((key, who) for key, who in names.items() if who or counts.get(key, 0) > 0),
-        reaction_counts=tuple(
-            (key, each) for key, each in counts.items() if each > len(names.get(key, ()))
-        ),
+        reactions=tuple(reaction for reaction in found.values() if reaction.count),
         rev=change.seq,
     )

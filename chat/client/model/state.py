@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from chat.client.model.membership import FollowedThread, Invitation, Mute, rights_in
 from chat.client.model.sign_in import SignInWay
@@ -32,12 +33,12 @@ __all__ = [
     "Moderation",
     "Notice",
     "NotificationDue",
+    "Reaction",
     "SavedChanged",
     "ThreadChanged",
     "TimelineChanged",
     "TypingChanged",
     "Update",
-    "counted_reactions",
     "is_for",
     "listing_order",
 ]
@@ -85,6 +86,22 @@ class Moderation:
     reason: str = ""
 
 
+class Reaction(NamedTuple):
+    """An emoji on a message, and the people who reacted with it.
+
+    `names` are the first of them, and the user; `unnamed` is the number of all others.
+    """
+
+    emoji: str
+    names: tuple[str, ...]
+    unnamed: int = 0
+
+    @property
+    def count(self) -> int:
+        """Number of people who reacted."""
+        return len(self.names) + self.unnamed
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """A timeline line: a message, or another shown event (see `fold.SHOWN_KINDS`).
@@ -102,9 +119,7 @@ class Message:
         thread_only: whether the reply belongs to its thread, not to the channel's timeline.
         user: the other person that an event is about.
         moderation: the details of a kick, a ban or a mute.
-        reactions: emoji with the names of the people who reacted, oldest emoji first; long lists
-            hold the first names and the user's own.
-        reaction_counts: emoji with the number of people, where not all of them are named.
+        reactions: one per emoji, oldest first.
         rev: seq of the last change folded into the line.
     """
 
@@ -123,8 +138,7 @@ class Message:
     edited: bool = False
     pinned: bool = False
     deleted: bool = False
-    reactions: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    reaction_counts: tuple[tuple[str, int], ...] = ()
+    reactions: tuple[Reaction, ...] = ()
     rev: int = 0
     delivery: Delivery = Delivery.SENT
     reason: str = ""
@@ -140,14 +154,6 @@ class Message:
     def is_passage(self) -> bool:
         """Whether the line is a join, or a leave of the member's own accord: no kick and no ban."""
         return self.moderation is None and self.kind in ("join", "leave")
-
-
-def counted_reactions(message: Message) -> list[tuple[str, tuple[str, ...], int]]:
-    """Return each emoji on a message with the listed names and the number of people."""
-    counts = dict(message.reaction_counts)
-    return [
-        (emoji, names, max(len(names), counts.get(emoji, 0))) for emoji, names in message.reactions
-    ]
 
 
 def is_for(message: Message, user: str) -> bool:

@@ -22,7 +22,6 @@ from chat.client.model.state import (
     Message,
     TimelineChanged,
     Update,
-    counted_reactions,
     is_for,
 )
 from chat.client.plain.terminal import Lines
@@ -277,10 +276,10 @@ def _changed(place: str, line: Message, old: Message) -> list[str]:
     if line.pinned != old.pinned:
         state = "pinned" if line.pinned else "no longer pinned"
         return [f"Message {line.seq} in {place} is {state}."]
-    if counted_reactions(line) != counted_reactions(old):
+    if line.reactions != old.reactions:
         marks = "; ".join(
-            f"{printable_line(emoji)} {people(names[:_NAMED_MAX], count)}"
-            for emoji, names, count in counted_reactions(line)
+            f"{printable_line(each.emoji)} {people(each.names[:_NAMED_MAX], each.count)}"
+            for each in line.reactions
         )
         return [f"Reactions to message {line.seq} in {place}: {marks or 'none'}."]
     return []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chat.client.model.state import Delivery, Message, Moderation, TimelineChanged
+from chat.client.model.state import Delivery, Message, Moderation, Reaction, TimelineChanged
 from chat.client.plain.view import Announcer, is_waiting
 from chat.client.presenter.log import Log, Splices
 from chat.text import channel_title
@@ -76,7 +76,7 @@ def test_changes_of_printed_messages_are_printed() -> None:
     assert listener.announce(changed(edited)) == [
         "Message 1 was edited. alice in #ops: hello  (edited)"
     ]
-    reacted = replace(edited, rev=3, reactions=(("👍", ("bob",)),))
+    reacted = replace(edited, rev=3, reactions=(Reaction("👍", ("bob",)),))
     assert listener.announce(changed(reacted)) == ["Reactions to message 1 in #ops: 👍 bob."]
     assert listener.announce(changed(line(1, "", rev=4, deleted=True))) == [
         "Message 1 in #ops was deleted."
@@ -85,7 +85,7 @@ def test_changes_of_printed_messages_are_printed() -> None:
 
 def test_own_changes_are_printed_once_confirmed() -> None:
     listener = listening(line(1, "tea?"))
-    mine = line(1, "tea?", reactions=(("👍", ("me",)),), delivery=Delivery.PENDING)
+    mine = line(1, "tea?", reactions=(Reaction("👍", ("me",)),), delivery=Delivery.PENDING)
     assert listener.announce(changed(mine)) == []
     done = replace(mine, rev=2, delivery=Delivery.SENT)
     assert listener.announce(changed(done)) == ["Reactions to message 1 in #ops: 👍 me."]

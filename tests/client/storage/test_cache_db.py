@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from chat.client.model.records import ChannelRecord, DamagedFile
-from chat.client.model.state import Message, Moderation
+from chat.client.model.state import Message, Moderation, Reaction
 from chat.client.storage.cache_db import CacheDb
 
 MUTE = Moderation("mute", "alice", None, "a reason")
@@ -42,7 +42,13 @@ def line(seq: int, text: str = "x", rev: int = 0, **more: object) -> Message:
 
 def test_stored_values_are_loaded_again(cache: CacheDb) -> None:
     full = line(
-        2, "wörld", rev=9, me=True, reply_to=1, mentions=("a",), reactions=(("👍", ("a", "b")),)
+        2,
+        "wörld",
+        rev=9,
+        me=True,
+        reply_to=1,
+        mentions=("a",),
+        reactions=(Reaction("👍", ("a", "b")),),
     )
     assert cache.save([line(1), full], [RECORD]) == set()
     again = CacheDb(cache.path)
@@ -88,7 +94,7 @@ def test_replies_in_threads_are_read_apart_from_the_timeline(cache: CacheDb) -> 
 
 def test_expired_texts_leave_the_file_at_the_next_save(cache: CacheDb) -> None:
     lines = [
-        line(1, text="old words", pinned=True, reactions=(("👍", ("bob",)),)),
+        line(1, text="old words", pinned=True, reactions=(Reaction("👍", ("bob",)),)),
         line(2, text="old words", thread=1, thread_only=True),
         line(3, kind="topic", text="a topic"),
         line(4, text="", kind="mute", user="bob", moderation=MUTE),

@@ -10,7 +10,7 @@ import pytest
 
 from chat.client.config.paths import ClientPaths
 from chat.client.config.settings import ClientSettings
-from chat.client.model.state import Delivery, Link, TimelineChanged, Update
+from chat.client.model.state import Delivery, Link, Reaction, TimelineChanged, Update
 from chat.client.network.errors import Offline
 from chat.client.storage.outbox_db import OutboxDb
 from chat.client.sync.core import Core
@@ -179,7 +179,7 @@ def test_edits_deletions_and_reactions_change_their_line(
     one, two, three = screen.lines()
     assert (one.text, one.edited) == ("1", True)
     assert (two.text, two.deleted) == ("", True)
-    assert three.reactions == (("👍", ("alice",)),)
+    assert three.reactions == (Reaction("👍", ("alice",)),)
 
 
 def test_own_changes_are_shown_at_once_and_wait_offline(

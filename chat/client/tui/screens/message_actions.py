@@ -88,7 +88,7 @@ class MessageActions:
     def toggle_reaction(self, message: Message, emoji: str) -> None:
         """Add a reaction of the user to a message, or remove it."""
         conversation, me = self._conversation, fold(self._conversation.state.user)
-        reactions = dict(message.reactions)
+        reactions = {each.emoji: each.names for each in message.reactions}
         emoji = matching_emoji(emoji, reactions)
         names = reactions.get(emoji, ())
         if message.seq is not None:

@@ -11,7 +11,7 @@ from rich.segment import Segment
 from rich.style import Style
 
 from chat.client.model.describe import folded_ignored, happening
-from chat.client.model.state import Delivery, Message, counted_reactions
+from chat.client.model.state import Delivery, Message
 from chat.client.platform.local_time import local_time, moment
 from chat.client.presenter.markdown import SHOWN_MAX, blocks, gist, inline
 from chat.client.presenter.markdown import Block as Markup
@@ -347,9 +347,10 @@ class Renderer:
         me = fold(self.user)
         rows: list[list[Piece]] = []
         room = 0
-        for emoji, names, number in counted_reactions(message):
-            own = any(fold(name) == me for name in names)
-            count = f"\xa0{number:,}\xa0"
+        for reaction in message.reactions:
+            emoji = reaction.emoji
+            own = any(fold(name) == me for name in reaction.names)
+            count = f"\xa0{reaction.count:,}\xa0"
             most = max(1, min(32, self.column - 1 - len(count)))
             label = truncate(emoji, most).replace(" ", "\xa0") or "?"
             style = self.palette["chip-own" if own else "chip"] + Style.from_meta({"emoji": emoji})

@@ -13,6 +13,7 @@ from chat.client.model.state import (
     ConnectionChanged,
     Link,
     MembersChanged,
+    Reaction,
     ThreadChanged,
     TimelineChanged,
     TypingChanged,
@@ -285,7 +286,7 @@ class TestMessages:
     async def test_common_emoji_come_first_and_a_second_reaction_removes_it(
         self, desktop: Desktop
     ) -> None:
-        reacted = said(2, "bob", "hello", reactions=(("👍", ("Me",)),))
+        reacted = said(2, "bob", "hello", reactions=(Reaction("👍", ("Me",)),))
         desktop.main.query_one(Timeline).post_message(ActionRequested("react", reacted))
         await desktop.until(lambda: "React" in desktop.screen())
         await desktop.press("enter")
@@ -294,7 +295,7 @@ class TestMessages:
 
     @pytest.mark.feature("around.reactions")
     async def test_a_click_on_a_reaction_adds_or_removes_ones_own(self, desktop: Desktop) -> None:
-        reactions = (("👍", ("me", "bob")), ("🎉", ("bob",)))
+        reactions = (Reaction("👍", ("me", "bob")), Reaction("🎉", ("bob",)))
         hello = said(2, "bob", "hello", reactions=reactions, rev=9)
         desktop.core.tell(TimelineChanged("#general", upserts=(hello,)))
         await desktop.until(lambda: "🎉" in desktop.screen())

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from chat.client.model.state import Reaction
 from chat.client.presenter.markdown import SHOWN_MAX, inline, links_of
 from chat.client.tui.timeline.neighbors import Neighbors
 from chat.text import mentioned_names, printable
@@ -87,6 +88,8 @@ def test_a_text_of_a_megabyte_is_cut_and_says_so() -> None:
 
 
 def test_many_reactions_are_laid_out_at_once() -> None:
-    reactions = tuple((f"e{n}", ("bob", "carol", "dave", "erin", "frank")) for n in range(1_000))
+    reactions = tuple(
+        Reaction(f"e{n}", ("bob", "carol", "dave", "erin", "frank")) for n in range(1_000)
+    )
     message = say(1, "x", reactions=reactions)
     assert seconds(lambda: renderer().block(message, Neighbors()), enough=0.2) < 0.2

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chat.client.model.state import Delivery, Message
+from chat.client.model.state import Delivery, Message, Reaction
 from chat.client.platform.local_time import local_time
 from chat.client.tui.timeline.neighbors import Neighbors
 from chat.client.tui.timeline.renderer import Block
@@ -75,7 +75,9 @@ def test_replies_quote_their_target() -> None:
 @pytest.mark.feature("writing.delivery")
 def test_states_of_a_message() -> None:
     assert look(say(1, "x", edited=True)) == ["x (edited)"]
-    assert look(say(1, "x", deleted=True, reactions=(("👍", ("bob",)),))) == ["message deleted"]
+    assert look(say(1, "x", deleted=True, reactions=(Reaction("👍", ("bob",)),))) == [
+        "message deleted"
+    ]
     assert look(say(None, "x", delivery=Delivery.PENDING)) == ["x …"]
     failed = say(None, "x", delivery=Delivery.FAILED, reason="you are muted")
     assert look(failed) == ["x", "✗ not sent: you are muted   r\xa0resend  x\xa0discard"]
@@ -118,7 +120,7 @@ def test_lines_never_break_inside_a_chip(width: int) -> None:
     emojis = ("👍", "❤️", "日本語", "👩‍👩‍👧", "🇩🇪", "👍🏽", "two words", "é", "🎉🎉🎉") * 4
     counts = [number % 12 + 1 for number in range(len(emojis))]
     reactions = tuple(
-        (emoji, ("bob",) * count) for emoji, count in zip(emojis, counts, strict=True)
+        Reaction(emoji, ("bob",) * count) for emoji, count in zip(emojis, counts, strict=True)
     )
     rows = look(say(1, "x", reactions=reactions), width=width)[1:]
     chips = [chip for row in rows for chip in row.strip("\xa0").split("\xa0 \xa0")]
@@ -127,14 +129,14 @@ def test_lines_never_break_inside_a_chip(width: int) -> None:
 
 
 def test_reactions_are_chips_which_never_break() -> None:
-    reactions = tuple((f"so {number}", ("bob",) * number) for number in range(1, 12))
+    reactions = tuple(Reaction(f"so {number}", ("bob",) * number) for number in range(1, 12))
     first, second = look(say(1, "x", reactions=reactions), width=80)[1:]
     assert first.startswith("\xa0so\xa01\xa01\xa0 \xa0so\xa02\xa02\xa0 ")
     assert second.startswith("\xa0so\xa0")
 
 
 def test_a_chip_counts_people_who_are_not_named() -> None:
-    crowded = say(1, "x", reactions=(("+1", ("bob",)),), reaction_counts=(("+1", 1_204),))
+    crowded = say(1, "x", reactions=(Reaction("+1", ("bob",), 1_203),))
     assert look(crowded) == ["x", "\xa0+1\xa01,204\xa0"]
 
 
@@ -198,7 +200,7 @@ messages = st.builds(
     user=st.none() | any_text,
     edited=st.booleans(),
     deleted=st.booleans(),
-    reactions=st.lists(st.tuples(any_text, st.tuples(any_text)), max_size=3).map(tuple),
+    reactions=st.lists(st.builds(Reaction, any_text, st.tuples(any_text)), max_size=3).map(tuple),
     delivery=st.sampled_from(Delivery),
     reason=any_text,
 )
