@@ -129,7 +129,7 @@ def test_a_mute_stops_messages_and_ends_by_itself(people: dict[str, Screen]) -> 
     bob.wait(lambda: bob.channels[PLANS].mute is not None)
     (line,) = events(bob, "mute")
     assert line.moderation is not None
-    assert (line.author, line.user, line.moderation.reason) == ("max", "bob", "loud")
+    assert (line.author, line.moderation.user, line.moderation.reason) == ("max", "bob", "loud")
     cid = bob.core.send(PLANS, "let me speak")
     bob.wait(lambda: bob.channels[PLANS].failed == 1)
     until = int(time.time() * 1000) + 2_000

@@ -58,7 +58,7 @@ def describe(message: Message, moment: Moment) -> str:
 
 def happening(message: Message, moment: Moment) -> str:
     """Return what happened to members and settings, as a sentence without a full stop."""
-    author, user = printable_line(message.author), printable_line(message.user or "?")
+    author = printable_line(message.author)
     if message.moderation is not None:
         return _moderated(message, message.moderation, moment)
     match message.kind:
@@ -66,8 +66,6 @@ def happening(message: Message, moment: Moment) -> str:
             return f"{author} joined"
         case "leave":
             return f"{author} left"
-        case "role":
-            return _new_role(author, user, printable_line(message.text))
         case "settings":
             return f"{author} {_settings(message.text)}"
     return f"{author}: {printable_line(message.kind)}"
@@ -78,7 +76,9 @@ _MODERATED = {"kick": "kicked", "ban": "banned", "mute": "muted"}
 
 def _moderated(message: Message, done: Moderation, moment: Moment) -> str:
     by = printable_line(done.by)
-    user = printable_line(message.author if message.kind == "leave" else message.user or "?")
+    user = printable_line(message.author if message.kind == "leave" else done.user or "?")
+    if done.act == "role":
+        return _new_role(by, user, printable_line(message.text))
     if done.act == "lifted":
         return f"{by} lifted the {message.kind} of {user}"
     act = _MODERATED.get(done.act, "removed")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
 
 from chat.client.model.membership import FollowedThread, Invitation, Mute, rights_in
 from chat.client.model.sign_in import SignInWay
@@ -74,19 +73,22 @@ class Link(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Moderation:
-    """The details of a kick, a ban or a mute.
+    """The details of a kick, a ban, a mute or a new role.
 
-    `act` is `kick`, `ban`, `mute` or `lifted` (the end of a ban or a mute); `until` is in
-    milliseconds since 1970, None: until it is lifted.
+    `act` is `kick`, `ban`, `mute`, `lifted` (the end of a ban or a mute) or `role`; `until` is in
+    milliseconds since 1970, None: until it is lifted. `user` is the user that it is about; it is
+    empty for a `leave`, whose author that is.
     """
 
     act: str
     by: str = ""
     until: int | None = None
     reason: str = ""
+    user: str = ""
 
 
-class Reaction(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Reaction:
     """An emoji on a message, and the people who reacted with it.
 
     `names` are the first of them, and the user; `unnamed` is the number of all others.
@@ -117,8 +119,7 @@ class Message:
             escaped for a terminal.
         thread: the root of its thread, once the server has sent it; None for a root.
         thread_only: whether the reply belongs to its thread, not to the channel's timeline.
-        user: the other person that an event is about.
-        moderation: the details of a kick, a ban or a mute.
+        moderation: the details of a kick, a ban, a mute or a new role.
         reactions: one per emoji, oldest first.
         rev: seq of the last change folded into the line.
     """
@@ -134,7 +135,6 @@ class Message:
     reply_to: int | None = None
     thread: int | None = None
     mentions: tuple[str, ...] = ()
-    user: str | None = None
     edited: bool = False
     pinned: bool = False
     deleted: bool = False

@@ -14,7 +14,7 @@ from chat.client.model.records import ChannelRecord, DamagedFile
 from chat.client.model.state import Message, Moderation, Reaction
 from chat.client.storage.cache_db import CacheDb
 
-MUTE = Moderation("mute", "alice", None, "a reason")
+MUTE = Moderation("mute", "alice", None, "a reason", "bob")
 RECORD = ChannelRecord("#c", "e1", 3, "mid", ((1, 3),), "topic", "owner", 2, 1, 0, 2)
 
 
@@ -97,7 +97,7 @@ def test_expired_texts_leave_the_file_at_the_next_save(cache: CacheDb) -> None:
         line(1, text="old words", pinned=True, reactions=(Reaction("👍", ("bob",)),)),
         line(2, text="old words", thread=1, thread_only=True),
         line(3, kind="topic", text="a topic"),
-        line(4, text="", kind="mute", user="bob", moderation=MUTE),
+        line(4, text="", kind="mute", moderation=MUTE),
         line(5, text="", kind="join"),
         line(6, text="new words"),
     ]
@@ -115,7 +115,7 @@ def test_expired_texts_leave_the_file_at_the_next_save(cache: CacheDb) -> None:
     assert [m.seq for m in cache.thread_only("#c", 9, 1, 9)] == [2]
     assert cache.line("#c", 1) == line(1, text="", deleted=True, rev=7)
     mute = replace(MUTE, reason="")
-    assert cache.line("#c", 4) == line(4, text="", kind="mute", user="bob", moderation=mute)
+    assert cache.line("#c", 4) == line(4, text="", kind="mute", moderation=mute)
     cache.close()
     files = [file.read_bytes() for file in cache.path.parent.iterdir()]
     for words in (b"old words", b"a topic", b"a reason"):

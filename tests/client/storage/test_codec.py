@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from chat.client.model.fold import merge_reactions
 from chat.client.model.preferences import Preference
 from chat.client.model.records import ChannelRecord
-from chat.client.model.state import Delivery, Message, Reaction
+from chat.client.model.state import Delivery, Message, Moderation, Reaction
 from chat.client.storage.codec import channel_from, channel_json, line_from, line_json
 from chat.client.storage.json_values import InvalidValue
 from chat.protocol.limits import TIME_MAX
@@ -30,7 +30,7 @@ LINES = st.builds(
     reply_to=st.none() | st.integers(1),
     thread=st.none() | st.integers(1),
     mentions=st.lists(NAMES).map(tuple),
-    user=st.none() | NAMES,
+    moderation=st.none() | st.builds(Moderation, NAMES, NAMES, user=NAMES),
     reactions=st.builds(
         merge_reactions,
         st.lists(st.tuples(st.text(), st.lists(NAMES, min_size=1).map(tuple))),
@@ -94,6 +94,21 @@ def test_an_invalid_line_is_rejected(body: str) -> None:
 def test_an_invalid_channel_is_rejected(body: str) -> None:
     with pytest.raises(InvalidValue):
         channel_from(body)
+
+
+@pytest.mark.parametrize("by_older", [True, False])
+@pytest.mark.parametrize("kind", ["role", "mute"])
+def test_the_user_of_an_event_is_read_where_older_clients_stored_it(
+    kind: str, by_older: bool
+) -> None:
+    done = Moderation(kind, "alice", user="bob")
+    line = Message("#c", 1, None, "alice", 5, kind, "owner", rev=1, moderation=done)
+    stored = json.loads(line_json(line))
+    if by_older:
+        stored["user"] = stored["moderation"].pop("user")
+    if by_older and kind == "role":
+        del stored["moderation"]
+    assert line_from(json.dumps(stored)) == line
 
 
 def test_oversized_values_of_an_older_client_are_truncated() -> None:

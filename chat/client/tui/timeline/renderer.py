@@ -42,7 +42,7 @@ def event_sentence(message: Message) -> str:
         return f"{who} set the topic (deleted)"
     if message.kind == "topic":
         return f"{who} set the topic: {text}" if text else f"{who} cleared the topic"
-    if message.moderation is not None or message.kind in ("role", "settings"):
+    if message.moderation is not None or message.kind == "settings":
         return happening(message, moment)
     if message.kind in ("join", "leave"):
         return joins_line([message])

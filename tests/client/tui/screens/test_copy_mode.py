@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chat.client.model.state import Message
+from chat.client.model.state import Message, Moderation
 from chat.client.tui.screens.copy_mode import CopyModeScreen, copy_lines
 from tests.client.fake_server import FakeServer
 from tests.client.tui.conftest import Desktop
@@ -45,8 +45,9 @@ def test_copy_mode_shows_no_control_characters() -> None:
     lines = "two\nlines\tand\rmore"
     named = [replace(each, author=lines) for each in (hostile, deleted)]
     told = [
-        Message("#tea", 5, None, lines, 0, kind=kind, text=lines, user=lines)
+        Message("#tea", 5, None, lines, 0, kind=kind, text=lines, moderation=done)
         for kind in ("topic", "role", "join", lines)
+        for done in (None, Moderation("role", lines, user=lines))
     ]
     shown = "".join(copy_lines([hostile, deleted, *named, *told], 80, 99))
     assert shown.isprintable()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chat.client.model.state import Delivery, Message, Reaction
+from chat.client.model.state import Delivery, Message, Moderation, Reaction
 from chat.client.platform.local_time import local_time
 from chat.client.tui.timeline.neighbors import Neighbors
 from chat.client.tui.timeline.renderer import Block
@@ -90,7 +90,8 @@ def test_actions_and_events_take_one_line() -> None:
     assert waves.lines[0].gutter == "12:01"
     assert look(event(1, "topic", text="tea")) == ["alice set the topic: tea"]
     assert look(event(1, "topic")) == ["alice cleared the topic"]
-    assert look(event(1, "role", text="owner", user="bob")) == ["alice made bob the owner"]
+    new_role = Moderation("role", "alice", user="bob")
+    assert look(event(1, "role", text="owner", moderation=new_role)) == ["alice made bob the owner"]
     assert look(event(1, "join")) == ["alice joined"]
     assert look(event(1, "somersault", text="!")) == ["alice somersault !"]
     assert look(event(1, "tick", text="41 *42*")) == ["41 *42*"]
@@ -197,7 +198,7 @@ messages = st.builds(
     me=st.booleans(),
     reply_to=st.none() | st.just(3),
     mentions=st.tuples(any_text),
-    user=st.none() | any_text,
+    moderation=st.none() | st.builds(Moderation, any_text, any_text, user=any_text),
     edited=st.booleans(),
     deleted=st.booleans(),
     reactions=st.lists(st.builds(Reaction, any_text, st.tuples(any_text)), max_size=3).map(tuple),
