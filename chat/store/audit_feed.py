@@ -48,15 +48,25 @@ class AuditFeed:
         self._version: object = None
         self._lock = threading.Lock()
         """Held during a delivery, so that the entries of both threads stay in order."""
+        self._first_own: int | None = None
+        """The writer's first entry that may be committed and is not passed on yet."""
         with database.readers.begin() as connection:
             self._last = connection.scalar(select(func.max(audit.c.seq))) or 0
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="store-audit", daemon=True)
         self._thread.start()
 
+    def committing(self, seq: int) -> None:
+        """Leave the entries from `seq` on to the writer, which commits them now.
+
+        Otherwise the thread could deliver them before the events and answers of their commit.
+        """
+        self._first_own = seq if self._first_own is None else min(seq, self._first_own)
+
     def committed(self, commit: Commit) -> None:
-        """Pass on a commit of the writer, with its entries."""
+        """Pass on a commit of the writer, or its failure, with its entries."""
         with self._lock:
+            self._first_own = None
             if commit.audit:
                 entries = self._next(commit.audit)
                 commit = replace(
@@ -109,8 +119,9 @@ class AuditFeed:
         if self._version is None:
             self._return_to_newest()
         entries = self._read()
-        self._version = version if self._connection is not None else None
-        return entries
+        first_own = self._first_own  # set before these entries could be read
+        self._version = version if self._connection is not None and first_own is None else None
+        return [each for each in entries if first_own is None or each.seq < first_own]
 
     def _return_to_newest(self) -> None:
         """Continue with the newest entry if the database has lost some that were delivered."""

@@ -169,6 +169,7 @@ class Store:
         writer = Writer(
             database,
             Transaction(database, limits, clock_ms, monotonic, login),
+            feed.committing,
             feed.committed,
             defer,
             local_ms,

@@ -99,6 +99,17 @@ def test_both_processes_write_at_the_same_time(store: OpenStore, alice: User, bo
     assert not store.problems()
 
 
+def test_own_entries_are_delivered_with_their_operation(
+    open_store: Callable[..., OpenStore],
+) -> None:
+    store = open_store(audit_every=0.0)
+    store.sign_in("alice")
+    for number in range(40):
+        store.do(AddDevice(None, "alice", b"%d" % number, ""))
+    assert len(store.entries) == 41
+    assert [commit for commit in store.commits if commit.audit and not commit.operations] == []
+
+
 def test_entries_before_the_opening_are_not_delivered(
     store: OpenStore, alice: User, open_store: Callable[..., OpenStore]
 ) -> None:

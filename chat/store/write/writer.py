@@ -209,6 +209,7 @@ class Writer:
         self,
         database: Database,
         transaction: Transaction,
+        committing: Callable[[int], None],
         committed: Callable[[Commit], None],
         defer: Callable[[Callable[[], None]], object],
         clock_ms: Callable[[], int],
@@ -224,6 +225,8 @@ class Writer:
         """Time at which the last commit ended, or the first operation after it was submitted."""
         self._database = database
         self._transaction = transaction
+        self._committing_entries = committing
+        """Gets the number of a transaction's first audit entry just before COMMIT."""
         self._committed = committed
         self._defer = defer
         self._connection: Connection | None = None
@@ -412,6 +415,8 @@ class Writer:
                 if not transaction.has_written:
                     self._unwritten += 1
             transaction.finish()
+            if transaction.entries:
+                self._committing_entries(transaction.entries[0].seq)
         ended = time.monotonic()
         if transaction.has_written:
             self._recovered()
