@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import Future
@@ -148,7 +149,7 @@ class Relay:
         """Set by `start`."""
         self._reads = ReadBatcher(store.read)
         self._looks = ReadBatcher(store.follow)
-        self._generation = 0
+        self.generation = 0
         """Of the last applied notice."""
         self._timeline = ""
         """Of the database; another one means that it may have lost commits."""
@@ -165,6 +166,8 @@ class Relay:
         self._users: dict[str, str] = {}
         """The names of users with sessions here, by their subjects."""
         self._user_subjects: dict[str, str] = {}
+        self._boot = secrets.token_hex(8)
+        """Marks the frames of users that this server has published, and delivered already."""
         self._takers: dict[str, Callable[[dict[str, Any]], None]] = {}
         """Functions that take the contents of further subjects; see `take`."""
         self._channel_taker: Callable[[LiveChannel, dict[str, Any]], None] | None = None
@@ -183,7 +186,7 @@ class Relay:
             StoreUnavailable: the database cannot be read.
         """
         self.seal = Seal(await asyncio.to_thread(self._store.secret))
-        self._timeline, self._generation = await self._looks.read(
+        self._timeline, self.generation = await self._looks.read(
             lambda reader: (reader.timeline(), reader.generation())
         )
         self._confirmed = self._loop.time()
@@ -257,7 +260,7 @@ class Relay:
                 return
             self._waiting.popleft()
             if commit.notice is not None:
-                self._generation = max(self._generation, commit.generation)
+                self.generation = max(self.generation, commit.generation)
             self._apply(commit)
             self._note(commit.events)
             for live in {event["channel"] for event in commit.events}:
@@ -278,7 +281,7 @@ class Relay:
             ):  # the old channel of this name was deleted
                 self._repair(followed)
                 is_gap = True
-        if commit.generation > self._generation + (commit.notice is not None):
+        if commit.generation > self.generation + (commit.notice is not None):
             self._should_look.set()
             is_gap |= commit.notice is not None
         return is_gap
@@ -321,7 +324,7 @@ class Relay:
         elif name := self._users.get(subject):
             self._take_of_user(name, fields)
         elif subject == self.subjects.notices:
-            if fields["generation"] > self._generation:
+            if fields["generation"] > self.generation:
                 self._should_look.set()
         elif taker := self._takers.get(subject):
             taker(fields)
@@ -434,9 +437,11 @@ class Relay:
     def sent(self, name: str, frame: Read | Preferences) -> None:
         """See `Watcher`: send the frame to the user's sessions on other servers."""
         if subject := self._user_subjects.get(name):
-            self.publish(subject, {"frame": encode(frame).decode()})
+            self.publish(subject, {"frame": encode(frame).decode(), "boot": self._boot})
 
     def _take_of_user(self, name: str, fields: dict[str, Any]) -> None:
+        if fields.get("boot") == self._boot:
+            return
         try:
             frame = decode_frame(fields["frame"].encode())
         except FrameError:
@@ -591,7 +596,7 @@ class Relay:
             with suppress(CommandError):
                 if self.is_cut_off:
                     await self._renew_epochs()
-                last = self._generation
+                last = self.generation
                 self._confirm(began, last, *await self._look(last))
 
     def _confirm(
@@ -608,7 +613,7 @@ class Relay:
             self._check_confirmed()
             return
         if self.is_cut_off:
-            self._timeline, self._generation = timeline, generation
+            self._timeline, self.generation = timeline, generation
             self.is_cut_off = False
             self._confirmed = began
             self._reload()
@@ -626,8 +631,8 @@ class Relay:
             return
         self._confirmed = began
         for notice in notices:
-            if notice.generation > self._generation:
-                self._generation = notice.generation
+            if notice.generation > self.generation:
+                self.generation = notice.generation
                 try:
                     self._apply_notice(notice)
                 except Exception:  # the later notices still apply

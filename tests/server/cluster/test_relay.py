@@ -193,6 +193,10 @@ async def test_markers_and_preferences_reach_devices_on_other_servers(pair: list
         assert (await laptop.next(Read)).seq == sent.seq
         await laptop.call(Prefer(channel="#room", muted=True))
         assert (await phone.next(Preferences, lambda each: each.muted)).channel == "#room"
+        for device in (phone, laptop):
+            await device.settle()
+        assert len(phone.kept(Read)) == 1
+        assert len(laptop.kept(Preferences)) == 1
 
 
 async def test_client_that_moves_to_a_server_that_lags_misses_nothing(tmp_path: Path) -> None:
