@@ -153,11 +153,13 @@ class Database(Protocol):
 
     def begin(
         self, connection: Connection, operations: Sequence[Operation[Any]], *, is_exclusive: bool
-    ) -> Begun:
+    ) -> Callable[[], Begun]:
         """Take the locks for `operations`, first in a transaction of the writer.
 
-        Without `is_exclusive`, other processes may append to other channels at the same time, and
-        change what belongs to a member there.
+        Returns a function that waits for the locks. Statements that are started before it is called
+        see what others committed before the locks were taken. Without `is_exclusive`, other
+        processes may append to other channels at the same time, and change what belongs to a member
+        there.
         """
 
     def publish(self, connection: Connection, notice: Notice) -> tuple[object, Notice | None]:

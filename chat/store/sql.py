@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import namedtuple
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Any, Protocol
 
@@ -175,20 +176,30 @@ class Prepared:
         columns: the columns of an `insert`; by default all columns of the table.
     """
 
-    __slots__ = ("_columns", "_plans", "_statement", "is_read")
+    __slots__ = ("_columns", "_has_rows", "_plans", "_statement", "is_read")
 
     def __init__(self, statement: Statement, columns: Sequence[str] | None = None) -> None:
         self.is_read = isinstance(statement, Select | CompoundSelect)
         """Whether the statement only reads."""
+        self._has_rows = isinstance(statement, TextClause) or bool(statement.exported_columns)
         self._statement = statement
         self._columns = columns
         self._plans: dict[str, _Plan] = {}
 
     def all(self, connection: Connection, **values: object) -> Rows:
         """Run the statement; return all rows."""
-        plan, cursor = self._run(connection, values)
+        return self._rows(connection, *self._run(connection, values))
+
+    def start(self, connection: Connection, **values: object) -> Callable[[], Rows]:
+        """Send the statement; return a function that waits for its rows.
+
+        Drivers with a pipeline send the next statements meanwhile; the others have run this one.
+        """
+        return partial(self._rows, connection, *self._run(connection, values))
+
+    def _rows(self, connection: Connection, plan: _Plan, cursor: Any) -> Rows:
         try:
-            rows = cursor.fetchall() if cursor.description else ()
+            rows = cursor.fetchall() if self._has_rows else ()
         except connection.dialect.loaded_dbapi.Error as exc:
             raise _wrapped(connection, plan.sql, exc) from exc
         finally:
@@ -306,13 +317,17 @@ class Among:
 
     def rows(self, connection: Connection, values: Collection[Any], **where: object) -> Rows:
         """Return the rows; `where` holds the other parameters of `query`."""
-        if not values:
-            return ()
+        return self.start(connection, values, **where)() if values else ()
+
+    def start(
+        self, connection: Connection, values: Collection[Any], **where: object
+    ) -> Callable[[], Rows]:
+        """Send the query for at least one value; see `Prepared.start`."""
         size = 1 << (len(values) - 1).bit_length()
         wanted = [*values]
         wanted += wanted[-1:] * (size - len(wanted))
         places = {f"among_{place}": value for place, value in enumerate(wanted)}
-        return self._of(size).all(connection, **where, **places)
+        return self._of(size).start(connection, **where, **places)
 
     def _of(self, size: int) -> Prepared:
         if size not in self._sizes:

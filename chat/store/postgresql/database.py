@@ -6,6 +6,9 @@ may do (`Transaction.claim`). A shared commit then locks the rows of its channel
 their ids, and reads everything else in later statements: a statement that waits for a lock does not
 see what was committed meanwhile. So the order of seqs is the order of commits, and two commits
 cannot wait for each other.
+
+A commit of messages takes two round trips: locks, heads, generation and the cids that were used
+before; then rows, heads, index and `COMMIT`.
 """
 
 from __future__ import annotations
@@ -38,7 +41,7 @@ from chat.store.postgresql.tables import (
 )
 from chat.store.rights import channel_key
 from chat.store.schema import REVISION
-from chat.store.sql import Prepared, run_driver
+from chat.store.sql import Prepared, Rows, run_driver
 
 __all__ = ["BACKEND"]
 
@@ -51,7 +54,9 @@ HOUSEKEEPING_EVERY = 600.0
 
 _LOCK_SHARED = f"SELECT pg_advisory_xact_lock_shared({COMMIT_LOCK})"
 _LOCK_EXCLUSIVE = f"SELECT pg_advisory_xact_lock({COMMIT_LOCK})"
-_HEADS = "SELECT fold, head FROM channels WHERE fold = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
+_HEADS = Prepared(
+    text("SELECT fold, head FROM channels WHERE fold = ANY(:folds) ORDER BY id FOR NO KEY UPDATE")
+)
 _STATE = Prepared(
     text(
         "SELECT value::bigint, (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
@@ -107,19 +112,23 @@ class _Database:
 
     def begin(
         self, connection: Connection, operations: Sequence[Operation[Any]], *, is_exclusive: bool
-    ) -> Begun:
+    ) -> Callable[[], Begun]:
         """See `backend.Database`."""
-        heads: dict[str, int] = {}
+        heads: Callable[[], Rows] = tuple
         if is_exclusive:
             run_driver(connection, _LOCK_EXCLUSIVE).close()
         else:
             run_driver(connection, _LOCK_SHARED).close()
             if folds := _folds_of(operations):
-                cursor = run_driver(connection, _HEADS, (folds,))
-                heads = dict(cursor.fetchall())
-                cursor.close()
-        generation, now = _STATE.first(connection)
-        return Begun(generation, heads, is_exclusive, now)
+                heads = _HEADS.start(connection, folds=folds)
+        state = _STATE.start(connection)
+
+        def begun() -> Begun:
+            known = dict(heads())
+            ((generation, now),) = state()
+            return Begun(generation, known, is_exclusive, now)
+
+        return begun
 
     def publish(self, connection: Connection, notice: Notice) -> tuple[object, Notice]:
         """See `backend.Database`."""
@@ -235,7 +244,7 @@ def _connected(url: str) -> Iterator[Connection]:
         StartupError: the database cannot be used.
     """
     engine.check_address(url)
-    opened = engine.writer_engine(url, has_limits=False)
+    opened = engine.setup_engine(url)
     try:
         with opened.begin() as connection:
             yield connection

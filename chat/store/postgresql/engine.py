@@ -2,22 +2,27 @@
 
 A session that is cut off must not hold the locks of the others: the server ends a transaction that
 is idle, and the operating system a connection whose peer is silent.
+
+The writer does not wait for the result of a statement before it sends the next one: a round trip
+through a network takes as long as ten statements.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
+from contextlib import ExitStack, suppress
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import IsolationLevel
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.numeric import Int8Dumper
-from sqlalchemy import Engine, NullPool, QueuePool, create_engine
+from sqlalchemy import Connection, Engine, NullPool, QueuePool, create_engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from chat.errors import StartupError
+from chat.store.sql import run_driver
 
 __all__ = [
     "check_address",
@@ -28,6 +33,7 @@ __all__ = [
     "name_of",
     "readers_engine",
     "reason_of",
+    "setup_engine",
     "writer_engine",
 ]
 
@@ -55,6 +61,9 @@ _SESSION = (
     f"SET statement_timeout = '{STATEMENT_SECONDS}s';"
     "SET client_connection_check_interval = '2s'"
 )
+_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
+_SYNCS_MAX = 9
+"""More than the results that an error may leave unread."""
 _NO_LIMITS = "SET lock_timeout = 0; SET statement_timeout = 0"
 _CONFLICTS = {"40001", "40P01"}
 _UNIQUE = "23505"
@@ -90,37 +99,138 @@ def name_of(url: str) -> str:
     return f"the database {given['dbname']} on {host}"
 
 
+class _PipelinedCursor(psycopg.Cursor[Any]):
+    """Waits for its result, and for those of the statements before, only when it is read."""
+
+    @property
+    def description(self) -> Any:
+        """See `psycopg.Cursor`."""
+        self._wait()
+        return super().description
+
+    def fetchall(self) -> list[Any]:
+        """See `psycopg.Cursor`."""
+        self._wait()
+        return super().fetchall()
+
+    def _wait(self) -> None:
+        assert isinstance(self.connection, _PipelinedConnection)
+        if self.pgresult is None:
+            self.connection.wait_for_all()
+
+
+class _PipelinedConnection(psycopg.Connection[Any]):
+    """Sends statements without waiting; call `start` first, and begin transactions by `BEGIN`.
+
+    The error of a statement is raised by a later one, by the next result that is read, or by
+    `commit`. psycopg itself would wait for the result of `BEGIN`.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._open = ExitStack()
+        self._statements: psycopg.Pipeline | None = None
+
+    def start(self) -> None:
+        """Wait for no statement from now on, except where a result is read."""
+        self.autocommit = True
+        self.cursor_factory = _PipelinedCursor
+        self._statements = self._open.enter_context(self.pipeline())
+
+    def wait_for_all(self) -> None:
+        """Wait for the results of all statements.
+
+        Each wait ends with a sync: after a mere flush, PostgreSQL does not count a transaction as
+        idle, and would not end that of a hung server.
+        """
+        if self._statements is not None:
+            self._statements.sync()
+
+    def commit(self) -> None:
+        """Commit, and wait for all results; if a statement has failed, roll back and raise.
+
+        psycopg's own would not commit: it does not know of a `BEGIN` whose result is not read.
+        """
+        if self._statements is None:
+            super().commit()
+            return
+        try:
+            self.execute("COMMIT")
+            self.wait_for_all()
+        except psycopg.Error:
+            with suppress(psycopg.Error):
+                self.rollback()
+            raise
+
+    def rollback(self) -> None:
+        """Drop all results and errors, and roll back."""
+        for _ in range(_SYNCS_MAX):
+            with suppress(psycopg.Error):
+                self.wait_for_all()
+                break
+        super().rollback()
+
+    def close(self) -> None:
+        """Close the connection; the statements without a result are lost."""
+        with suppress(psycopg.Error):
+            self._open.close()
+        super().close()
+
+
+_Connected = TypeVar("_Connected", bound=psycopg.Connection[Any])
+
+
 def connect(url: str, *, has_limits: bool = True, **options: Any) -> psycopg.Connection[Any]:
     """Open a connection; without limits, its statements may take any time.
 
     Raises:
         psycopg.Error: the server does not accept it.
     """
-    connection = psycopg.connect(url, **(_NETWORK | {"application_name": "chat-server"} | options))
+    return _connect(psycopg.Connection[Any], url, has_limits=has_limits, **options)
+
+
+def _connect(kind: type[_Connected], url: str, *, has_limits: bool, **options: Any) -> _Connected:
+    connection = kind.connect(
+        url, autocommit=True, **(_NETWORK | {"application_name": "chat-server"} | options)
+    )
     connection.adapters.register_dumper(int, Int8Dumper)  # one plan for small and large numbers
     connection.prepare_threshold = 2
     connection.prepared_max = PREPARED_MAX
     connection.execute(_SESSION, prepare=False)
     if not has_limits:
         connection.execute(_NO_LIMITS, prepare=False)
-    connection.commit()
+    connection.autocommit = False
     return connection
 
 
 def writer_engine(
-    url: str,
-    *,
-    has_limits: bool = True,
-    check: Callable[[psycopg.Connection[Any]], None] = lambda _: None,
+    url: str, *, check: Callable[[psycopg.Connection[Any]], None] = lambda _: None
 ) -> Engine:
-    """Return an engine for the transactions of a writer, which sees each commit of others.
+    """Return an engine for the pipelined transactions of a writer, which sees each commit.
 
     `check` gets each new connection, and raises `psycopg.OperationalError` to refuse it.
     """
 
     def creator() -> psycopg.Connection[Any]:
-        connection = connect(url, has_limits=has_limits)
+        connection = _connect(_PipelinedConnection, url, has_limits=True)
         check(connection)
+        connection.start()
+        return connection
+
+    engine = _engine(creator, poolclass=NullPool)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _begin(connection: Connection) -> None:
+    run_driver(connection, _BEGIN).close()
+
+
+def setup_engine(url: str) -> Engine:
+    """Return an engine for changes of the schema and copies, which may take any time."""
+
+    def creator() -> psycopg.Connection[Any]:
+        connection = connect(url, has_limits=False)
         connection.isolation_level = IsolationLevel.READ_COMMITTED
         return connection
 

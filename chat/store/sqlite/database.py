@@ -214,10 +214,11 @@ class _Database:
         operations: Sequence[Operation[Any]],
         *,
         is_exclusive: bool,
-    ) -> Begun:
+    ) -> Callable[[], Begun]:
         """Return the state; `BEGIN IMMEDIATE` has locked the whole database."""
         del operations, is_exclusive
-        return Begun((engine.driver_of(connection), engine.data_version(connection)))
+        begun = Begun((engine.driver_of(connection), engine.data_version(connection)))
+        return lambda: begun
 
     def publish(self, connection: Connection, notice: Notice) -> tuple[object, None]:
         """Return the version, which own commits do not change."""

@@ -301,7 +301,14 @@ class Transaction:
             self._known = connection
         if self.limits is not self.next_limits:
             self._use(self.next_limits)
-        begun = self._database.begin(connection, operations, is_exclusive=is_exclusive)
+        self._packed = {
+            each.cid: bytearray(pack_cid(each.cid))
+            for each in operations
+            if isinstance(each, Append) and each.cid is not None
+        }
+        locked = self._database.begin(connection, operations, is_exclusive=is_exclusive)
+        sent = _SENT.start(connection, self._packed.values()) if self._packed else None
+        begun = locked()
         if begun.version != self._version:
             self.forget()
             self._version = begun.version
@@ -326,13 +333,8 @@ class Transaction:
             self._next_device = (_NEWEST_DEVICE.scalar(connection) or 0) + 1
             self._next_entry = (_NEWEST_ENTRY.scalar(connection) or 0) + 1
             self._next_channel = (_NEWEST_CHANNEL.scalar(connection) or 0) + 1
-        self._packed = {
-            each.cid: bytearray(pack_cid(each.cid))
-            for each in operations
-            if isinstance(each, Append) and each.cid is not None
-        }
-        if self._packed:
-            self._load_sent(connection)
+        if sent is not None:
+            self._load_sent(sent())
 
     def _use(self, limits: Limits) -> None:
         self.limits = limits
@@ -340,9 +342,9 @@ class Transaction:
         self._invitations.change(limits.invitations / 3_600, limits.invitations)
         self._creations.change(limits.channels / 3_600, limits.channels)
 
-    def _load_sent(self, connection: Connection) -> None:
-        """Load the events of cids that were used before."""
-        for row in _SENT.rows(connection, self._packed.values()):
+    def _load_sent(self, rows: Rows) -> None:
+        """Keep the events of cids that were used before."""
+        for row in rows:
             author_id, cid, channel_id, flags, target, seq, mid, ts = row
             sent = channel_id, kind_of(flags), target, seq, mid.hex(), ts
             self._sent[author_id, unpack_cid(cid)] = sent
