@@ -53,6 +53,7 @@ class PostgresqlServer:
         primary: the server that a standby follows.
         creation: further arguments of `initdb`.
         environment: further variables of the server's environment.
+        parent: the folder of its files; by default in memory if possible.
     """
 
     def __init__(
@@ -61,9 +62,11 @@ class PostgresqlServer:
         primary: PostgresqlServer | None = None,
         creation: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
+        parent: Path | None = None,
     ) -> None:
         self._settings = (*_SETTINGS, *settings)
-        parent = _MEMORY if os.access(_MEMORY, os.W_OK) else None
+        if parent is None and os.access(_MEMORY, os.W_OK):
+            parent = _MEMORY
         self.folder = Path(tempfile.mkdtemp(prefix="chat-pg-", dir=parent))
         self._data = self.folder / "data"
         self._as_user = _as_user()
@@ -106,6 +109,12 @@ class PostgresqlServer:
         """Stop the server: disconnect everybody, or with SIGQUIT as in a crash."""
         self.process.send_signal(how)
         self.process.wait(PATIENCE)
+
+    def pids(self) -> list[int]:
+        """Return the ids of its processes, the first one first."""
+        first = int((self._data / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        return [first, *map(int, children)]
 
     def crash(self) -> None:
         """Stop the server without a checkpoint: the next start recovers from its log."""

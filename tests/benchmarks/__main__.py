@@ -29,11 +29,17 @@ def main() -> None:
     parser.add_argument("--workloads", help="beginnings of names, by semicolons (default: all)")
     parser.add_argument("--logs", action="store_true", help="read logs of any length, and no loads")
     parser.add_argument("--scrape", action="store_true", help="scrape the metrics, and no loads")
+    parser.add_argument("--cluster", action="store_true", help="several servers, and no loads")
     parser.add_argument("--seen", type=Path, help="file of measurements; what is there is kept")
     parser.add_argument("--plot", action="store_true", help=f"draw {PLOT.name} anew")
     asked = parser.parse_args()
     if asked.logs:
         _logs(asked.rounds)
+        return
+    if asked.cluster:
+        from tests.benchmarks.cluster import measure  # needs psycopg and nats-server
+
+        sys.stdout.write(measure() + "\n")
         return
     if asked.scrape:
         _scrape(asked.rounds)

@@ -12,7 +12,7 @@ import select
 import socket
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.benchmarks.dialects import MARK, Dialect
@@ -90,19 +90,21 @@ def quantile(values: list[float], part: float) -> float:
 
 
 class Generator:
-    """Runs one load against one port; its connections stay open until `close`.
+    """Runs one load; its connections stay open until `close`.
+
+    The members of a room, and the rooms, are distributed over `ports`.
 
     `learned` has the groups that each connection found in the server's answers in an earlier run.
     """
 
     def __init__(
         self,
-        port: int,
+        ports: Sequence[int],
         dialect: Dialect,
         load: Load,
         learned: Mapping[int, dict[str, bytes]] | None = None,
     ) -> None:
-        self._port = port
+        self._ports = ports
         self._dialect = dialect
         self._load = load
         self._message = dialect.message.encode()
@@ -127,7 +129,7 @@ class Generator:
                 sock = socket.socket()
                 sock.setblocking(False)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                sock.connect_ex(("127.0.0.1", self._port))
+                sock.connect_ex(("127.0.0.1", self._port_of(following)))
                 self._poll.register(sock, select.EPOLLOUT)
                 waiting[sock.fileno()] = (sock, following, -1, b"")
                 following += 1
@@ -142,6 +144,10 @@ class Generator:
                 if waiting[fd][2] == len(opening):
                     self._enter(*waiting.pop(fd)[:2])
         return time.perf_counter() - began
+
+    def _port_of(self, index: int) -> int:
+        member, room = divmod(index, self._load.rooms)
+        return self._ports[(member + room) % len(self._ports)]
 
     def _step(
         self,

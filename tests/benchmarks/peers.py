@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,15 +117,17 @@ PEERS = (
 
 
 @contextmanager
-def running(peer: Peer, mode: str, folder: Path) -> Iterator[tuple[int, int]]:
-    """Run a peer on its core; yield its process id and its port."""
+def running(
+    peer: Peer, mode: str, folder: Path, cores: Collection[int] = (CORE,)
+) -> Iterator[tuple[int, int]]:
+    """Run a peer on its core, or on `cores`; yield its process id and its port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     others = os.sched_getaffinity(0)
     command = peer.command(str(port), mode, folder)
     home = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "XDG_DATA_HOME": str(folder)}
-    os.sched_setaffinity(0, {CORE})  # inherited by the child
+    os.sched_setaffinity(0, cores)  # inherited by the child
     try:
         process = subprocess.Popen(
             command,

@@ -33,7 +33,17 @@ from tests.benchmarks.generator import Generator, Load, Result, quantile
 from tests.benchmarks.peers import Peer, running
 from tests.serving import free_port
 
-__all__ = ["AGAIN", "LENGTHS", "LOADS", "fill", "load_peer", "read_log", "scrape"]
+__all__ = [
+    "AGAIN",
+    "LENGTHS",
+    "LOADS",
+    "cpu_of",
+    "fill",
+    "load_peer",
+    "page_cost",
+    "read_log",
+    "scrape",
+]
 
 AGAIN = "2,000 known people come back at once"
 LOADS: dict[str, Load] = {
@@ -68,17 +78,17 @@ def load_peer(peer: Peer, name: str, folder: Path) -> dict[str, float]:
     mode = "echo" if name.startswith("echo") else "chat"
     dialect = peer.echo if mode == "echo" and peer.echo else peer.chat
     with running(peer, mode, folder) as (pid, port):
-        generator = Generator(port, dialect, load)
+        generator = Generator((port,), dialect, load)
         if name == AGAIN and peer.again is not None:
             generator.connect()
             generator.close()
-            generator = Generator(port, peer.again, load, generator.learned)
+            generator = Generator((port,), peer.again, load, generator.learned)
         try:
             before = _resident(pid)
             set_up = generator.connect()
-            cpu = _cpu(pid)
+            cpu = cpu_of(pid)
             result = generator.talk() if load.seconds else Result()
-            spent = _cpu(pid) - cpu
+            spent = cpu_of(pid) - cpu
             grown = _resident(pid) - before
         finally:
             generator.close()
@@ -96,7 +106,8 @@ def _resident(pid: int) -> int:
     return int(status.split("VmRSS:")[1].split()[0])
 
 
-def _cpu(pid: int) -> float:
+def cpu_of(pid: int) -> float:
+    """Return the seconds of processor that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -110,16 +121,18 @@ def scrape(server: Peer, folder: Path, connections: int) -> dict[str, float]:
     )
     load = Load(rooms=max(1, connections // 5), members=5, at_once=200, seconds=0)
     with running(observed, "chat", folder) as (pid, port):
-        generator = Generator(port, server.chat, load)
+        generator = Generator((port,), server.chat, load)
         try:
             if connections:
                 generator.connect()
-            return {page: _page(pid, listening, page) for page in ("/metrics", "/readyz")}
+            return {page: page_cost(pid, listening, page) for page in ("/metrics", "/readyz")}
         finally:
             generator.close()
 
 
-def _page(pid: int, address: str, page: str) -> float:
+def page_cost(pid: int, address: str, page: str) -> float:
+    """Return milliseconds of a server's processor for a request of `page`."""
+
     def request() -> None:
         with closing(HTTPConnection(address)) as connection:
             connection.request("GET", page)
@@ -128,10 +141,10 @@ def _page(pid: int, address: str, page: str) -> float:
             answer.read()
 
     request()  # warm up
-    before = _cpu(pid)
+    before = cpu_of(pid)
     for _ in range(SCRAPES):
         request()
-    return (_cpu(pid) - before) / SCRAPES * 1e3
+    return (cpu_of(pid) - before) / SCRAPES * 1e3
 
 
 # Logs
