@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 
 import psycopg
@@ -277,10 +277,24 @@ def held_in_commit(backend: PostgresqlBackend) -> Iterator[None]:
     for each in settings:
         backend.server.execute(each)
     try:
+        eventually(lambda: is_commit_held(backend), "PostgreSQL has reloaded its settings")
         yield
     finally:
         for each in ("ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()"):
             backend.server.execute(each)
+
+
+def is_commit_held(backend: PostgresqlBackend) -> bool:
+    """Whether a commit waits for a standby."""
+    with closing(connect(backend.server.url("postgres"))) as probe:
+        probe.pgconn.send_query(b"SELECT pg_logical_emit_message(true, 'probe', '')")
+        time.sleep(0.2)
+        return bool(
+            backend.server.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = 'postgres' AND wait_event = 'SyncRep'"
+            )
+        )
 
 
 def end_backend_that_waits(backend: PostgresqlBackend, database: str, event: str) -> None:
