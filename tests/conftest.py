@@ -26,6 +26,11 @@ def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
     return 2 * (yield)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start tests with a time limit of their own first: a long one at the end would run alone."""
+    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
+
+
 def pytest_collection_finish() -> None:
     """Exclude all imported modules from garbage collection."""
     gc.collect()
