@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from chat.client.platform.stdio import report_unsent
+from tests import processes
 from tests.serving import PATIENCE, ChatServer, Peer, free_port
 
 SCRIPTS = sysconfig.get_path("scripts")
@@ -76,20 +77,22 @@ def test_without_a_terminal_the_error_names_the_alternatives(shell: Shell, line:
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("output", [">/dev/full", ">&-"])
 @pytest.mark.parametrize(
-    "command",
+    ("command", "output"),
     [
-        f"{SERVER} schema",
-        f"{SERVER} --version",
-        f"{SERVER} --help",
-        f"{SERVER} token ada --data {{data}}",
-        f"{CLIENT} --version",
-        f"{CLIENT} --help",
-        f"{CLIENT} send --help",
-        f"{CLIENT} export '#general' --name bot --url {{url}}",
-        f"{CLIENT} tail '#general' --name bot --url {{url}}",
-        f"echo /help | {CLIENT} --plain --name bot --url {{url}}",
+        (f"{SERVER} schema", ">/dev/full"),
+        (f"{SERVER} schema", ">&-"),
+        (f"{SERVER} --version", ">&-"),
+        (f"{SERVER} --help", ">/dev/full"),
+        (f"{SERVER} token ada --data {{data}}", ">/dev/full"),
+        (f"{CLIENT} --version", ">/dev/full"),
+        (f"{CLIENT} --help", ">&-"),
+        (f"{CLIENT} send --help", ">/dev/full"),
+        (f"{CLIENT} export '#general' --name bot --url {{url}}", ">/dev/full"),
+        (f"{CLIENT} export '#general' --name bot --url {{url}}", ">&-"),
+        (f"{CLIENT} tail '#general' --name bot --url {{url}}", ">/dev/full"),
+        (f"echo /help | {CLIENT} --plain --name bot --url {{url}}", ">/dev/full"),
+        (f"echo /help | {CLIENT} --plain --name bot --url {{url}}", ">&-"),
     ],
 )
 def test_unwritable_output_is_one_line_and_exit_code_1(
@@ -120,17 +123,18 @@ def test_commands_with_closed_streams_end_without_a_traceback(
 
 
 @pytest.mark.parametrize("streams", [*CLOSINGS, ">/dev/full", ">/dev/full 2>/dev/full"])
-def test_a_server_works_with_closed_or_full_streams(
-    shell: Shell, tmp_path: Path, streams: str
-) -> None:
+def test_a_server_works_with_closed_or_full_streams(tmp_path: Path, streams: str) -> None:
     port = free_port()
     line = f"exec {SERVER} --port {port} --data {tmp_path}/data {streams}"
     running = subprocess.Popen(["sh", "-c", line], stderr=subprocess.PIPE, encoding="utf-8")
     try:
         url = f"ws://127.0.0.1:{port}"
         for number in range(2):
-            send = f"{CLIENT} send '#general' {number} --name bot --url {url} --timeout 30"
-            assert shell(send).returncode == 0
+            send = ("chat-client", "send", "#general", f"{number}", "--name", "bot", "--url", url)
+            done = processes.run(
+                [*send, "--timeout", "30"], stdin="", env={**os.environ}, timeout=3 * PATIENCE
+            )
+            assert done.returncode == 0, done.stderr
     finally:
         running.terminate()
         _, errors = running.communicate(timeout=PATIENCE)
