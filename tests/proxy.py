@@ -8,6 +8,8 @@ import socket
 import struct
 from contextlib import suppress
 from enum import Enum, auto
+from pathlib import Path
+from typing import Self
 
 __all__ = ["Fault", "Link", "Proxy"]
 
@@ -50,17 +52,19 @@ class Link:
 
 
 class Proxy:
-    """Listens on a free port of 127.0.0.1 and forwards all data to `port`.
+    """Listens on a free port of 127.0.0.1 and forwards all data to a port, or to a Unix socket.
 
     Use it with `async with`; `links` are the open connections. With `rate`, the server's data is
     forwarded at that many bytes per second, and the network in between buffers little of it.
     """
 
-    def __init__(self, port: int, rate: float | None = None) -> None:
+    def __init__(self, target: int | Path, rate: float | None = None) -> None:
         self._rate = rate
         self.port = 0
         self.links: set[Link] = set()
-        self._target = port
+        self._target = target
+        self._fault = Fault.NONE
+        self._is_refusing = False
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -69,7 +73,7 @@ class Proxy:
         """The address to connect to instead of the server's."""
         return f"ws://127.0.0.1:{self.port}"
 
-    async def __aenter__(self) -> Proxy:
+    async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
@@ -85,8 +89,20 @@ class Proxy:
 
     def heal(self) -> None:
         """End all faults."""
+        self._is_refusing = False
+        self.spoil(Fault.NONE)
+
+    def spoil(self, fault: Fault) -> None:
+        """Let all connections have a fault, new ones included."""
+        self._fault = fault
         for link in self.links:
-            link.fault = Fault.NONE
+            link.fault = fault
+
+    def refuse(self) -> None:
+        """Reset all connections, and new ones until `heal`."""
+        self._is_refusing = True
+        for link in tuple(self.links):
+            link.cut()
 
     def choose(self, chance: random.Random) -> Link | None:
         """Return one of the connections."""
@@ -97,28 +113,46 @@ class Proxy:
         assert task is not None
         self._tasks.add(task)
         try:
-            raw = socket.socket()
-            if self._rate:
-                raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
-            raw.setblocking(False)
-            await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", self._target))
-            far_reader, far = await asyncio.open_connection(sock=raw, limit=16_384)
+            far_reader, far = await self._open()
         except OSError:
-            raw.close()
             near.transport.abort()
+            self._tasks.discard(task)
             return
         link = Link(near, far)
+        link.fault = self._fault
         self.links.add(link)
         try:
             await asyncio.gather(
                 self._pump(link, reader, far),
-                self._pump(link, far_reader, near, self._rate),
+                self._deliver(link, far_reader, near),
                 return_exceptions=True,
             )
         finally:
             link.cut()
             self.links.discard(link)
             self._tasks.discard(task)
+
+    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self._is_refusing:
+            raise ConnectionRefusedError
+        if isinstance(self._target, Path):
+            return await asyncio.open_unix_connection(self._target)
+        raw = socket.socket()
+        try:
+            if self._rate:
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
+            raw.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", self._target))
+        except OSError:
+            raw.close()
+            raise
+        return await asyncio.open_connection(sock=raw, limit=16_384)
+
+    async def _deliver(
+        self, link: Link, source: asyncio.StreamReader, near: asyncio.StreamWriter
+    ) -> None:
+        """Forward what the server sends."""
+        await self._pump(link, source, near, self._rate)
 
     async def _pump(
         self,

@@ -1,4 +1,4 @@
-"""The fault injector: faults of a server, its disk, its clock and its network."""
+"""The fault injector, and the faults of one server, its disk, its clock and its network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.consistency.failing_server import AFTER_COMMIT, BEFORE_COMMIT, CONTRO
 from tests.proxy import Fault, Proxy
 from tests.serving import InstalledServer
 
-__all__ = ["FailingServer", "Injector"]
+__all__ = ["ROOT", "FailingServer", "Injector", "ServerInjector"]
 
 ROOT = Path(__file__).parents[2]
 HOUR = 3_600.0
@@ -28,14 +28,20 @@ FLAGS = (
 
 
 class FailingServer(InstalledServer):
-    """The real server under the launcher that injects faults."""
+    """The real server under the launcher that injects faults.
 
-    def __init__(self, data: Path, sabotage: str = "") -> None:
+    Args:
+        data: its data directory; the control file is beside it.
+        flags: more command-line flags.
+        sabotage: the safeguard to disable.
+    """
+
+    def __init__(self, data: Path, *flags: str, sabotage: str = "") -> None:
         self.control = data.parent / "control.json"
         env = {CONTROL: str(self.control), "PYTHONPATH": str(ROOT)}
         if sabotage:
             env[SABOTAGE] = sabotage
-        super().__init__(data, *FLAGS, env=env)
+        super().__init__(data, *FLAGS, *flags, env=env)
         self.request()
 
     def command(self, *arguments: str) -> list[str]:
@@ -44,43 +50,28 @@ class FailingServer(InstalledServer):
 
     def request(self, kill: str = "", clock: float = 0.0) -> None:
         """Request the server's death at a point of its next commit, or a wrong clock."""
+        self.control.parent.mkdir(parents=True, exist_ok=True)
         fresh = self.control.with_suffix(".new")
         fresh.write_text(json.dumps({"kill": kill, "clock": clock}), "utf-8")
         fresh.replace(self.control)
 
 
+Faults = dict[str, tuple[int, Callable[[], Awaitable[None]]]]
+"""How often each kind of fault happens, compared with the others, and what injects and ends it."""
+
+
 class Injector:
     """Injects one fault after another and ends each; counts them by kind."""
 
-    def __init__(self, server: FailingServer, proxy: Proxy, chance: random.Random) -> None:
+    def __init__(self, chance: random.Random) -> None:
         self.counts: Counter[str] = Counter()
-        self._server = server
-        self._proxy = proxy
         self._chance = chance
         self._clock = 0.0
-        self._faults: dict[str, tuple[int, Callable[[], Awaitable[None]]]] = {
-            "kill -9": (6, self._kill),
-            "kill -9 before commit": (4, lambda: self._kill_at(BEFORE_COMMIT)),
-            "kill -9 after commit": (4, lambda: self._kill_at(AFTER_COMMIT)),
-            "restart": (2, self._restart),
-            "stopped process": (2, self._stop_process),
-            "full disk": (3, self._fill_disk),
-            "clock jump": (2, self._move_clock),
-            "connection cut": (6, self._cut),
-            "connection half closed": (3, self._half_close),
-            "connection stalled": (3, lambda: self._spoil(Fault.STALL)),
-            "connection delayed": (2, lambda: self._spoil(Fault.DELAY)),
-            "connection throttled": (2, lambda: self._spoil(Fault.THROTTLE)),
-        }
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """All kinds of faults."""
-        return tuple(self._faults)
+        self._faults: Faults = {}
 
     @property
     def kills(self) -> int:
-        """Number of times the server was killed."""
+        """Number of times a server was killed."""
         return sum(n for kind, n in self.counts.items() if kind.startswith("kill"))
 
     async def run(self, seconds: float) -> None:
@@ -95,35 +86,62 @@ class Injector:
             await self._faults[kind][1]()
             self.counts[kind] += 1
             await asyncio.sleep(self._chance.uniform(0.1, 0.8))
-        self._proxy.heal()
 
-    async def _begin_again(self) -> None:
-        self._server.request(clock=self._clock)
-        await asyncio.to_thread(self._server.start)
+    async def _begin_again(self, server: FailingServer) -> None:
+        server.request(clock=self._clock)
+        await asyncio.to_thread(server.start)
 
-    async def _kill(self) -> None:
+    async def _kill(self, server: FailingServer) -> None:
         await asyncio.sleep(self._chance.uniform(0, 0.5))
-        await asyncio.to_thread(self._server.kill)
-        await self._begin_again()
+        await asyncio.to_thread(server.kill)
+        await self._begin_again(server)
 
-    async def _kill_at(self, point: str) -> None:
-        self._server.request(kill=point, clock=self._clock)
+    async def _kill_at(self, server: FailingServer, point: str) -> None:
+        server.request(kill=point, clock=self._clock)
         async with asyncio.timeout(60):
-            while self._server.is_running:
+            while server.is_running:
                 await asyncio.sleep(0.02)
-        await asyncio.to_thread(self._server.kill)  # reaps it
-        await self._begin_again()
+        await asyncio.to_thread(server.kill)  # reaps it
+        await self._begin_again(server)
 
-    async def _restart(self) -> None:
-        await asyncio.to_thread(self._server.stop)
-        await self._begin_again()
+    async def _restart(self, server: FailingServer) -> None:
+        await asyncio.to_thread(server.stop)
+        await self._begin_again(server)
 
-    async def _stop_process(self) -> None:
-        os.kill(self._server.pid, signal.SIGSTOP)
+    async def _stop_process(self, server: FailingServer, seconds: float) -> None:
+        os.kill(server.pid, signal.SIGSTOP)
         try:
-            await asyncio.sleep(self._chance.uniform(0.2, 3))
+            await asyncio.sleep(seconds)
         finally:
-            os.kill(self._server.pid, signal.SIGCONT)
+            os.kill(server.pid, signal.SIGCONT)
+
+
+class ServerInjector(Injector):
+    """The faults of one server behind a proxy."""
+
+    def __init__(self, server: FailingServer, proxy: Proxy, chance: random.Random) -> None:
+        super().__init__(chance)
+        self._server = server
+        self._proxy = proxy
+        self._faults = {
+            "kill -9": (6, lambda: self._kill(server)),
+            "kill -9 before commit": (4, lambda: self._kill_at(server, BEFORE_COMMIT)),
+            "kill -9 after commit": (4, lambda: self._kill_at(server, AFTER_COMMIT)),
+            "restart": (2, lambda: self._restart(server)),
+            "stopped process": (2, lambda: self._stop_process(server, chance.uniform(0.2, 3))),
+            "full disk": (3, self._fill_disk),
+            "clock jump": (2, self._move_clock),
+            "connection cut": (6, self._cut),
+            "connection half closed": (3, self._half_close),
+            "connection stalled": (3, lambda: self._spoil(Fault.STALL)),
+            "connection delayed": (2, lambda: self._spoil(Fault.DELAY)),
+            "connection throttled": (2, lambda: self._spoil(Fault.THROTTLE)),
+        }
+
+    async def run(self, seconds: float) -> None:
+        """Inject faults until `seconds` have passed; end those of connections."""
+        await super().run(seconds)
+        self._proxy.heal()
 
     async def _fill_disk(self) -> None:
         """Prevent all files of the server from growing for a while."""

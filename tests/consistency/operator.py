@@ -12,7 +12,7 @@ from typing import TypeVar
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
 
-from chat.errors import StoreUnavailable
+from chat.errors import StartupError, StoreUnavailable
 from chat.protocol import PROTOCOL_VERSION
 from chat.protocol.codec import decode_frame, encode
 from chat.protocol.commands import Hello
@@ -136,7 +136,7 @@ class Operator:
 
     async def _execute(self, operation: Operation[Result]) -> Result:
         while True:
-            with suppress(StoreUnavailable):
+            with suppress(StartupError, StoreUnavailable):
                 return await asyncio.to_thread(execute, self._store, operation)
             await self._pause(0.1, 0.3)
 

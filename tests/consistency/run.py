@@ -27,13 +27,13 @@ from chat.protocol.items import Item
 from chat.store.maintenance.check import check_database
 from chat.store.store import look
 from tests.client.screen import Screen
-from tests.consistency.faults import ROOT, FailingServer, Injector
+from tests.consistency.deployment import Deployment, OneServer
+from tests.consistency.faults import ROOT
 from tests.consistency.history import Append, History
 from tests.consistency.operator import Operator
 from tests.consistency.rooms import CLUB, DEN, KEEPER, ROOMS, Keeper, Spy
 from tests.consistency.verdict import account_faults, verdict
 from tests.consistency.worker import Worker
-from tests.proxy import Proxy
 from tests.serving import ConnectionOver, Peer
 
 __all__ = ["Plan", "Report", "run"]
@@ -84,74 +84,72 @@ class Report:
         return "\n".join(lines)
 
 
-async def run(folder: Path, plan: Plan) -> Report:
-    """Run `plan` with a server whose data is in `folder`."""
+async def run(folder: Path, plan: Plan, deployment: Deployment | None = None) -> Report:
+    """Run `plan` with files in `folder`: with one server, unless another deployment is given."""
     began = time.monotonic()
     chance = random.Random(plan.seed)
     history, typists = History(), [f"typist{n}" for n in range(plan.typists)]
-    server = FailingServer(folder / "data", plan.sabotage)
-    with server:
-        idle = server.burden()
-        async with Proxy(server.port) as proxy:
-            injector = Injector(server, proxy, chance)
-            workers = await _people(plan, server, proxy, history, chance)
-            people = sorted({worker.name for worker in workers})
-            keeper = Keeper(lambda: proxy.url, people, history, random.Random(chance.random()))
-            spy = Spy(lambda: proxy.url, history, random.Random(chance.random()))
-            outcasts = [f"p{number}" for number in range(2, plan.people, 3)]
-            operator = Operator(
-                f"sqlite:///{server.data}/chat.db",
-                (lambda: server.url, lambda: proxy.url),
-                outcasts,
-                history,
-                random.Random(chance.random()),
-                rest=20 * plan.pace,
-            )
-            async with (
-                _running(workers),
-                _acting(operator, keeper, spy),
-                _typing(folder, server.url, typists, chance) as printed,
-            ):
-                if plan.faults:
-                    await injector.run(plan.seconds)
-                else:
-                    await asyncio.sleep(plan.seconds)
-                await _until(  # real clients are slow to start on a busy machine
-                    lambda: len(_typed(printed)) >= plan.typists * TYPED_LEAST,
-                    "real clients type",
-                    lambda: len(_typed(printed)),
-                )
-                for each in (operator, keeper, spy):
-                    each.finish()
-                for worker in workers:
-                    worker.stop_talking()
-                await _until(
-                    lambda: not _absent(workers),
-                    "everybody is in all channels again",
-                    lambda: _absent(workers),
-                )
-                await _until(
-                    lambda: not _waiting(workers),
-                    "all commands are answered",
-                    lambda: _waiting(workers),
-                )
-            owed = _typed(printed)
-            await _until(lambda: not _unfinished(server, history), "all old texts are erased")
-            screens = await _last_words(folder, server.url, typists)
-            storm = await _storm(plan, server, history) if plan.storm else 0.0
-            logs = await _logs(server)
-            unlike = await _catch_up(workers, logs)
-        wrong = unlike + verdict(history, logs, owed) + _wrong_states(workers, screens, logs)
-        await _until(
-            lambda: server.burden() == idle, "the server releases all resources", server.burden
+    served = deployment or OneServer(folder / "data", plan.sabotage)
+    async with served:
+        url = ",".join(served.urls)
+        idle = await served.burdens()
+        injector = served.injector(random.Random(chance.random()))
+        workers = await _people(plan, served, history, chance)
+        people = sorted({worker.name for worker in workers})
+        keeper = Keeper(served.way(1), people, history, random.Random(chance.random()))
+        spy = Spy(served.way(3), history, random.Random(chance.random()))
+        outcasts = [f"p{number}" for number in range(2, plan.people, 3)]
+        operator = Operator(
+            served.store,
+            (served.way(0), served.way(1)),
+            outcasts,
+            history,
+            random.Random(chance.random()),
+            rest=20 * plan.pace,
         )
-        wrong += [line for line in server.output if "Traceback" in line or "internal" in line]
+        async with (
+            _running(workers),
+            _acting(operator, keeper, spy),
+            _typing(folder, url, typists, chance) as printed,
+        ):
+            if plan.faults:
+                await injector.run(plan.seconds)
+            else:
+                await asyncio.sleep(plan.seconds)
+            await _until(  # real clients are slow to start on a busy machine
+                lambda: len(_typed(printed)) >= plan.typists * TYPED_LEAST,
+                "real clients type",
+                lambda: len(_typed(printed)),
+            )
+            for each in (operator, keeper, spy):
+                each.finish()
+            for worker in workers:
+                worker.stop_talking()
+            await _until(
+                lambda: not _absent(workers),
+                "everybody is in all channels again",
+                lambda: _absent(workers),
+            )
+            await _until(
+                lambda: not _waiting(workers),
+                "all commands are answered",
+                lambda: _waiting(workers),
+            )
+        owed = _typed(printed)
+        await _until(lambda: not _unfinished(served, history), "all old texts are erased")
+        screens = await _last_words(folder, url, typists)
+        storm = await _storm(plan, served, history) if plan.storm else 0.0
+        logs, unlike = await _logs(served)
+        unlike += await _catch_up(workers, logs)
+        wrong = unlike + verdict(history, logs, owed) + _wrong_states(workers, screens, logs)
+        wrong += await _kept(served, idle)
+        wrong += [line for line in served.output() if "Traceback" in line or "internal" in line]
         audit = look(
-            f"sqlite:///{server.data}/chat.db",
+            served.store,
             lambda reader: reader.accounts.audit(None, before=None, limit=1_000_000),
         )
         wrong += account_faults(history, audit.entries[::-1])
-        checked = check_database(f"sqlite:///{server.data}/chat.db")
+        checked = check_database(served.store)
         wrong += [line for line in checked if isinstance(line, str)]
     counts: dict[str, float] = dict(sorted(history.counts.items()))
     counts |= {"bans and disabled accounts": len(history.stops), "claims": len(history.claims)}
@@ -184,15 +182,16 @@ def _absent(workers: Sequence[Worker]) -> dict[str, list[str]]:
     return {worker.device: worker.absent for worker in workers if worker.absent}
 
 
-def _unfinished(server: FailingServer, history: History) -> list[int]:
+def _unfinished(served: Deployment, history: History) -> list[int]:
     """Return the jobs that are not done."""
-    store = f"sqlite:///{server.data}/chat.db"
     jobs = history.expiries
-    return look(store, lambda reader: [job for job in jobs if not reader.accounts.is_done(job)])
+    return look(
+        served.store, lambda reader: [job for job in jobs if not reader.accounts.is_done(job)]
+    )
 
 
 async def _people(
-    plan: Plan, server: FailingServer, proxy: Proxy, history: History, chance: random.Random
+    plan: Plan, served: Deployment, history: History, chance: random.Random
 ) -> list[Worker]:
     """Sign in all users once, open the channels, and return the devices."""
     names = [f"p{number}" for number in range(plan.people)]
@@ -202,33 +201,32 @@ async def _people(
         channels = [*CHANNELS, direct] if number < 2 else [*CHANNELS]
         known: list[Append] = []
         for device in range(1 + number % 2):
-            ways: Sequence[Callable[[], str]] = (lambda: server.url, lambda: proxy.url)
-            way = ways[(number // 2 + device) % 2]
+            way = served.way(number // 2 + device)
             own = random.Random(chance.random())
             rooms = ROOMS if device == 0 else ()
             devices.append(
                 Worker(name, device, way, channels, history, own, plan.pace, known, rooms)
             )
-    await _join(server, KEEPER, [CLUB])
+    await _join(served.urls[0], KEEPER, [CLUB])
     for name in names[2:] + names[:2]:  # the operator bans the first owner of the others
-        await _join(server, name, [*CHANNELS, CLUB])
-    async with Peer.signed_in(server.url, KEEPER, Worker.token_of(KEEPER)) as keeper:
+        await _join(served.urls[0], name, [*CHANNELS, CLUB])
+    async with Peer.signed_in(served.urls[0], KEEPER, Worker.token_of(KEEPER)) as keeper:
         await keeper.call(Create(channel=DEN, private=True), Joined)
         for name in names:
             await keeper.call(Invite(channel=DEN, name=name))
     for name in names:
-        await _join(server, name, [DEN])
+        await _join(served.urls[0], name, [DEN])
     for name in names[:2]:
-        await _join(server, name, [direct])
+        await _join(served.urls[0], name, [direct])
     return devices
 
 
-async def _join(server: FailingServer, name: str, channels: Sequence[str]) -> None:
+async def _join(url: str, name: str, channels: Sequence[str]) -> None:
     """Join channels; reconnect if this process was too busy for a heartbeat."""
     left = list(channels)
     while left:
         with suppress(ConnectionOver, ConnectionClosed):
-            async with Peer.signed_in(server.url, name, Worker.token_of(name)) as peer:
+            async with Peer.signed_in(url, name, Worker.token_of(name)) as peer:
                 while left:
                     await peer.join(left[-1])
                     left.pop()
@@ -322,10 +320,10 @@ async def _last_words(folder: Path, url: str, names: Sequence[str]) -> dict[str,
     return screens
 
 
-async def _storm(plan: Plan, server: FailingServer, history: History) -> float:
+async def _storm(plan: Plan, served: Deployment, history: History) -> float:
     """Disconnect many clients at the same time; return the seconds until all follow again."""
     crowd = [
-        Worker(f"s{n}", 0, lambda: server.url, CHANNELS[1:2], history, random.Random(n), None, [])
+        Worker(f"s{n}", 0, served.way(2 * n), CHANNELS[1:2], history, random.Random(n), None, [])
         for n in range(plan.storm)
     ]
 
@@ -334,28 +332,39 @@ async def _storm(plan: Plan, server: FailingServer, history: History) -> float:
 
     async with _running(crowd):
         await _until(lambda: live() == plan.storm, "all follow", live)
-        await asyncio.to_thread(server.kill)
+        await served.kill()
         await _until(lambda: not live(), "all are disconnected", live)
-        await asyncio.to_thread(server.start)
+        await served.start()
         began = time.monotonic()
         await _until(lambda: live() == plan.storm, "all follow", live)
         return round(time.monotonic() - began, 1)
 
 
-async def _logs(server: FailingServer) -> dict[str, list[Item]]:
-    """Read every log from its start, through the protocol."""
+async def _logs(served: Deployment) -> tuple[dict[str, list[Item]], list[str]]:
+    """Read every log from its start, through the protocol; return what differs on a server."""
     readers = {**dict.fromkeys(CHANNELS, "auditor"), "@p0,p1": "p0"}
     readers |= dict.fromkeys(ROOMS, KEEPER)
-    return {channel: await _log(server, name, channel) for channel, name in readers.items()}
+    for channel, name in readers.items():  # the auditor's joins are part of the logs
+        await _join(served.urls[0], name, [channel])
+    first, *others = [
+        {channel: await _log(url, name, channel) for channel, name in readers.items()}
+        for url in served.urls
+    ]
+    return first, [
+        f"{channel} differs on another server"
+        for other in others
+        for channel, log in other.items()
+        if log != first[channel]
+    ]
 
 
-async def _log(server: FailingServer, name: str, channel: str) -> list[Item]:
+async def _log(url: str, name: str, channel: str) -> list[Item]:
     """Read one log; reconnect if this process was too busy for a heartbeat."""
     items: list[Item] = []
     is_whole = False
     while not is_whole:
         with suppress(ConnectionOver, ConnectionClosed):
-            async with Peer.signed_in(server.url, name, Worker.token_of(name)) as peer:
+            async with Peer.signed_in(url, name, Worker.token_of(name)) as peer:
                 await peer.join(channel)
                 while not is_whole:
                     after = items[-1].seq if items else 0
@@ -381,6 +390,16 @@ async def _catch_up(workers: Sequence[Worker], logs: dict[str, list[Item]]) -> l
         with suppress(AssertionError):
             await _until(lambda: not behind(), "all followers are at the head")
     return behind()
+
+
+async def _kept(served: Deployment, idle: list[object]) -> list[str]:
+    """Wait until all servers have released all resources; return what they keep."""
+    end = asyncio.get_running_loop().time() + DRAIN
+    while (burdens := await served.burdens()) != idle:
+        if asyncio.get_running_loop().time() > end:
+            return [f"the servers keep {burdens}, not {idle}"]
+        await asyncio.sleep(0.1)
+    return []
 
 
 def _wrong_states(
