@@ -59,8 +59,8 @@ def _list_invitations(conversation: Conversation) -> None:
     add = conversation.view.list_rows(
         "Invitations",
         chosen,
-        "Use /invitations revoke NUMBER to revoke one",
-        "choose one to revoke it",
+        "Use /invitations create to create one, /invitations revoke NUMBER to revoke one",
+        "create one, or choose one to revoke it",
     )
     add([Choice("create", "Create an invitation…", "/invitations create 10 2d #team")])
 

@@ -45,6 +45,10 @@ class Area(TextArea, inherit_bindings=False):
         super().__init__(id=id, compact=True, highlight_cursor_line=False)
         self._kills = KillRing()
 
+    @property
+    def _draw_cursor(self) -> bool:
+        return self.show_cursor and super()._draw_cursor  # Textual: only if it is read-only
+
     def render_line(self, y: int) -> Strip:
         """Render a line without zero-width characters that disturb the text around them."""
         strip = super().render_line(y)

@@ -32,6 +32,7 @@ from chat.client.presenter.switcher import Switcher
 from chat.client.presenter.view import Pane
 from chat.client.presenter.workspace import Cores, Workspace
 from chat.client.sync.core import Core
+from chat.client.tui.composer.area import Area
 from chat.client.tui.composer.messages import Subject
 from chat.client.tui.composer.widget import Composer
 from chat.client.tui.keymap import MAIN_KEYS, KeyRow, keys_of_commands
@@ -233,6 +234,13 @@ class MainScreen(Screen[None]):
     def _look(self) -> None:
         """Mark visible messages as read only with the focus and no dialog open."""
         self.conversation.reading.watched(self.app.app_focus and self.app.screen is self)
+
+    @on(events.ScreenSuspend)
+    @on(events.ScreenResume)
+    def _hide_cursor(self) -> None:
+        """Hide the composer's cursor under a dialog, which has a cursor of its own."""
+        for area in self.query(Area):
+            area.show_cursor = self.app.screen is self
 
     def on_mouse_down(self) -> None:
         """Focus the composer, so that letters typed after a click are text."""

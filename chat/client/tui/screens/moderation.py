@@ -120,6 +120,7 @@ class AskModeration(ModalScreen[tuple[str, str] | None]):
             pointer: pointer;
         }
         & #act { color: $text-muted; }
+        & #answers #hint { background: $panel; color: $text-muted; pointer: default; }
         &.-ready #act { color: $text-error; text-style: bold; }
         &.-narrow > Vertical { width: 100%; max-width: 100%; padding: 0 1; }
     }
@@ -153,11 +154,13 @@ class AskModeration(ModalScreen[tuple[str, str] | None]):
                 yield self._reason
             if self._durations is not None:
                 with Horizontal(classes="row"):
-                    yield Static("For   ↑↓", classes="label", markup=False)
+                    yield Static("Duration", classes="label", markup=False)
                     yield self._durations
             with Horizontal(id="answers"):
                 yield Static("  Esc Cancel  ", id="cancel", markup=False)
                 yield Static(line(f"  Enter {verb}  "), id="act", markup=False)
+                if self._durations is not None:
+                    yield Static("Tab next duration", id="hint", markup=False)
 
     def on_mount(self, event: events.Mount) -> None:
         """Wait for a pause in typing."""

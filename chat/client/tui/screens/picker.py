@@ -50,8 +50,8 @@ _TITLE_ROWS = 2
 """Rows of the title of an unrequested dialog, which says why it opens."""
 _AROUND, _AROUND_LOW = 8, 3
 """Rows of the dialog besides the list: margin, border, title and field."""
-_DETAIL, _DETAIL_LOW = 4, 3
-"""Rows below the list for the whole text of the highlighted row, with the blank line above."""
+_DETAIL_ROWS = 3
+"""Most rows below the list for the whole text of a highlighted row that is cut."""
 
 
 class _Field(Input):
@@ -108,7 +108,7 @@ class Picker(ModalScreen[str | None]):
             margin-bottom: 1;
         }
         & ChoiceList { height: auto; }
-        & #detail { display: none; height: 3; margin-top: 1; color: $text-muted; }
+        & #detail { display: none; margin-top: 1; color: $text-muted; }
         &.-low #detail { margin-top: 0; }
         &.-cut #detail { display: block; }
         &.-low > Vertical { max-height: 100%; margin-top: 0; padding: 0 1; }
@@ -190,9 +190,12 @@ class Picker(ModalScreen[str | None]):
         is_low, height = self.has_class("-low"), self.size.height
         around = _AROUND_LOW if is_low else _AROUND
         if self._cut:
-            around += _DETAIL_LOW if is_low else _DETAIL
+            width = self.query_one(Vertical).content_size.width
+            needed = max(each.get_height({}, width) for each in self._cut.values())
+            rows = min(_DETAIL_ROWS, needed)
+            self.query_one("#detail").styles.height = rows
+            around += rows if is_low else rows + 1  # with the blank line above
         most = height if is_low else height * 4 // 5
-        self.set_class(bool(self._cut), "-cut")
         self.query_one(OptionList).styles.max_height = max(1, min(_MOST_ROWS, most - around))
 
     def add(self, choices: Iterable[Choice]) -> None:
@@ -223,6 +226,7 @@ class Picker(ModalScreen[str | None]):
     def _highlighted(self, event: OptionList.OptionHighlighted) -> None:
         whole = self._cut.get(event.option_id or "", Content(""))
         self.query_one("#detail", Static).update(whole)
+        self.set_class(bool(whole), "-cut")
         # Ignore events that arrive after the picker was closed.
         if self._moved is not None and event.option_id is not None and self.is_current:
             self._moved(event.option_id)

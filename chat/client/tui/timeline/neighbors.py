@@ -104,8 +104,10 @@ def around(
         silent = not folded
         if silent and top and log[top].seq not in log.gaps:
             return Neighbors(hidden=True)
-    previous = _above(log, top, unread, joins)
-    day = previous is None or _is_new_day(previous, message)
+    previous, is_under_silent = _above(log, top, unread, joins)
+    is_first = previous is None or is_under_silent
+    # A silent first line leaves the day rule to the next line.
+    day = not silent if previous is None or is_first else _is_new_day(previous, message)
     is_unread = unread is not None and log.key(top) == unread
     gap = message.seq is not None and log[top].seq in log.gaps
     ruled = day or is_unread or gap
@@ -120,7 +122,7 @@ def around(
         gap=gap,
         grouped=grouped,
         silent=silent,
-        spaced=previous is not None and not grouped and (ruled or not both_small),
+        spaced=not is_first and not grouped and (ruled or not both_small),
         folded=folded,
         target=target,
         replies=log.replies(message.seq),
@@ -148,17 +150,20 @@ def shown_joins(log: Log, first: int, last: int, joins: Joins) -> tuple[Message,
     return tuple(line for line in run if joins == "all" or line.author in log.speakers)
 
 
-def _above(log: Log, index: int, unread: Key | None, joins: Joins) -> Message | None:
-    """Return the line shown above the line at `index`, skipping runs that are not shown."""
+def _above(log: Log, index: int, unread: Key | None, joins: Joins) -> tuple[Message | None, bool]:
+    """Return the line above the line at `index`, skipping runs that are not shown.
+
+    Also return whether it is in a run at the top of the log of which only the rules are shown.
+    """
     for _ in range(_SKIPPED_RUNS):
         if not index or not log[index - 1].is_passage or joins == "all":
             break
         top = fold_bounds(log, index - 1, unread)[0]
         is_silent = not shown_joins(log, top, index - 1, joins)
         if not is_silent or not top or log[top].seq in log.gaps:
-            break
+            return log[index - 1], is_silent and not top
         index = top
-    return log[index - 1] if index else None
+    return (log[index - 1] if index else None), False
 
 
 def _folds(

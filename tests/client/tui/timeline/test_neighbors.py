@@ -167,6 +167,14 @@ def test_hidden_lines_split_no_group_and_hide_no_day_rule() -> None:
     assert sum("May" in text for text in shown(sheet_of("spoken", *later))) == 2
 
 
+def test_a_channel_with_only_a_hidden_join_has_no_day_rule() -> None:
+    sheet = sheet_of("spoken", event(1, "join", "zed"))
+    assert not any("May" in text for text in shown(sheet))
+    assert any("beginning" in text for text in shown(sheet))
+    bring(sheet, changed(say(2)))
+    assert sum("May" in text for text in shown(sheet)) == 1
+
+
 def test_a_gap_before_a_silent_line_is_seen() -> None:
     sheet = sheet_of("spoken", say(1), event(9, "join", "zed"), say(10))
     bring(sheet, changed(gap_before=(9,)))
