@@ -1,6 +1,6 @@
 """Rights in a channel: one table, for the server, the client, and the manual.
 
-`rights_of` returns what somebody may do, from their standing in the channel and its settings. The
+`rights_of` returns what someone may do, from their standing in the channel and its settings. The
 server decides with it, `joined` carries the result, and the client builds its menus from it.
 """
 
@@ -62,7 +62,7 @@ class ChannelSettings(NamedTuple):
     """The settings of a channel, which its owner changes.
 
     `posting` says who may send, `invites`, `topic` and `pins` who may invite, set the topic, and
-    pin: everybody (`everyone`, or `members`) or moderators and the owner (`moderators`).
+    pin: everyone (`everyone`, or `members`) or moderators and the owner (`moderators`).
     """
 
     posting: str = "everyone"
@@ -101,7 +101,7 @@ RIGHTS: Mapping[Standing, Collection[Right]] = {
 }
 """The rights of each standing; see `rights_of` for the settings that restrict them.
 
-Somebody who was invited may join or decline, and an outsider may join a public channel: neither is
+Someone who was invited may join or decline, and an outsider may join a public channel: neither is
 a right in the channel.
 """
 
@@ -113,7 +113,7 @@ ARCHIVED: frozenset[Right] = frozenset(("read", "leave", "roles", "settings"))
 
 
 def rights_of(standing: Standing, settings: ChannelSettings = DEFAULT) -> frozenset[Right]:
-    """Return the rights of somebody with this standing in a channel with these settings."""
+    """Return the rights of someone with this standing in a channel with these settings."""
     rights = frozenset(RIGHTS[standing])
     if standing == MEMBER:
         rights = frozenset(

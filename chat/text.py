@@ -272,7 +272,7 @@ def is_typed_invitation(text: str) -> bool:
 def check_new_name(value: str, limit: int = NAME_MAX) -> str:
     """Return `value` if it is a valid name for a new user.
 
-    Names are public, so a code that was typed as a name could be used by anybody.
+    Names are public, so a code that was typed as a name could be used by anyone.
     """
     check_name(value, limit)
     if is_link_code(value) or is_invitation_code(value):

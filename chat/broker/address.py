@@ -41,7 +41,7 @@ def _check_url(value: str) -> str:
         raise ValueError("must begin with nats:// or tls://, such as nats://10.0.0.5:4222")
     if parts.username is not None or parts.password is not None:
         raise ValueError(
-            "must not contain a password or a token: other users of this computer can read it. Use "
+            "must not contain a password or a token: other users of this machine can read it. Use "
             "--broker-credentials FILE"
         )
     if parts.path.strip("/") or parts.query or parts.fragment:

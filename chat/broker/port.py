@@ -1,6 +1,6 @@
 """The port of brokers: publish and subscribe between servers, without any promise of arrival.
 
-A message may be lost, doubled, late, or out of order, and anybody with access to the broker may
+A message may be lost, doubled, late, or out of order, and anyone with access to the broker may
 have sent it. Receivers check what they receive, and find what is missing in the database.
 """
 

@@ -272,7 +272,7 @@ class React(_OkCommand):
 
 
 class Pin(_OkCommand):
-    """Pin message `seq` in its channel for everybody, or `remove` its pin."""
+    """Pin message `seq` in its channel for everyone, or `remove` its pin."""
 
     type: Literal["pin"] = "pin"
     channel: Channel
@@ -636,7 +636,7 @@ class Archive(_OkCommand):
 
 
 class DeleteChannel(_OkCommand):
-    """Delete a channel with its log for everybody, as its owner."""
+    """Delete a channel with its log for everyone, as its owner."""
 
     type: Literal["delete_channel"] = "delete_channel"
     channel: Channel

@@ -73,12 +73,12 @@ class _Body(Wire):
     - pin: `target`, `remove`
     - topic: `topic`
     - join: nothing; `author` is the user
-    - leave: nothing; `author` is the user. If somebody else ended the membership: `by`, `act`
+    - leave: nothing; `author` is the user. If someone else ended the membership: `by`, `act`
       (`kick` or `ban`), `reason`, `until`
     - erased_user: nothing; `author` is the name that remains
     - role: `user`, `role`; `author` is the user themselves if an ownership passed on
     - settings: `settings`, all of them, and the names of those that `changed`
-    - ban: `user`, `reason`, `until`: a ban of somebody who is no member; with `remove`, its end
+    - ban: `user`, `reason`, `until`: a ban of someone who is no member; with `remove`, its end
     - mute: `user`, `reason`, `until`; with `remove`, its end
     - expire: `up_to`: the texts of all messages, topics and reasons up to this seq are erased
     - deleted: nothing; the last event of a channel that was deleted

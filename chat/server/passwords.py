@@ -59,7 +59,7 @@ WEIGHT = 0.2
 """Weight of the newest hash in the average."""
 UNMATCHED = f"$argon2id$v=19$m=65536,t=3,p=4${'A' * 22}${'A' * 43}"
 """A hash with argon2-cffi's default costs that no password matches."""
-BUSY = "too many passwords are being checked at this moment; try again later"
+BUSY = "too many passwords are being checked right now; try again later"
 STOPPING = "the server is stopping; try again later"
 
 

@@ -173,7 +173,7 @@ class Subscriptions:
     def left(self, channel: str, seq: int, frame: Removed | None) -> None:
         """Leave a channel: the membership ended with the event `seq`.
 
-        `frame` is sent if somebody else ended it.
+        `frame` is sent if someone else ended it.
         """
         if self._deferred is not None:
             self._deferred.append(partial(self.left, channel, seq, frame))
@@ -337,7 +337,7 @@ class Subscriptions:
     async def _removal(
         self, channel: str, position: ResumeFrom | None, error: CommandError
     ) -> Removed | None:
-        """Return how somebody ended the membership while the client was away; None: nobody did."""
+        """Return how someone ended the membership while the client was away; None: nobody did."""
         is_over = error.code in (ErrorCode.NOT_A_MEMBER, ErrorCode.NO_SUCH_CHANNEL)
         if position is None or not is_over or fold(channel) in self._left:
             return None

@@ -69,7 +69,7 @@ ADMIN: AccountRole = "admin"
 MEMBER: AccountRole = "member"
 BOT: AccountRole = "bot"
 Registration = Literal["open", "invite", "closed"]
-"""Policies for new names: everybody may claim one, holders of an invitation, or nobody (the
+"""Policies for new names: everyone may claim one, holders of an invitation, or nobody (the
 operator adds accounts)."""
 Network = IPv4Network | IPv6Network
 

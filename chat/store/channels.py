@@ -98,7 +98,7 @@ class Kick(Moderate):
 class BanFromChannel(Moderate):
     """Ban `name`: a `leave` event with `act: ban` for a member, a `ban` event for others.
 
-    It also withdraws an invitation. A ban of somebody who is banned replaces the previous one.
+    It also withdraws an invitation. A ban of someone who is banned replaces the previous one.
     """
 
     user: User

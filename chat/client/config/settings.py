@@ -212,7 +212,7 @@ class ClientSettings:
         DEFAULT_URL,
         _url,
         "Address of the server: ws://host:port, or wss:// for a secure connection; without a "
-        "scheme, wss:// is used, and ws:// on this machine; separate several addresses of one "
+        "scheme, wss:// is used, and ws:// on this computer; separate several addresses of one "
         "server with commas (default: the server that you last used with this name, else the last "
         f"one that you used, else {DEFAULT_URL})",
     )

@@ -114,11 +114,11 @@ _SETTINGS: dict[str, dict[object, str]] = {
         "members": "allowed all members to pin messages",
     },
 }
-"""What somebody did who changed a setting, by its name and new value."""
+"""What someone did who changed a setting, by its name and new value."""
 
 
 def _settings(text: str) -> str:
-    """Return what somebody did who changed these settings, which are JSON."""
+    """Return what someone did who changed these settings, which are JSON."""
     try:
         changed = json.loads(text)
     except (ValueError, RecursionError):
@@ -128,7 +128,7 @@ def _settings(text: str) -> str:
 
 
 def setting_words(changed: Iterable[tuple[str, Any]]) -> list[str]:
-    """Return what somebody did who changed these settings, in words."""
+    """Return what someone did who changed these settings, in words."""
     words = []
     for name, value in changed:
         if name == "retention" and isinstance(value, int):
@@ -168,7 +168,7 @@ def describe_entry(channel: str, entry: Item | Event, moment: Moment) -> str:
 
 
 def ending(ended: MembershipEnded, moment: Moment) -> str:
-    """Return how somebody ended the user's membership of a channel, in a sentence."""
+    """Return how someone ended the user's membership of a channel, in a sentence."""
     by = ended.by or "a moderator"
     reason = f": {ended.reason}" if ended.reason else ""
     if ended.act == "deleted":

@@ -183,7 +183,7 @@ def erased(message: Message, rev: int) -> Message:
 
 
 def without_text(line: Message, rev: int) -> Message:
-    """Return a line without what somebody wrote, as the `expire` event `rev` leaves it."""
+    """Return a line without what someone wrote, as the `expire` event `rev` leaves it."""
     if line.kind == "message":
         return line if line.deleted else erased(line, rev)
     if line.kind == "topic":

@@ -82,7 +82,7 @@ class LogView:
         on_forget: called when all stored lines belong to another log and must not be returned.
         on_expire: called with a seq and the seq of its `expire`: the texts of all stored messages
             up to it must be erased.
-        is_ignored: whether the user ignores somebody.
+        is_ignored: whether the user ignores someone.
     """
 
     def __init__(

@@ -361,7 +361,7 @@ class IgnoredChanged:
 
 @dataclass(frozen=True, slots=True)
 class MembershipEnded:
-    """Somebody else ended the user's membership of a channel: `act` is `kick`, `ban` or `deleted`.
+    """Someone else ended the user's membership of a channel: `act` is `kick`, `ban` or `deleted`.
 
     `until` is in milliseconds since 1970; None: until the ban is lifted.
     """

@@ -6,7 +6,7 @@ user named for it. A server that shows a known id at another address gets a toke
 The user can declare two addresses to be the same server: by naming them together, with
 `--same-server`, or by changing ws to wss on one host. The new address still gets a token of its own
 first; the known token is shown only if the name is taken there. A known token never claims a name,
-because anybody who has seen it could then claim the name as well.
+because anyone who has seen it could then claim the name as well.
 
 A credential (an invitation, a link code, a password) is sent only to servers with accounts, over
 TLS or to this computer. The token of the new device is stored before the credential is sent, so a
@@ -156,7 +156,7 @@ class Identity:
         kind, url = _NAMES[found.way], self._endpoint.url
         if ACCOUNTS not in self._features:
             if found.way is SignInWay.INVITATION:
-                return None  # an older server lets everybody in
+                return None  # an older server lets everyone in
             raise Refused(
                 f"cannot send your {kind}: the server at {url} is too old for accounts. Ask its "
                 f"operator for a token (chat-server token {self._settings.name}), and start with "

@@ -46,7 +46,7 @@ class Act:
 
 
 def member_acts(state: ConversationState, name: str) -> list[Act]:
-    """Return what the user may do with somebody: write, moderate in this channel, ignore."""
+    """Return what the user may do with someone: write, moderate in this channel, ignore."""
     if fold(name) == fold(state.user):
         return [
             Act("devices", "Your devices", "/devices"),
@@ -66,7 +66,7 @@ def member_acts(state: ConversationState, name: str) -> list[Act]:
 
 
 def _in_channel(state: ConversationState, name: str) -> list[Act]:
-    """Return the acts on somebody in the current channel."""
+    """Return the acts on someone in the current channel."""
     info, rights = state.info, state.rights
     if info is None or info.builtin or is_direct(info.name):
         return []
@@ -79,7 +79,7 @@ def _in_channel(state: ConversationState, name: str) -> list[Act]:
             Act("unmute", f"Unmute in {info.name}", f"/unmute @{name}")
             if is_muted
             else Act("mute", f"Mute in {info.name}…", f"/mute @{name}"),
-            Act("kick", f"Kick out of {info.name}…", f"/kick {name}"),
+            Act("kick", f"Kick from {info.name}…", f"/kick {name}"),
         ]
     if "moderate" in rights and is_below:
         acts.append(Act("channel-ban", f"Ban from {info.name}…", f"/ban --channel {name}"))

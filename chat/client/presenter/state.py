@@ -63,8 +63,8 @@ _ADVICE = {
     SignInWay.NAME: "Use /name NAME to sign in with another name.",
     SignInWay.INVITATION: "Use /signin invitation if you have an invitation.",
     SignInWay.LINK: (
-        "If {name} is yours, use /link on your other device, and here /signin link; or use "
-        "/signin password, if you set one."
+        "If {name} is yours, use /link on your other device and /signin link here, "
+        "or /signin password if you set one."
     ),
 }
 
@@ -134,7 +134,7 @@ class ConversationState:
         self.invitations: dict[str, Invitation] = {}
         """The open invitations to channels, newest first."""
         self.ended: dict[str, MembershipEnded] = {}
-        """Why the user is no longer in channels that somebody removed them from."""
+        """Why the user is no longer in channels that someone removed them from."""
         self.ignored: tuple[str, ...] = ()
         """The users whom the user ignores."""
         self._ignored: frozenset[str] = frozenset()
@@ -289,7 +289,7 @@ class ConversationState:
             index -= 1
 
     def ignores(self, name: str) -> bool:
-        """Whether the user ignores somebody."""
+        """Whether the user ignores someone."""
         return fold(name) in self._ignored
 
     def role_of(self, name: str, channel: str) -> str | None:

@@ -29,7 +29,7 @@ class LogReplaced(ChatError):
 
 
 class NoLongerMember(ChatError):
-    """Somebody else ended the user's membership of the channel, or deleted it."""
+    """Someone else ended the user's membership of the channel, or deleted it."""
 
 
 class LogReader:

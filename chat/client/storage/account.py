@@ -318,7 +318,7 @@ class Account:
             return ()
 
     def ignores(self, name: str) -> bool:
-        """Whether the user ignores somebody."""
+        """Whether the user ignores someone."""
         return bool(self._ignored) and fold(name) in self._ignored
 
     def set_ignored(self, names: Sequence[str]) -> None:

@@ -264,7 +264,7 @@ def _is_upgrade(known: str, url: str) -> bool:
     """Whether `url` is the address `known` with TLS added.
 
     The port must be the same or the one of HTTPS: a certificate covers the whole host, and
-    somebody else may listen on its other ports.
+    someone else may listen on its other ports.
     """
     was, now = urlsplit(known), urlsplit(_address_of(url))
     return (

@@ -348,7 +348,7 @@ class ChannelSync:
             )
 
     def _removed(self, frame: Removed) -> None:
-        """Forget a channel that somebody else removed the user from; say who and why."""
+        """Forget a channel that someone else removed the user from; say who and why."""
         self.forget(frame.channel)
         if frame.act in ("kick", "ban", "deleted"):
             self._put(

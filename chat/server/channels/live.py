@@ -63,7 +63,7 @@ class Member(Protocol):
     def left(self, channel: str, seq: int, frame: Removed | None) -> None:
         """Leave a channel: the membership ended with the event `seq`.
 
-        `frame` is sent if somebody else ended it.
+        `frame` is sent if someone else ended it.
         """
 
     def hidden(self, channel: str, head: int) -> None:

@@ -8,7 +8,7 @@ for an event; so a lost hint costs a read, and without a broker everything still
 
 What is no event of a followed channel comes as a notice, with a number of its own (`generation`).
 A server that cannot confirm the last number for some seconds cannot know who was banned: it
-delivers nothing more, and sends everybody away. It does the same once the database has lost
+delivers nothing more, and sends everyone away. It does the same once the database has lost
 commits, as after a failover to a standby. Before it delivers again, it compares what it has
 delivered with the database; a log that has lost some of it gets a new epoch.
 """
@@ -60,7 +60,7 @@ class Timing:
     confirm: float = 0.4
     """Between two looks for notices."""
     patience: float = 3.0
-    """Without a successful look before the server sends everybody away."""
+    """Without a successful look before the server sends everyone away."""
     early: float = 0.01
     """That a gap waits for its hint before the log is read."""
 
@@ -607,7 +607,7 @@ class Relay:
         generation: int,
         notices: Sequence[Notice] | None,
     ) -> None:
-        """Apply the notices after the generation `last`, or send everybody away."""
+        """Apply the notices after the generation `last`, or send everyone away."""
         if self._loop.time() - began > self._timing.patience:
             self._should_look.set()  # the answer is too old to rely on
             self._check_confirmed()
@@ -677,7 +677,7 @@ class Relay:
     # Lost commits
 
     def _lost(self, what: str) -> None:
-        """Send everybody away; `_follow_notices` then compares all positions."""
+        """Send everyone away; `_follow_notices` then compares all positions."""
         if not self.is_cut_off:
             self._cut_off(f"the database has lost {what} that this server has delivered")
 
@@ -713,7 +713,7 @@ class Relay:
             self._check_confirmed()
 
     def _check_confirmed(self) -> bool:
-        """Return whether the server is cut off; it sends everybody away if that is new."""
+        """Return whether the server is cut off; it sends everyone away if that is new."""
         late = self._loop.time() - self._confirmed
         if not self.is_cut_off and late > self._timing.patience:
             self._cut_off(f"the database could not be read for {late:.0f} s")

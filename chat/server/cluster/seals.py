@@ -1,6 +1,6 @@
 """Messages between servers: subjects, and contents authenticated with a key of the database. Pure.
 
-Anybody with access to the broker can publish. A seal says that a content comes from a server on
+Anyone with access to the broker can publish. A seal says that a content comes from a server on
 the same database, and that it was published on this subject. An old content may be repeated, so
 receivers compare numbers.
 """

@@ -173,8 +173,8 @@ class ServerSettings(DataSettings):
     )
     metrics_listen: HostPortSetting | None = Field(
         None,
-        description="Address for /metrics, /healthz and /readyz, without TLS; all who can connect "
-        "to it can read them; :3001 listens on this machine only",
+        description="Address for /metrics, /healthz and /readyz, without TLS; everyone who can "
+        "connect to it can read them; :3001 listens on this machine only",
     )
     tls_cert: PathSetting | None = Field(
         None, description="Certificate chain (PEM); enables wss://"
@@ -218,7 +218,7 @@ class ServerSettings(DataSettings):
     person_connections: Reloaded[int] = Field(100, ge=1, description="Maximum connections per user")
     registration: Reloaded[Registration] = Field(
         "open",
-        description="Registration of new names: everybody (open), holders of an invitation "
+        description="Registration of new names: everyone (open), holders of an invitation "
         "(invite), or nobody (closed; the operator adds accounts)",
     )
     reserved_names: Reloaded[Names] = Field(
@@ -233,7 +233,8 @@ class ServerSettings(DataSettings):
         "invitation do not count",
     )
     channel_creation: Reloaded[Literal["members", "admins"]] = Field(
-        "members", description="Users who may create channels: all (members), or admins only"
+        "members",
+        description="Users who may create channels: everyone (members), or admins only (admins)",
     )
     reserved_channels: Reloaded[Channels] = Field(
         default=[],

@@ -117,7 +117,7 @@ def _store(value: str) -> str:
         raise ValueError("must begin with postgresql://, such as postgresql://10.0.0.5/chat")
     if parts.password is not None or "password=" in parts.query:
         raise ValueError(
-            "must not contain a password: other users of this computer can read it. Put it into a "
+            "must not contain a password: other users of this machine can read it. Put it into a "
             "file that PGPASSFILE names"
         )
     return value

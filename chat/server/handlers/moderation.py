@@ -124,7 +124,7 @@ def archive(session: Session, command: commands.Archive) -> Write[Appended]:
 
 
 def delete_channel(session: Session, command: commands.DeleteChannel) -> Write[None]:
-    """Delete a channel for everybody."""
+    """Delete a channel for everyone."""
     builtin.refuse(command.channel)
     operation = store.DeleteChannel(session.user, command.channel)
     return Write(operation, lambda _: Ok.known(id=command.id))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["hello"]
 
-BUSY = "too many sign-ins at this moment; try again later"
+BUSY = "too many sign-ins right now; try again later"
 
 
 class _Found(NamedTuple):

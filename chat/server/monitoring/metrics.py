@@ -127,7 +127,7 @@ class Metrics:
         )
         self.disconnects = LabeledCounter(
             "chat_disconnects_total",
-            "WebSocket connections that ended, by the close code; 1006: without a close",
+            "WebSocket connections that ended, by close code; 1006: without a closing handshake",
             "code",
             (str(CloseCode.GOING_AWAY.value), LOST, str(CloseCode.SLOW_READER.value)),
         )

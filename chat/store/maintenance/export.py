@@ -76,7 +76,7 @@ _BANS = (
         channel_bans.c.reason,
     )
     .join_from(channel_bans, channels, channel_bans.c.channel_id == channels.c.id)
-    # A ban from a private channel does not reveal the channel to somebody who was no member.
+    # A ban from a private channel does not reveal the channel to someone who was no member.
     .where(
         channel_bans.c.user_id == _of_user,
         channels.c.deleted.is_(None),

@@ -1,7 +1,7 @@
 """Open a database on PostgreSQL: create its tables, lock commits; the port `backend`.
 
 Any number of servers share a database. A commit takes an advisory lock first: shared if it only
-appends to logs or changes rows of a member, exclusive if it changes who somebody is or what they
+appends to logs or changes rows of a member, exclusive if it changes who someone is or what they
 may do (`Transaction.claim`). A shared commit then locks the rows of its channels in the order of
 their ids, and reads everything else in later statements: a statement that waits for a lock does not
 see what was committed meanwhile. So the order of seqs is the order of commits, and two commits

@@ -517,7 +517,7 @@ class Reader:
         )
 
     def removal(self, user: User, channel: str, position: ResumeFrom) -> Details | None:
-        """Return how somebody else ended the user's membership after a position in the log.
+        """Return how someone else ended the user's membership after a position in the log.
 
         None: the user is a member, left, or never was a member.
 

@@ -136,7 +136,7 @@ def check_right(transaction: Transaction, channel: Channel, user: User, right: R
 
 
 def check_outranks(transaction: Transaction, channel: Channel, user: User, other: User) -> None:
-    """Check that `user` may act on `other`: somebody else, with a lower role or no member.
+    """Check that `user` may act on `other`: someone else, with a lower role or no member.
 
     Raises:
         CommandError: forbidden.
@@ -149,6 +149,6 @@ def check_outranks(transaction: Transaction, channel: Channel, user: User, other
         raise CommandError(
             ErrorCode.FORBIDDEN,
             f"{other.name} is {rights.ROLE_NAMES[its_role or MEMBER]} of {channel.name}: you can"
-            " do this only to somebody with a lower role than yours",
+            " do this only to someone with a lower role than yours",
             field="name",
         )

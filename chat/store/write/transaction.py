@@ -352,7 +352,7 @@ class Transaction:
     def claim(self) -> None:
         """Make sure that no other process commits at the same time.
 
-        Call it before a change of who somebody is, or of what they may do.
+        Call it before a change of who someone is, or of what they may do.
 
         Raises:
             Unclaimed: the transaction is shared: roll it back, and run it again exclusively.
@@ -773,7 +773,7 @@ class Transaction:
     ) -> None:
         """Make a user follow the thread with the root `thread`, with the read marker `read`.
 
-        Somebody who has a marker keeps it; somebody who stopped following the thread follows it
+        Someone who has a marker keeps it; someone who stopped following the thread follows it
         again only as the writer of a reply.
         """
         key = user.id, channel.id, thread

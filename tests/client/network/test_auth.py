@@ -172,7 +172,7 @@ def test_a_rejected_token_of_the_users_own_name_is_not_a_taken_name(
     fake.intercept = refuse
     screen = open_client(fake.url, **({} if is_stored else {"token_file": issued}))
     screen.wait(lambda: screen.connection.link is Link.REFUSED)
-    assert "somebody else" not in screen.connection.detail
+    assert "someone else" not in screen.connection.detail
     assert ("your token" if is_stored else str(issued)) in screen.connection.detail
     assert "chat-server token alice" in screen.connection.detail
     assert not screen.connection.ways

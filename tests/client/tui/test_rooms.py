@@ -88,7 +88,7 @@ async def test_a_click_on_an_author_opens_their_menu(open_desktop: Open) -> None
         await begin(desktop)
         await desktop.click_on("mallory")
         await desktop.until(lambda: isinstance(desktop.app.screen, Picker), "the menu opens")
-        assert "Kick out of #tea" in desktop.screen()
+        assert "Kick from #tea" in desktop.screen()
 
 
 async def test_a_click_on_the_users_own_name_selects_the_message(open_desktop: Open) -> None:

@@ -69,7 +69,7 @@ class Command:
     is_for_admins: bool = False
     """Whether admins of the server see it in lists; others only see it by its `right`."""
     right: Right | None = None
-    """The right in the current channel that somebody needs to see it in lists."""
+    """The right in the current channel that someone needs to see it in lists."""
     help_in_plain: str = ""
     """The help for plain mode, if the command does something else there."""
 
@@ -227,13 +227,13 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "ignore",
         (_NAME,),
-        "ignore somebody: their messages are folded and do not notify you",
+        "ignore someone: their messages are folded and do not notify you",
         "/ignore mallory",
         keywords=("block",),
     ),
-    Command("unignore", (_NAME,), "stop ignoring somebody", "/unignore mallory"),
-    Command("ignored", (), "list the people whom you ignore", "/ignored"),
-    Command("show", (_NUMBER,), "show a message of somebody whom you ignore", "/show 42"),
+    Command("unignore", (_NAME,), "stop ignoring someone", "/unignore mallory"),
+    Command("ignored", (), "list ignored people", "/ignored"),
+    Command("show", (_NUMBER,), "show a message from an ignored person", "/show 42"),
     Command("channels", (), "browse all channels and join one", "/channels", ("list",)),
     Command(
         "mark",
@@ -359,7 +359,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "invite",
         (_NAME, _CHANNEL_OR_HERE),
-        "invite somebody to this or another channel",
+        "invite someone to this or another channel",
         "/invite bob #plans",
         right="invite",
     ),
@@ -437,7 +437,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "ban",
         (_WHERE, _NAME_OR_ADDRESS, _DURATION, _REASON),
-        "ban somebody from this channel; or, as an admin, an account, an address or a network from "
+        "ban someone from this channel; or, as an admin, an account, an address or a network from "
         "this server",
         "/ban mallory 7d spam",
         is_risky=True,

@@ -30,7 +30,7 @@ def _create(conversation: Conversation, asked: Invocation) -> None:
         raise Refused("Use /msg NAME to open a direct channel.")
     known = conversation.state.channels.get(channel)
     if known is not None and known.is_member:
-        raise Refused(f"{channel} exists already. Use /join {channel} to open it.")
+        raise Refused(f"{channel} already exists. Use /join {channel} to open it.")
     topic = " ".join(asked.get("topic").split())
     create = Create(channel=channel, private=bool(asked.get("private")), topic=topic)
     conversation.join(channel, create=create)
@@ -50,7 +50,7 @@ def _uninvite(conversation: Conversation, asked: Invocation) -> None:
     from chat.protocol.commands import Uninvite
 
     name, channel = named_user(asked), _own(conversation, asked).name
-    done = f"Withdrew the invitation of {name} to {channel}."
+    done = f"Withdrew {name}'s invitation to {channel}."
     request(conversation, Uninvite(channel=channel, name=name), done)
 
 
@@ -76,7 +76,7 @@ def _invited(conversation: Conversation, asked: Invocation) -> str:
     if not invitations:
         raise Refused("You have no invitations.")
     if len(invitations) > 1:
-        raise Refused(f"Name the channel: {', '.join(invitations)}.")
+        raise Refused(f"You have several invitations. Name the channel: {', '.join(invitations)}.")
     return next(iter(invitations))
 
 
@@ -225,11 +225,11 @@ def _change(
 
 def _make_private(conversation: Conversation, info: ChannelInfo) -> None:
     if info.settings.private:
-        raise Refused(f"{info.name} is private already.")
+        raise Refused(f"{info.name} is already private.")
     conversation.view.confirm(
         f"Make {info.name} private? Only invited people will see it. This cannot be undone.",
         info.name,
-        lambda: _change(conversation, info, {"private": True}, f"{info.name} is private now."),
+        lambda: _change(conversation, info, {"private": True}, f"{info.name} is now private."),
     )
 
 

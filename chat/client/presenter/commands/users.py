@@ -191,14 +191,14 @@ def _ignore(conversation: Conversation, asked: Invocation) -> None:
         request(conversation, Unignore(name=name), f"You no longer ignore {name}.")
         return
     check_is_other(conversation, name, "ignore")
-    done = f"You ignore {name} now; they are not notified. Use /unignore {name} to stop."
+    done = f"You now ignore {name}. They are not notified. Use /unignore {name} to stop."
     request(conversation, Ignore(name=name), done)
 
 
 def _ignored(conversation: Conversation, asked: Invocation) -> None:
     names = conversation.state.ignored
     if not names:
-        conversation.view.say("You ignore nobody. Use /ignore NAME to ignore somebody.")
+        conversation.view.say("You ignore nobody. Use /ignore NAME to ignore someone.")
         return
     add = conversation.view.list_rows(
         "Ignored people",

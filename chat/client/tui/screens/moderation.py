@@ -1,7 +1,7 @@
 """Ask before an act of moderation: one question, with the reason and the duration.
 
 Enter counts only after a pause in typing, so that a key that was meant for a message does not ban
-anybody. Letters are the reason: they act on nobody.
+anyone. Letters are the reason: they act on nobody.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ def withdraw(transaction: Transaction, operation: WithdrawInvitation) -> None:
     """Withdraw an invitation: one's own, or as a moderator any.
 
     Nothing happens if there is none, or a member has not made it: otherwise they could tell that
-    theirs was silent and that somebody else has replaced it.
+    theirs was silent and that someone else has replaced it.
     """
     user = operation.user
     channel = _find(transaction, user, operation.channel)

@@ -83,7 +83,7 @@ def join(transaction: Transaction, operation: JoinChannel) -> ChannelState:
 
 
 def _check_may_join(transaction: Transaction, channel: Channel | None, user: User) -> bool:
-    """Return false if the channel is hidden from `user`; refuse somebody who is banned from it.
+    """Return false if the channel is hidden from `user`; refuse someone who is banned from it.
 
     A private channel is hidden from outsiders, also from those who are banned.
     """
@@ -137,7 +137,7 @@ def _create(
     if taken is not None and not taken.is_private:
         raise CommandError(
             ErrorCode.NAME_UNAVAILABLE,
-            f"{taken.name} exists already: join it, or choose another name",
+            f"{taken.name} already exists: join it, or choose another name",
             field="channel",
         )
     if channel_key(name) in policy.reserved or taken is not None:
@@ -150,7 +150,7 @@ def _create(
 def role_on_entry(transaction: Transaction, channel: Channel, user: User) -> str:
     """Return the role with which `user` enters: the first member owns the channel, unless a bot.
 
-    So a channel that everybody has left gets an owner again.
+    So a channel that everyone has left gets an owner again.
     """
     is_owned = channel.member_count > 0 or channel.fold == GENERAL
     is_bot = transaction.lookups.account(user).role == BOT
@@ -188,7 +188,7 @@ def leave(transaction: Transaction, operation: LeaveChannel) -> None:
 def end_membership(
     transaction: Transaction, channel: Channel, user: User, details: Details | None = None
 ) -> EventFields:
-    """Append the `leave` event of a member, with `details` if somebody else ended the membership.
+    """Append the `leave` event of a member, with `details` if someone else ended the membership.
 
     The ownership of an owner passes on. A private channel without members is deleted.
     """

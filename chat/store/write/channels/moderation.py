@@ -66,7 +66,7 @@ _ADD_MUTE = Prepared(insert(mutes))
 
 
 def kick(transaction: Transaction, operation: Kick) -> Appended:
-    """End the membership of somebody else."""
+    """End the membership of someone else."""
     channel, target = _find(transaction, operation, "moderate")
     if transaction.lookups.role(channel, target) is None:
         return _UNCHANGED
@@ -75,7 +75,7 @@ def kick(transaction: Transaction, operation: Kick) -> Appended:
 
 
 def ban(transaction: Transaction, operation: BanFromChannel) -> Appended:
-    """Ban somebody from the channel, in place of the previous ban; end their membership."""
+    """Ban someone from the channel, in place of the previous ban; end their membership."""
     user, until, reason = operation.user, operation.until, operation.reason
     channel, target = _find(transaction, operation, "moderate")
     now = transaction.now()
@@ -124,7 +124,7 @@ def mute(transaction: Transaction, operation: MuteMember) -> Appended:
 
 
 def unmute(transaction: Transaction, operation: UnmuteMember) -> Appended:
-    """Lift a mute, also of somebody who has left."""
+    """Lift a mute, also of someone who has left."""
     channel, target = _find(transaction, operation, "moderate")
     if mute_in_force(transaction, channel, target) is None:
         return _UNCHANGED

@@ -1,7 +1,7 @@
 """Rules of followed threads: who follows them, and how far they have been read.
 
-A user follows a thread by writing in it, by having written its root once somebody replies, by being
-mentioned in it, or by choice. Somebody who stopped following it follows it again by writing in it,
+A user follows a thread by writing in it, by having written its root once someone replies, by being
+mentioned in it, or by choice. Someone who stopped following it follows it again by writing in it,
 or by choice.
 """
 

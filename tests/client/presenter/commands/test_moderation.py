@@ -266,7 +266,7 @@ async def test_people_are_ignored_and_listed(bench: Bench) -> None:
     await run(bench, "/ignore @mallory")
     assert sent(bench) == [Ignore(name="mallory")]
     await run(bench, "/ignored")
-    assert bench.view.said[-1][0] == "You ignore nobody. Use /ignore NAME to ignore somebody."
+    assert bench.view.said[-1][0] == "You ignore nobody. Use /ignore NAME to ignore someone."
     bench.core.tell(IgnoredChanged(("mallory",)))
     bench.take_in()
     bench.core.calls.clear()

@@ -93,7 +93,7 @@ async def test_leaving_is_asked_first_if_joining_again_does_not_undo_it(bench: B
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("/create #tea", "#tea exists already."),
+        ("/create #tea", "#tea already exists."),
         ("/invite bob #none", "You are not in #none."),
         ("/invite bob @alice,me", "/invite is not for direct and built-in channels."),
         ("/channel colors red", "“colors” is not a setting."),
@@ -167,7 +167,7 @@ async def test_with_several_invitations_the_channel_must_be_named(bench: Bench) 
     bench.take_in()
     assert bench.view.said == [], "they are not new"
     await run(bench, "/accept")
-    assert bench.view.said[-1][0] == "Name the channel: #a, #b."
+    assert bench.view.said[-1][0] == "You have several invitations. Name the channel: #a, #b."
 
 
 async def test_a_thread_is_followed_and_unfollowed(bench: Bench) -> None:

@@ -144,7 +144,7 @@ async def test_the_menu_of_a_member_for_an_owner(open_desktop: Open, size: tuple
     async with open_desktop(*CHANNELS, size=size) as desktop:
         await begin(desktop)
         open_menu(desktop.conversation, "mallory")
-        await looks(desktop, "Kick out", "moderator-menu")
+        await looks(desktop, "Kick from", "moderator-menu")
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -283,7 +283,7 @@ class TestCreating:
         refused = store.outcome(CreateChannel(bob, "#GENERAL"))
         assert isinstance(refused, CommandError)
         assert refused.code is ErrorCode.NAME_UNAVAILABLE
-        assert refused.message == "#general exists already: join it, or choose another name"
+        assert refused.message == "#general already exists: join it, or choose another name"
 
     @pytest.mark.parametrize(
         ("name", "code"), [("@alice,bob", ErrorCode.INVALID), ("#echo", ErrorCode.FORBIDDEN)]
