@@ -31,7 +31,7 @@ def chosen_seed() -> int:
     return int(os.environ.get("CHAT_TEST_SEED") or random.SystemRandom().randrange(10**6))
 
 
-@pytest.mark.cluster
+@pytest.mark.long
 @pytest.mark.timeout(300)
 async def test_three_servers_lose_duplicate_and_reorder_nothing(
     tmp_path: Path, postgresql: PostgresqlServer, template: str

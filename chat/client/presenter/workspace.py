@@ -33,6 +33,7 @@ from chat.client.presenter.navigation import (
     after,
     entries,
     neighbor,
+    waits,
 )
 from chat.client.presenter.view import Choice, Refused
 from chat.client.storage.known_servers import urls_of
@@ -491,10 +492,14 @@ class Workspace:
             self.open(self._before)
 
     def go_to_next_unread(self) -> None:
-        """Show the most urgent unread channel; when none is left, return to the start."""
+        """Show the most urgent unread channel; when none is left, return to the start.
+
+        When there is no other, show a thread of this channel that has unread replies.
+        """
         location = self._tour.next(self.entries(), self.here)
         if location is None:
-            self.front.conversation.view.say("No unread messages.")
+            if not self._show_unread_thread():
+                self.front.conversation.view.say("No unread messages.")
             return
         self._is_jumping = True
         try:
@@ -508,6 +513,19 @@ class Workspace:
             show_unread_on_arrival(self.front.conversation, location.channel)
         elif info.threads:
             self.front.conversation.threads.show(location.channel, info.threads[0].root)
+
+    def _show_unread_thread(self) -> bool:
+        """Show an unread thread of this channel that is not open; return whether there is one."""
+        conversation = self.front.conversation
+        info, shown = conversation.state.info, conversation.state.thread
+        if info is None or not waits(info):
+            return False
+        roots = [thread.root for thread in info.threads if thread.unread]
+        root = next((root for root in roots if shown is None or root != shown.root), None)
+        if root is None:
+            return False
+        conversation.threads.show(info.name, root)
+        return True
 
     def go_to_mention(self, step: int) -> None:
         """Show the nearest loaded mention in the channels after (1) or before (-1) this one."""

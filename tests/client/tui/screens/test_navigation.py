@@ -6,6 +6,7 @@ from concurrent.futures import Future
 
 import pytest
 
+from chat.client.model.membership import FollowedThread
 from chat.client.model.state import ChannelsChanged, TimelineChanged
 from chat.client.presenter import conversation
 from chat.client.tui.timeline import Timeline
@@ -117,3 +118,12 @@ async def test_jumping_marks_no_skipped_messages_as_read(
     await desktop.until(lambda: "cup 20 " in desktop.screen())
     await desktop.until(lambda: "#tea" in [call[0] for call in core.asked("mark")])
     assert max(seq for name, seq in core.asked("mark") if name == "#tea") < 60
+
+
+async def test_alt_a_opens_an_unread_thread_of_the_shown_channel(desktop: Desktop) -> None:
+    threads = (FollowedThread(1, unread=2),)
+    desktop.core.tell(ChannelsChanged((info("#general", threads=threads), info("#tea"))))
+    await desktop.press("alt+a")
+    await desktop.until(lambda: desktop.core.asked("open_thread") == [("#general", 1)])
+    await desktop.press("alt+a")
+    await desktop.until(lambda: desktop.notices == ["No unread messages."], "it is open already")
