@@ -54,9 +54,13 @@ class Commits:
         self._committed = committed
         self._held: list[Commit] = []
         self._is_holding = False
+        self.last_entry = 0
+        """The last entry of the audit log that was forwarded or held back; 0: none yet."""
 
     def __call__(self, commit: Commit) -> None:
         """Forward a commit, or hold it back."""
+        if commit.audit:
+            self.last_entry = commit.audit[-1].seq
         if self._is_holding:
             self._held.append(commit)
         else:

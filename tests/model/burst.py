@@ -32,8 +32,15 @@ from tests.model.world import plain
 if TYPE_CHECKING:
     from tests.model.scene import Scene
 
-__all__ = ["Burst"]
+__all__ = ["CHANGES", "Burst", "Change"]
 
+Change = tuple[int, type[BaseCommand], int]
+"""A choice of a member, a command, and a choice of its target."""
+CHANGES: st.SearchStrategy[Change] = st.tuples(
+    st.integers(0, 5),
+    st.sampled_from([Send] * 4 + [Edit, Delete, React, Pin]),
+    st.integers(0, 40),
+)
 _OVERTAKEN = (
     *(ErrorCode.NO_SUCH_MESSAGE, ErrorCode.FORBIDDEN, ErrorCode.LIMIT_REACHED),
     *(ErrorCode.MUTED, ErrorCode.ARCHIVED),
@@ -49,29 +56,25 @@ class Burst:
         self.members = members
         self.sent: list[tuple[int, BaseCommand]] = []
 
-    async def run(self, data: st.DataObject) -> None:
-        """Choose the commands, send them all, and compare the results with the model."""
-        scene = self.scene
-        reader = data.draw(st.sampled_from(self.members), label="reader")
-        changes = st.builds(
-            self._change,
-            st.sampled_from(self.members),
-            st.sampled_from([Send] * 4 + [Edit, Delete, React, Pin]),
-            st.integers(1, self.log.head),
-        )
-        drawn = data.draw(st.lists(changes, min_size=2, max_size=12), label="changes")
-        at = data.draw(st.integers(0, len(drawn)), label="reads after")
-        reading = self._reading(reader, data.draw(st.booleans(), label="begins anew"))
-        drawn.insert(at, (reader, reading))
+    async def run(
+        self, changes: Sequence[Change], reader: int, at: int, *, begins_anew: bool
+    ) -> None:
+        """Send all commands, and that of a reader after `at` others; compare with the model."""
+        scene, reader = self.scene, self._member(reader)
+        drawn = [self._change(self._member(number), kind, seq) for number, kind, seq in changes]
+        drawn.insert(at, (reader, self._reading(reader, begins_anew)))
         self.sent = [(number, scene.named(command)) for number, command in drawn]
         for number, command in self.sent:
             await scene.devices[number].online.post(cast("Command", command))
-        await self._compare(reader)
+        await self._compare()
+
+    def _member(self, number: int) -> int:
+        return self.members[number % len(self.members)]
 
     def _change(self, number: int, kind: type[BaseCommand], seq: int) -> tuple[int, BaseCommand]:
         fields: dict[str, Any] = {"channel": self.log.name}
         if kind is not Send:
-            fields["seq"] = seq
+            fields["seq"] = 1 + seq % self.log.head
         if kind is React:
             fields["emoji"] = "+1"
         elif kind in (Send, Edit):
@@ -85,12 +88,13 @@ class Burst:
         view.view.page_requested()
         return History(channel=self.log.name, before=view.view.coverage.spans[-1][0] + 1)
 
-    async def _compare(self, reader: int) -> None:
+    async def _compare(self) -> None:
         devices = self.scene.devices
         answers: dict[str, ServerFrame] = {}
         for number in {number for number, _command in self.sent}:
             ids = {command.id or "" for sender, command in self.sent if sender == number}
             answers |= await devices[number].answers(ids)
+        await self.scene.world.level()
         replayed = self._replayed(answers)
         for number in self.scene.online:
             found = await devices[number].settled()

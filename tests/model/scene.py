@@ -150,7 +150,7 @@ class Scene:
 
     def new_device(self, name: str, proof: Proof | None = None) -> Device:
         """Return a new device, which has only its user's token, or a `proof`."""
-        self.devices.append(Device(self.world, name, proof))
+        self.devices.append(Device(self.world, name, len(self.devices), proof))
         return self.devices[-1]
 
     async def restart(self) -> None:
@@ -175,7 +175,7 @@ class Scene:
             proof=device.proof,
         )
         await device.connect(positions)
-        await self.check(expected)
+        await self.check(expected, by=number)
         if number not in self.chat.sessions:  # refused
             await device.disconnect()
 
@@ -195,6 +195,7 @@ class Scene:
         async with asyncio.timeout(PATIENCE):
             while len(self.world.sessions) != len(self.chat.sessions):
                 await asyncio.sleep(0.001)
+        await self.world.level()
 
     async def step(self, number: int, command: BaseCommand) -> ServerFrame:
         """Send a command, check the frames of all sessions, and return the answer."""
@@ -209,7 +210,9 @@ class Scene:
         known = len(self.world.invitations)
         await self.devices[number].online.post(cast("Command", command))
         is_async = isinstance(command, AccountCommand)
-        answers = (await self.check(expected, is_ordered=not is_async))[number]
+        has_jobs = isinstance(command, AccountCommand | Ban)  # which any server may run
+        by = None if self.world.is_cluster and has_jobs else number
+        answers = (await self.check(expected, by=by, is_ordered=not is_async))[number]
         if isinstance(command, AccountCommand | Ban):
             await self._until_no_jobs()
         for key in before.keys() - self.chat.logs.keys():
@@ -235,18 +238,27 @@ class Scene:
         return command.model_copy(update={"id": f"n{self._commands}"})
 
     async def check(
-        self, must: Outgoing, *, is_ordered: bool = True
+        self, must: Outgoing, *, by: int | None = None, is_ordered: bool = True
     ) -> dict[int, list[ServerFrame]]:
-        """Check that each session gets exactly the expected frames."""
+        """Check that each session gets exactly the expected frames.
+
+        Sessions on the server of `by`, the session that acted, get them in this order. On other
+        servers, the order is that of each channel: what is no event arrives by another way.
+        """
         found = {}
         for number in self.online:
-            expected = must.get(number, [])
-            found[number] = await self.devices[number].receive(len(expected))
+            expected, device = must.get(number, []), self.devices[number]
+            found[number] = await device.receive(len(expected))
             received, wanted = list(map(plain, found[number])), list(map(plain, expected))
-            if not is_ordered:
-                received, wanted = sorted(received, key=str), sorted(wanted, key=str)
-            assert received == wanted, f"{self.devices[number].name} ({number})"
+            surplus, missing = _without(received, wanted), _without(wanted, received)
+            odd = f"{device.name} ({number}): got {surplus}, and not {missing}"
+            assert not surplus + missing, odd
+            assert _by_channel(found[number]) == _by_channel(expected), device.name
+            is_here = by is not None and self.devices[by].server == device.server
+            if is_ordered and (is_here or not self.world.is_cluster):
+                assert received == wanted, f"{device.name} ({number})"
         await self._end()
+        await self.world.level()
         return found
 
     async def _end(self) -> None:
@@ -353,7 +365,7 @@ class Scene:
         self.chat.device_tokens[device.id] = device.proof.device
 
     async def heartbeat(self) -> None:
-        """Run a heartbeat of the server."""
+        """Run a heartbeat of all servers."""
         for session in self.world.sessions:
             session.heartbeat()
         must: Outgoing = {}
@@ -494,6 +506,26 @@ class Scene:
                 assert replace(line, ts=0) == expected
             elif entry.kind in LINES and entry.kind != "expire":  # which is not shown
                 assert known.coverage.around(entry.seq) is None
+
+
+def _without(frames: Sequence[Any], others: Sequence[Any]) -> list[Any]:
+    """Return the frames that are not among `others`."""
+    left, found = list(others), []
+    for each in frames:
+        if each in left:
+            left.remove(each)
+        else:
+            found.append(each)
+    return found
+
+
+def _by_channel(frames: Sequence[ServerFrame]) -> dict[str, list[Any]]:
+    """Return the events of each channel, in order."""
+    found: dict[str, list[Any]] = {}
+    for frame in frames:
+        if isinstance(frame, Event):
+            found.setdefault(frame.channel, []).append(plain(frame))
+    return found
 
 
 def _parted(frames: Sequence[ServerFrame]) -> tuple[list[Any], list[Any]]:

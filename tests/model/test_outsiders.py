@@ -138,8 +138,8 @@ class Outsider:
     @classmethod
     @asynccontextmanager
     async def connected(cls, world: World) -> AsyncIterator[Outsider]:
-        """Connect to a world."""
-        async with connect(world.url, compression=None, proxy=None) as socket:
+        """Connect to a world, if it has several servers to another one than the members."""
+        async with connect(world.url_of(2), compression=None, proxy=None) as socket:
             yield cls(socket)
 
     def forget(self) -> None:
@@ -187,11 +187,12 @@ async def peopled(world: World) -> AsyncIterator[tuple[Peer, Peer, Outsider, str
     try:
         async with (
             Peer.signed_in(world.url, "alice") as alice,
-            Peer.signed_in(world.url, "bob") as bob,
+            Peer.signed_in(world.url_of(1), "bob") as bob,
             Outsider.connected(world) as carol,
         ):
             for peer in (alice, bob):
                 await peer.join("#general")
+            await world.level()
             welcome = await carol.ask(Hello(v=1, name="carol"))
             await carol.ask(Send(channel="#general", text="hi", cid="used"))
             yield alice, bob, carol, welcome["token"]
@@ -206,11 +207,13 @@ async def look_around(
 
     `code` is the error of the resumed channel.
     """
+    await world.level()
     await outsider.ask(Who(channel="#general"))
     async with Outsider.connected(world) as again:
         positions = {channel: ResumeFrom(epoch="e", after=0)}
         await again.ask(Hello(v=1, name="carol", token=token, resume=positions))
         await again.wait_for("code", code)
+        await world.level()
         for session in world.sessions:
             session.heartbeat()
         for each in (again, outsider):
@@ -240,11 +243,11 @@ async def explored(world: World, channel: str, *, is_there: bool) -> list[str]:
     result="the same bytes; welcome, heads, directory and members included",
 )
 async def test_existing_and_missing_direct_channels_look_alike_to_outsiders(
-    new_world: NewWorld, name: str
+    new_deployment: NewWorld, name: str
 ) -> None:
-    there = await explored(new_world(), f"@{name},alice", is_there=True)
-    not_there = await explored(new_world(), f"@{name},alice", is_there=False)
-    impossible = await explored(new_world(), "@Zed,alice", is_there=False)
+    there = await explored(new_deployment(), f"@{name},alice", is_there=True)
+    not_there = await explored(new_deployment(), f"@{name},alice", is_there=False)
+    impossible = await explored(new_deployment(), "@Zed,alice", is_there=False)
     assert there == not_there
     assert there == [frame.replace("alice,Zed", f"alice,{name}") for frame in impossible]
     assert not [frame for frame in there if "secret" in frame]
@@ -275,9 +278,9 @@ async def left(world: World, *, was_member: bool) -> list[str]:
     fault="a former member tries every command on the channel, while its members use it",
     result="the same bytes as for a user who was never a member",
 )
-async def test_former_members_get_the_same_answers_as_outsiders(new_world: NewWorld) -> None:
-    former = await left(new_world(), was_member=True)
-    assert former == await left(new_world(), was_member=False)
+async def test_former_members_get_the_same_answers_as_outsiders(new_deployment: NewWorld) -> None:
+    former = await left(new_deployment(), was_member=True)
+    assert former == await left(new_deployment(), was_member=False)
     assert not [frame for frame in former if "secret" in frame]
 
 
@@ -305,8 +308,8 @@ async def near_private(world: World, *, is_there: bool) -> list[str]:
     result="the same bytes; welcome, heads, directory and members included",
 )
 async def test_existing_and_missing_private_channels_look_alike_to_outsiders(
-    new_world: NewWorld,
+    new_deployment: NewWorld,
 ) -> None:
-    there = await near_private(new_world(), is_there=True)
-    assert there == await near_private(new_world(), is_there=False)
+    there = await near_private(new_deployment(), is_there=True)
+    assert there == await near_private(new_deployment(), is_there=False)
     assert not [frame for frame in there if "secret" in frame.replace("secret*", "")]

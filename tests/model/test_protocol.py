@@ -1,4 +1,4 @@
-"""The whole protocol, over real sockets and a real database, compared with a model."""
+"""The whole protocol, over real sockets and real databases, compared with a model."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 from tests.model.machine import ProtocolMachine
 from tests.model.world import World
 
+EXAMPLES = int(os.environ.get("CHAT_MODEL_EXAMPLES", "1000"))
+
 
 def explore(new_world: Callable[[], World], examples: int, steps: int) -> None:
     """Run the machine, with fresh data for each example."""
@@ -23,6 +25,7 @@ def explore(new_world: Callable[[], World], examples: int, steps: int) -> None:
             stateful_step_count=steps,
             deadline=None,
             print_blob=True,
+            report_multiple_bugs=False,
             suppress_health_check=list(HealthCheck),
         ),
     )
@@ -47,10 +50,20 @@ def explore(new_world: Callable[[], World], examples: int, steps: int) -> None:
     "accounts, revoked devices, also in the middle of what their users send",
     result="refused as the model says; nothing else reaches them, and nothing after the answer",
 )
-def test_server_behaves_like_the_model(
-    new_world: Callable[[], World],
-) -> None:
+def test_server_behaves_like_the_model(new_world: Callable[[], World]) -> None:
     explore(new_world, examples=30, steps=40)
+
+
+@pytest.mark.cluster
+@pytest.mark.timeout(600)
+@pytest.mark.promise(
+    3,
+    fault="the same random histories on three servers with one database, each client on another",
+    result="the server of the client that acts sends what the model predicts at once, and the "
+    "others the same frames soon after; then everything equals the model on all servers",
+)
+def test_three_servers_behave_like_the_model(new_cluster: Callable[[], World]) -> None:
+    explore(new_cluster, examples=15, steps=40)
 
 
 @pytest.mark.long
@@ -58,4 +71,12 @@ def test_server_behaves_like_the_model(
 def test_server_behaves_like_the_model_in_thousands_of_examples(
     new_world: Callable[[], World],
 ) -> None:
-    explore(new_world, examples=int(os.environ.get("CHAT_MODEL_EXAMPLES", "1000")), steps=80)
+    explore(new_world, examples=EXAMPLES, steps=80)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3_600)
+def test_three_servers_behave_like_the_model_in_hundreds_of_examples(
+    new_cluster: Callable[[], World],
+) -> None:
+    explore(new_cluster, examples=max(1, EXAMPLES // 5), steps=80)

@@ -156,7 +156,7 @@ async def test_received_hello_has_no_timeout(
     new_world: NewWorld,
 ) -> None:
     world = new_world()
-    world.settings = world.settings.model_copy(update={"hello_timeout": 3.0})
+    world.settings = (world.settings[0].model_copy(update={"hello_timeout": 3.0}),)
     async with running(world):
         async with Peer.signed_in(world.url, "carol") as carol:
             token = carol.token

@@ -1,9 +1,8 @@
-"""The real server, and devices that use it as the real client does."""
+"""The real server, or several on one database, and devices that use it as the real client does."""
 
 from __future__ import annotations
 
 import asyncio
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
@@ -35,23 +34,28 @@ from chat.protocol.frames import (
 )
 from chat.protocol.items import Event, Item
 from chat.server.app import App
+from chat.server.cluster.peers import PeerTiming
 from chat.server.config.settings import LimitSettings, ServerSettings
 from chat.server.context import Tuning
 from chat.server.session import Session
-from chat.store.operations import Operation, PendingCall
+from chat.store.operations import ChannelHead, Operation, PendingCall
 from chat.store.read.reader import Reader
 from chat.text import fold
 from tests.held_store import HeldStore
 from tests.model.accounts import Proof
-from tests.serving import Peer
+from tests.serving import PATIENCE, Peer
 
-__all__ = ["CHOSEN", "LIMITS", "TUNING", "WINDOW", "Device", "World", "plain"]
+__all__ = ["CHOSEN", "LIMITS", "TUNING", "WINDOW", "Device", "World", "plain", "server_settings"]
 
 T = TypeVar("T")
 LIMITS = LimitSettings(rate=1e9, burst=10**9, page=10, unread=12, reactions=2, pins=2)
 """Small limits, so that a few commands reach them."""
 TUNING = Tuning(pulse=0.002, typing_expiry=3_600.0)
 """Typing expires late, so that a slow machine does not end it."""
+PEER_TIMING = PeerTiming(pulse=0.002, linger=0.0)
+"""The end of a session is told at once."""
+AUDIT_EVERY = 0.02
+"""Seconds between looks for entries of other servers in the audit log."""
 WINDOW = 25
 """Maximum number of missed events for which a position is continued."""
 EPHEMERAL = (PresenceFrame, TypingFrame)
@@ -63,25 +67,28 @@ _ONLY_THE_SERVER_KNOWS = {
 }
 
 
+def server_settings(folder: Path, **more: Any) -> ServerSettings:
+    """Return the settings of a server with small limits, and `more`."""
+    return ServerSettings(
+        data=folder,
+        host=["127.0.0.1"],
+        port=0,
+        heartbeat=300,
+        resume_window=WINDOW,
+        limits=LIMITS,
+        **more,
+    )
+
+
 class World:
-    """A server in this event loop, with fresh data in `folder`, and its constant values.
+    """A server in this event loop, or several on one database, and their constant values.
 
     Args:
-        folder: an empty one.
-        template: a database that a server with these settings has prepared.
+        settings: those of each server.
     """
 
-    def __init__(self, folder: Path, template: Path | None = None) -> None:
-        if template is not None:
-            shutil.copy(template, folder / "chat.db")
-        self.settings = ServerSettings(
-            data=folder,
-            host=["127.0.0.1"],
-            port=0,
-            heartbeat=300,
-            resume_window=WINDOW,
-            limits=LIMITS,
-        )
+    def __init__(self, *settings: ServerSettings) -> None:
+        self.settings = settings
         self.tokens: dict[str, str] = {}
         self.invitations: list[tuple[int, str]] = []
         """The server's number and the code of each invitation."""
@@ -92,36 +99,85 @@ class World:
         self._ids: dict[tuple[Any, ...], Any] = {}
 
     @property
+    def is_cluster(self) -> bool:
+        """Whether several servers share the database."""
+        return len(self.settings) > 1
+
+    @property
     def url(self) -> str:
-        """The server's address."""
-        return self.app.addresses[0]
+        """The address of the first server."""
+        return self.url_of(0)
+
+    def url_of(self, client: int) -> str:
+        """Return the address of a client's server: each client in turn gets the next server."""
+        return self.apps[self.server_of(client)].addresses[0]
+
+    def server_of(self, client: int) -> int:
+        """Return the number of a client's server."""
+        return client % len(self.settings)
 
     @property
     def store(self) -> HeldStore:
-        """The running server's store."""
-        assert isinstance(self.app.store, HeldStore)
-        return self.app.store
+        """The store of the first running server."""
+        return _store_of(self.apps[0])
 
     @property
     def sessions(self) -> list[Session]:
-        """The server's signed-in sessions."""
-        endpoints = (each.endpoint for each in self.app.connections)
+        """The signed-in sessions of all servers."""
+        endpoints = (each.endpoint for app in self.apps for each in app.connections)
         return [each for each in endpoints if isinstance(each, Session) and each.is_signed_in]
 
     async def start(self) -> None:
         """Start without heartbeats: tests call `Session.heartbeat`."""
         loop = asyncio.get_running_loop()
-        self.app = App(
-            self.settings, loop, TUNING, partial(HeldStore.opened, clock_ms=self._clock_ms)
-        )
-        await self.app.start()
+        open_store = partial(HeldStore.opened, clock_ms=self._clock_ms, audit_every=AUDIT_EVERY)
+        self.apps = [
+            App(settings, loop, TUNING, open_store, peer_timing=PEER_TIMING)
+            for settings in self.settings
+        ]
+        for app in self.apps:
+            await app.start()
+        self._first_entry = await self.read(_last_entry)
 
     def _clock_ms(self) -> int:
         return time.time_ns() // 1_000_000 + self.clock_offset
 
     async def stop(self) -> None:
-        """Stop."""
-        await self.app.stop()
+        """Stop all servers."""
+        for app in self.apps:
+            await app.stop()
+
+    async def level(self) -> None:
+        """Wait until each server has delivered what the others have committed.
+
+        A server alone on its database has done so with the answers.
+        """
+        if self.is_cluster:
+            async with asyncio.timeout(PATIENCE):
+                while not await self._is_level():
+                    await asyncio.sleep(0.002)
+
+    async def _is_level(self) -> bool:
+        live = [(each.name, each.head) for app in self.apps for each in app.context.channels.all()]
+        names = {name for name, _head in live}
+
+        def state(reader: Reader) -> tuple[int, int, dict[str, int], dict[int, ChannelHead]]:
+            ids = reader.ids_of(names)
+            return reader.generation(), _last_entry(reader), ids, reader.heads(ids.values())
+
+        generation, entry, ids, heads = await self.read(state)
+        users = {session.user.name for session in self.sessions}
+        return (
+            all(app.relay is not None and app.relay.generation == generation for app in self.apps)
+            and all(
+                max(_store_of(app).commits.last_entry, self._first_entry) == entry
+                for app in self.apps
+            )
+            and all(name in ids and heads[ids[name]].head == head for name, head in live)
+            and all(
+                len({app.context.presence.of(name) for app in self.apps}) == 1 for name in users
+            )
+        )
 
     async def administer(self, operation: Operation[Any]) -> None:
         """Run an operation of the operator."""
@@ -163,14 +219,35 @@ class World:
         assert self._ids.setdefault(key, value) == value, f"{key} was {self._ids[key]}, is {value}"
 
 
+def _store_of(app: App) -> HeldStore:
+    assert isinstance(app.store, HeldStore)
+    return app.store
+
+
+def _last_entry(reader: Reader) -> int:
+    """Return the number of the last entry of the audit log."""
+    entries = reader.accounts.audit(None, before=None, limit=1).entries
+    return entries[0].seq if entries else 0
+
+
 class Device:
     """One device of a user; its memory outlives its connections.
 
     `views` has the state that the client's own code derives from the server's frames, by channel.
+
+    Args:
+        world: the servers.
+        name: the user's name.
+        number: decides to which server it connects; see `World.url_of`.
+        proof: the credentials; by default the token of the name.
     """
 
-    def __init__(self, world: World, name: str, proof: Proof | None = None) -> None:
+    def __init__(
+        self, world: World, name: str, number: int = 0, proof: Proof | None = None
+    ) -> None:
         self.world = world
+        self.server = world.server_of(number)
+        """The number of its server."""
         self.name = name
         self._proof = proof or Proof()
         self.id = 0
@@ -210,7 +287,9 @@ class Device:
 
     async def connect(self, positions: Mapping[str, ResumeFrom]) -> None:
         """Connect and say hello."""
-        self.peer = await self._stack.enter_async_context(Peer.connect(self.world.url))
+        self.peer = await self._stack.enter_async_context(
+            Peer.connect(self.world.url_of(self.server))
+        )
         self._seen = 0
         invite = self._proof.invite
         hello = Hello(
