@@ -54,7 +54,7 @@ def test_server_behaves_like_the_model(new_world: Callable[[], World]) -> None:
     explore(new_world, examples=30, steps=40)
 
 
-@pytest.mark.cluster
+@pytest.mark.long
 @pytest.mark.timeout(600)
 @pytest.mark.promise(
     3,
