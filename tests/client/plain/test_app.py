@@ -701,7 +701,7 @@ async def test_a_followed_thread_is_printed_and_an_ignored_person_is_not(
         text = f"bob in #general: a reply  (reply to message {root.seq}, only in its thread)"
         plain.wait(lambda: text.encode() in plain.output, "the reply")
         plain.send(b"/ignore bob\n")
-        plain.wait(lambda: b"You ignore bob now" in plain.output, "ignoring")
+        plain.wait(lambda: b"You now ignore bob" in plain.output, "ignoring")
         await bob.say("noise")
         plain.wait(lambda: b"1 message from bob (ignored) in #general." in plain.output, "the fold")
         assert b"noise" not in plain.output

@@ -252,7 +252,8 @@ async def test_messages_too_large_for_the_broker_arrive(tmp_path: Path) -> None:
         for text in ("x" * 1_000, "small"):
             await alice.say(text, "#room")
             assert (await bob.next_event("#room", "message")).text == text
-        assert two.context.metrics.hints.values["numbers"] == 1
+        counted = two.context.metrics.hints.values
+        assert counted["numbers"] + counted["late"] == 1  # late: a poll was faster
 
 
 async def test_forged_and_foreign_hints_are_dropped(tmp_path: Path) -> None:
