@@ -178,7 +178,7 @@ class LossyFollower(Follower):
     def __init__(self, urls: Sequence[str], name: str, channel: str) -> None:
         super().__init__(urls, name, channel)
         self.logs: dict[str, list[tuple[int, str | None]]] = {}
-        """What it received, by epoch, in the order of the epochs."""
+        """The numbers and texts of the received events, by epoch; the oldest epoch first."""
 
     def _not_recovered(self, joined: Joined) -> None:
         self.first, self._epoch, self.log = joined.head, joined.epoch, []

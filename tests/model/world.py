@@ -53,7 +53,7 @@ LIMITS = LimitSettings(rate=1e9, burst=10**9, page=10, unread=12, reactions=2, p
 TUNING = Tuning(pulse=0.002, typing_expiry=3_600.0)
 """Typing expires late, so that a slow machine does not end it."""
 PEER_TIMING = PeerTiming(pulse=0.002, linger=0.0)
-"""The end of a session is told at once."""
+"""Other servers learn at once that a session has ended."""
 AUDIT_EVERY = 0.02
 """Seconds between looks for entries of other servers in the audit log."""
 WINDOW = 25

@@ -149,9 +149,6 @@ class Database:
                     self._tables.create(self.db)
 
     def _switch_to_wal(self) -> None:
-        # SQLite's busy timeout does not apply to this statement, and SQLite has no call that waits
-        # for a lock: two clients that start together would fail. So it is retried, at most
-        # `timeout` seconds; this thread has nothing else to do before the file is open.
         deadline = time.monotonic() + self._timeout
         while True:
             try:
@@ -160,7 +157,9 @@ class Database:
                 busy = exc.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
                 if not busy or time.monotonic() > deadline:
                     raise
-                # A change of the journal mode ignores the busy timeout; `deadline` bounds this.
+                # SQLite's busy timeout does not apply to this statement, and SQLite has no call
+                # that waits for a lock: two clients that start together would fail. So it is
+                # retried, at most `timeout` seconds; this thread has nothing to do before.
                 time.sleep(BUSY_RETRY)
             else:
                 return
